@@ -1,0 +1,1 @@
+"""The shell: HTTP, pages, command line, composition."""

@@ -1,0 +1,1 @@
+"""The `fuqi` command, one module per noun."""

@@ -1,0 +1,46 @@
+"""`fuqi account create`: accounts that nobody can register from outside (operators, arbitrators)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from api.callers import Role
+from api.compose import open_ports
+from api.flows.access import create_account
+from api.runtime import load_settings, now
+from ledger.core.ids import new_id
+from ledger.store import transaction
+
+app = typer.Typer(help="Accounts of operators and arbitrators.", no_args_is_help=True)
+
+
+@app.command("create")
+def create(
+    login: Annotated[str, typer.Argument(help="Login name.")],
+    role: Annotated[Role, typer.Option(help="operator or arbitrator.")] = Role.OPERATOR,
+    password: Annotated[
+        str,
+        typer.Option(
+            prompt=True, confirmation_prompt=True, hide_input=True, envvar="FUQI_NEW_PASSWORD"
+        ),
+    ] = "",
+) -> None:
+    """Create an account. Asks for the password, or takes it from FUQI_NEW_PASSWORD."""
+    at = now()
+    ports = open_ports(load_settings(), at=at)
+    with transaction(ports.sessions) as session:
+        row = create_account(
+            session,
+            account_id=new_id("acc", at=at),
+            login=login,
+            password=password,
+            roles=frozenset({role}),
+            person_id=None,
+            organisation_id=None,
+            invented=False,
+            at=at,
+        )
+    Console().print(f"{row.id} may log in as {row.login} ({row.roles})", highlight=False)

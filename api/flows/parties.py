@@ -1,0 +1,479 @@
+"""Real-name parties: register, check, authorise a handler, certify its key.
+
+Outside answers (the verification provider) are fetched before the transaction that records them.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from hashlib import sha256
+from typing import Final, Literal
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from sqlalchemy.orm import Session
+
+from api.callers import Caller, Role, require_role, require_visible
+from api.flows.idempotency import fingerprint, require_same
+from api.ports import Ports
+from ledger.core.canonical import Json, commitment
+from ledger.core.errors import ConflictError, ForbiddenError, InputError, NotFoundError
+from ledger.core.ids import new_id, require_id
+from ledger.core.units import utc_text
+from ledger.log import NewEntry, record
+from ledger.queries import parties as queries
+from ledger.store import transaction
+from ledger.tables.parties import AuthorisationRow, CertificateRow, PartyRow
+from signing.ca import CertificateSubject
+from signing.identity import (
+    Authorisation,
+    VerificationRequest,
+    VerificationResult,
+    check_resident_id,
+    check_uscc,
+    derive_level,
+    is_invented,
+    mask_number,
+)
+
+NAME_CHARACTERS_MAX: Final = 200
+CATEGORIES: Final = ("donor", "manufacturer", "hospital", "arbitration", "carrier", "person")
+AUTHORISATION_DAYS_MAX: Final = 366
+"""A written authority is renewed at least once a year, as is practice for legal representatives."""
+
+Category = Literal["donor", "manufacturer", "hospital", "arbitration", "carrier", "person"]
+
+
+@dataclass(frozen=True, slots=True)
+class NewParty:
+    """A legal or natural person to register.
+
+    Attributes:
+        id: `pty_…`, made by the caller.
+        number: unified social credit code or resident-identity number; checked, sealed, never logged.
+        consent_id: id of the consent to the real-name check.
+        invented: the identity was made up for a demonstration or test.
+    """
+
+    id: str
+    kind: Literal["organisation", "person"]
+    category: Category
+    name: str
+    number: str
+    place: str
+    receiving_system: str
+    consent_id: str
+    invented: bool
+
+
+def verify_and_register(ports: Ports, party: NewParty, *, at: datetime) -> PartyRow:
+    """Check locally, ask the provider, then record both in one transaction.
+
+    Returns the identical party where an earlier attempt made it.
+
+    Raises:
+        InputError: `id.malformed`, `party.name`, `party.category`, `identity.*` (the exact fault).
+        ConflictError: `party.number_taken`, `identity.attempts_exhausted`.
+        ExistsWithDifferentFieldError: same id, other body.
+    """
+    number = require_number(party, today=at.date())
+    with transaction(ports.readers) as session:
+        existing = session.get(PartyRow, party.id)
+    if existing is not None:
+        require_same(existing.fingerprint, _fields(ports, party, number), id=party.id)
+        return existing
+    request = VerificationRequest(
+        request_id=f"{party.id}-name-number",
+        kind="organisation_name_code" if party.kind == "organisation" else "person_name_number",
+        subject=party.id,
+        factors={
+            "name": party.name,
+            ("uscc" if party.kind == "organisation" else "number"): number,
+        },
+        purpose="register",
+        consent_id=party.consent_id,
+        nonce=secrets.token_hex(16),
+        at=at,
+    )
+    # Asked outside the transaction: a slow provider must hold no lock. A crash here leaves nothing.
+    result = ports.provider.verify(request)
+    with transaction(ports.sessions) as session:
+        return _record(session, ports, party, number=number, result=result, at=at)
+
+
+def require_number(party: NewParty, *, today: date) -> str:
+    """The identity number in its normal form.
+
+    Raises:
+        InputError: `id.malformed`, `party.name`, `party.category`, `identity.*`.
+    """
+    require_id(party.id, prefix="pty")
+    if not 0 < len(party.name.strip()) <= NAME_CHARACTERS_MAX:
+        raise InputError(
+            f"a name has 1 to {NAME_CHARACTERS_MAX} characters", code="party.name", field="name"
+        )
+    if party.category not in CATEGORIES or (party.kind == "person") != (party.category == "person"):
+        raise InputError("no such category of party", code="party.category", known=CATEGORIES)
+    if party.kind == "organisation":
+        return check_uscc(party.number).code
+    return check_resident_id(party.number, today=today).number
+
+
+def _fields(ports: Ports, party: NewParty, number: str) -> dict[str, Json]:
+    return {
+        "kind": party.kind,
+        "category": party.category,
+        "name": party.name,
+        "number": _number_index(ports, number),
+        "place": party.place,
+        "receiving_system": party.receiving_system,
+        "invented": party.invented,
+    }
+
+
+def _number_index(ports: Ports, number: str) -> str:
+    return hmac.new(ports.number_index_key, number.encode(), sha256).hexdigest()
+
+
+def _record(
+    session: Session,
+    ports: Ports,
+    party: NewParty,
+    *,
+    number: str,
+    result: VerificationResult,
+    at: datetime,
+) -> PartyRow:
+    fields = _fields(ports, party, number)
+    existing = session.get(PartyRow, party.id)
+    if existing is not None:
+        require_same(existing.fingerprint, fields, id=party.id)
+        return existing
+    index = _number_index(ports, number)
+    taken = queries.party_by_number(session, kind=party.kind, number_index=index)
+    if taken is not None:
+        raise ConflictError(
+            "this identity number is registered already; log in or recover that account",
+            code="party.number_taken",
+        )
+    level = derive_level([result], subject=party.id, allow_mock=not ports.settings.production)
+    salt = secrets.token_bytes(32)
+    promised = commitment(salt, {"kind": party.kind, "number": number, "name": party.name}).hex()
+    sealed = ports.vault.seal_value(
+        session,
+        {"number": number, "salt": salt.hex()},
+        subject=party.id,
+        name="number",
+        at=at,
+    )
+    label = "; ".join((*level.labels, *level.reasons)) or "checked"
+    row = PartyRow(
+        id=party.id,
+        kind=party.kind,
+        category=party.category,
+        name=party.name,
+        number_masked=mask_number(number),
+        number_index=index,
+        number_commitment=promised,
+        number_sealed=sealed,
+        level=int(level.level),
+        level_reason=label[:200],
+        invented=party.invented or is_invented(number),
+        place=party.place,
+        receiving_system=party.receiving_system,
+        fingerprint=fingerprint(fields),
+        created_at=at,
+    )
+    session.add(row)
+    session.flush()
+    record(
+        session,
+        ports.vault,
+        NewEntry(
+            id=new_id("ent", at=at),
+            type="party.registered",
+            at=at,
+            subject=party.id,
+            actor=party.id,
+            body={
+                "party": party.id,
+                "kind": party.kind,
+                "category": party.category,
+                "name": party.name,
+                "number_masked": row.number_masked,
+                "number_commitment": promised,
+                "level": row.level,
+                "invented": row.invented,
+                "place": party.place,
+                "receiving_system": party.receiving_system,
+                "demo": ports.settings.demo,
+            },
+        ),
+    )
+    record(
+        session,
+        ports.vault,
+        NewEntry(
+            id=new_id("ent", at=at),
+            type="identity.checked",
+            at=at,
+            subject=party.id,
+            actor="system",
+            body={**result.as_json(), "level": row.level, "level_reason": row.level_reason},
+        ),
+    )
+    return row
+
+
+@dataclass(frozen=True, slots=True)
+class NewAuthorisation:
+    """A handler's authority to register: matters, powers, period (CC-165)."""
+
+    id: str
+    organisation_id: str
+    person_id: str
+    matters: frozenset[str]
+    powers: frozenset[str]
+    valid_from: datetime
+    valid_to: datetime
+    seal_scope: str = "none"
+    amount_max_minor: int | None = None
+
+
+def grant_authorisation(
+    session: Session, ports: Ports, caller: Caller, new: NewAuthorisation, *, at: datetime
+) -> AuthorisationRow:
+    """Record a handler's authority for the caller's own organisation.
+
+    Raises:
+        ForbiddenError: `auth.role`.
+        NotFoundError: another organisation, or an unknown person.
+        InputError: `authorisation.period`, `authority.malformed`.
+    """
+    require_role(caller, Role.ADMIN, Role.OPERATOR)
+    require_visible(caller, new.organisation_id)
+    require_id(new.id, prefix="aut")
+    fields: dict[str, Json] = {
+        "organisation": new.organisation_id,
+        "person": new.person_id,
+        "matters": sorted(new.matters),
+        "powers": sorted(new.powers),
+        "valid_from": utc_text(new.valid_from),
+        "valid_to": utc_text(new.valid_to),
+        "seal_scope": new.seal_scope,
+        "amount_max_minor": new.amount_max_minor,
+    }
+    existing = session.get(AuthorisationRow, new.id)
+    if existing is not None:
+        require_same(existing.fingerprint, fields, id=new.id)
+        return existing
+    people = queries.parties_by_ids(session, [new.organisation_id, new.person_id])
+    organisation, person = people.get(new.organisation_id), people.get(new.person_id)
+    if organisation is None or organisation.kind != "organisation":
+        raise NotFoundError("there is no such organisation", code="party.not_found")
+    if person is None or person.kind != "person":
+        raise NotFoundError("there is no such person", code="party.not_found")
+    if not timedelta(0) < new.valid_to - new.valid_from <= timedelta(days=AUTHORISATION_DAYS_MAX):
+        raise InputError(
+            f"an authorisation runs for one second to {AUTHORISATION_DAYS_MAX} days",
+            code="authorisation.period",
+        )
+    row = AuthorisationRow(
+        id=new.id,
+        organisation_id=new.organisation_id,
+        person_id=new.person_id,
+        matters=",".join(sorted(new.matters)),
+        powers=",".join(sorted(new.powers)),
+        seal_scope=new.seal_scope,
+        amount_max_minor=new.amount_max_minor,
+        valid_from=new.valid_from,
+        valid_to=new.valid_to,
+        fingerprint=fingerprint(fields),
+        created_at=at,
+    )
+    frozen = authorisation_of(row).as_json()
+    session.add(row)
+    record(
+        session,
+        ports.vault,
+        NewEntry(
+            id=new_id("ent", at=at),
+            type="authorisation.granted",
+            at=at,
+            subject=new.organisation_id,
+            actor=caller.account_id,
+            body={"authorisation": frozen, "demo": ports.settings.demo},
+        ),
+    )
+    return row
+
+
+def revoke_authorisation(
+    session: Session,
+    ports: Ports,
+    caller: Caller,
+    authorisation_id: str,
+    *,
+    reason: str,
+    at: datetime,
+) -> AuthorisationRow:
+    """End a handler's authority at once. Cannot be undone; grant a new one instead.
+
+    Raises:
+        ForbiddenError: `auth.role`.
+        NotFoundError: unknown or another organisation's.
+    """
+    require_role(caller, Role.ADMIN, Role.OPERATOR)
+    row = session.get(AuthorisationRow, authorisation_id)
+    if row is None:
+        raise NotFoundError("there is no such record")
+    require_visible(caller, row.organisation_id)
+    if row.revoked_at is None:
+        row.revoked_at = at
+        record(
+            session,
+            ports.vault,
+            NewEntry(
+                id=new_id("ent", at=at),
+                type="authorisation.revoked",
+                at=at,
+                subject=row.organisation_id,
+                actor=caller.account_id,
+                body={"authorisation": row.id, "reason": reason[:200]},
+            ),
+        )
+    return row
+
+
+def authorisation_of(row: AuthorisationRow) -> Authorisation:
+    """The rule-side value of a row."""
+    scope = frozenset() if row.seal_scope in ("", "none") else frozenset(row.seal_scope.split(","))
+    return Authorisation(
+        id=row.id,
+        organisation=row.organisation_id,
+        person=row.person_id,
+        matters=frozenset(row.matters.split(",")),
+        powers=frozenset(row.powers.split(",")),
+        valid_from=row.valid_from,
+        valid_to=row.valid_to,
+        amount_max=row.amount_max_minor,
+        seal_scope=scope,
+        revoked_at=row.revoked_at,
+    )
+
+
+def issue_certificate(
+    session: Session,
+    ports: Ports,
+    caller: Caller,
+    *,
+    organisation_id: str,
+    person_id: str,
+    csr_der: bytes,
+    at: datetime,
+) -> CertificateRow:
+    """Certify the key behind a certificate request, for a checked person of a checked organisation.
+
+    The same request again returns the certificate that was issued.
+
+    Raises:
+        NotFoundError: another organisation, or an unknown party.
+        ForbiddenError: `certificate.level`: a real name that no check confirmed;
+            `certificate.no_authority`: the person holds no authority of the organisation.
+        InputError: `ca.csr_*`.  ConflictError: `ca.key_in_use`, `certificate.other_holder`.
+    """
+    require_visible(caller, organisation_id)
+    if not caller.is_operator and caller.person_id != person_id:
+        raise NotFoundError("there is no such record")
+    people = queries.parties_by_ids(session, [organisation_id, person_id])
+    if organisation_id not in people or person_id not in people:
+        raise NotFoundError("there is no such record")
+    organisation, person = people[organisation_id], people[person_id]
+    if min(organisation.level, person.level) < 1:
+        raise ForbiddenError(
+            "organisation and handler must pass the real-name check first",
+            code="certificate.level",
+            organisation_level=organisation.level,
+            person_level=person.level,
+        )
+    held = queries.authorisations_of(session, organisation_id=organisation_id, person_id=person_id)
+    if not any(row.revoked_at is None and row.valid_to > at for row in held):
+        raise ForbiddenError(
+            "this person holds no authority of this organisation", code="certificate.no_authority"
+        )
+    assert person.number_commitment is not None
+    spki = _requested_spki(csr_der)
+    existing = queries.certificate_of_key(session, sha256(spki).hexdigest())
+    if existing is not None:
+        if (existing.organisation_id, existing.person_id) != (organisation_id, person_id):
+            raise ConflictError(
+                "this key belongs to somebody else", code="certificate.other_holder"
+            )
+        return existing
+    # A crash between issuing and our commit leaves a certificate without a row: found here again.
+    earlier = [one for one in ports.authority.issued_for(spki) if one.not_after > at]
+    issued = (
+        earlier[-1]
+        if earlier
+        else ports.authority.issue(
+            csr_der,
+            subject=CertificateSubject(
+                common_name=person.name,
+                organisation=organisation.name,
+                reference=person.id,
+                identity_commitment=bytes.fromhex(person.number_commitment),
+            ),
+            at=at,
+        )
+    )
+    row = CertificateRow(
+        id=new_id("crt", at=at),
+        organisation_id=organisation_id,
+        person_id=person_id,
+        serial=issued.serial_hex,
+        spki_sha256=sha256(spki).hexdigest(),
+        der=issued.der,
+        chain=b"".join(issued.chain),
+        not_before=issued.not_before,
+        not_after=issued.not_after,
+        created_at=at,
+    )
+    session.add(row)
+    record(
+        session,
+        ports.vault,
+        NewEntry(
+            id=new_id("ent", at=at),
+            type="certificate.issued",
+            at=at,
+            subject=person_id,
+            actor=caller.account_id,
+            body={
+                "certificate": row.id,
+                "organisation": organisation_id,
+                "issuer": ports.authority.label_en,
+                "serial": row.serial,
+                "sha256": sha256(issued.der).hexdigest(),
+                "spki_sha256": row.spki_sha256,
+                "not_before": utc_text(issued.not_before),
+                "not_after": utc_text(issued.not_after),
+                "label": ports.authority.label_zh,
+            },
+        ),
+    )
+    return row
+
+
+def _requested_spki(csr_der: bytes) -> bytes:
+    """SubjectPublicKeyInfo of a request; whether the request is right is the authority's to say."""
+    try:
+        request = x509.load_der_x509_csr(csr_der)
+        return request.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as exc:
+        raise InputError(
+            "this is not a PKCS#10 certificate request (DER)", code="ca.csr_malformed"
+        ) from exc

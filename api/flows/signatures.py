@@ -1,0 +1,383 @@
+"""Intent and two-step signing: the server prepares, the signer's device signs, the server embeds.
+
+The server never holds a signer's key. Each step needs the signer's own session; the proof of intent and
+the signature are both made by the key in the signer's certificate.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy.orm import Session
+
+from api.callers import Caller
+from api.flows.agreements import authority_at, record_step, signer_for, state_of
+from api.flows.parties import authorisation_of
+from api.ports import Ports
+from ledger.core.canonical import canonical_bytes, canonical_parse
+from ledger.core.errors import ConflictError, ForbiddenError, InputError, NotFoundError
+from ledger.core.ids import new_id
+from ledger.core.units import digest32, utc_text
+from ledger.queries import agreements as queries
+from ledger.queries import parties as party_queries
+from ledger.tables.agreements import (
+    AgreementRow,
+    IntentRow,
+    PreparedSignatureRow,
+    RevisionRow,
+    SignerRow,
+)
+from ledger.tables.parties import CertificateRow, PartyRow
+from signing import agreement as rules
+from signing.appearance import Appearance
+from signing.certificates import certificate_spki, split_chain
+from signing.intent import require_intent, statement, statement_digest
+from signing.pdf import Prepared, check_all, embed, prepare
+from signing.trust import PkiTrust
+
+PREPARED_FOR: Final = timedelta(minutes=15)
+"""How long a prepared signature waits for the device: a slow phone, not an abandoned one."""
+PROOF_BYTES_MAX: Final = 80
+"""A DER ECDSA P-256 signature is at most 72 bytes."""
+
+
+def make_statement(
+    session: Session, caller: Caller, signer_id: str, *, act: str, at: datetime
+) -> IntentRow:
+    """The exact sentence the signer is asked to affirm (`consent` or `sign`), with a fresh nonce.
+
+    Raises:
+        ConflictError: `agreement.not_read` before every page was read; `agreement.*`.
+        InputError: `intent.act`.
+    """
+    row, signer = signer_for(session, caller, signer_id)
+    if act not in ("consent", "sign"):
+        raise InputError("an act is consent or sign", code="intent.act")
+    if signer.read_at is None:
+        raise ConflictError("read the document first", code="agreement.not_read")
+    people = party_queries.parties_by_ids(session, [signer.organisation_id, signer.person_id])
+    nonce = secrets.token_hex(16)
+    value = statement(
+        agreement=row.id,
+        document_sha256=bytes.fromhex(row.document_sha256),
+        person=signer.person_id,
+        person_name=people[signer.person_id].name,
+        organisation=signer.organisation_id,
+        organisation_name=people[signer.organisation_id].name,
+        act=act,
+        field=signer.field if act == "sign" else "",
+        at=at,
+        nonce=nonce,
+    )
+    made = IntentRow(
+        id=new_id("int", at=at),
+        signer_id=signer.id,
+        act=act,
+        nonce=nonce,
+        statement=canonical_bytes(value).decode(),
+        created_at=at,
+    )
+    session.add(made)
+    session.flush()
+    return made
+
+
+def express_intent(
+    session: Session, ports: Ports, caller: Caller, intent_id: str, *, proof: bytes, at: datetime
+) -> IntentRow:
+    """Record the signer's will: the statement, signed by the key in the signer's certificate.
+
+    The same proof again returns the recorded intent.
+
+    Raises:
+        NotFoundError: no such statement of this signer; `certificate.none`.
+        VerificationError: `intent.*`.
+        ForbiddenError: `authority.*`.  ConflictError: `intent.used`, `agreement.*`.
+    """
+    made = session.get(IntentRow, intent_id)
+    if made is None:
+        raise NotFoundError("there is no such record")
+    row, signer = signer_for(session, caller, made.signer_id)
+    if made.used_at is not None:
+        if made.proof == proof.hex():
+            return made
+        raise ConflictError("this statement is used; make a new one", code="intent.used")
+    if len(proof) > PROOF_BYTES_MAX:
+        raise InputError("a proof is a DER ECDSA signature", code="intent.proof_size")
+    value = canonical_parse(made.statement.encode())
+    assert isinstance(value, dict)
+    certificate = _certificate(session, signer, at=at)
+    require_intent(
+        value,
+        signature=proof,
+        public_spki=certificate_spki(certificate.der),
+        agreement=row.id,
+        document_sha256=bytes.fromhex(row.document_sha256),
+        person=signer.person_id,
+        organisation=signer.organisation_id,
+        act=made.act,
+        field=signer.field if made.act == "sign" else "",
+        at=at,
+    )
+    authority = authority_at(session, signer, matter=row.matter, act=made.act, at=at)
+    if made.act == "consent":
+        rules.consent(state_of(session, row), party=signer.organisation_id, at=at)
+        signer.consented_at = signer.consented_at or at
+    else:
+        signer.intent_at = at
+    made.proof = proof.hex()
+    made.certificate_id = certificate.id
+    made.used_at = at
+    record_step(
+        session,
+        ports,
+        caller,
+        row,
+        "intent.expressed",
+        {
+            "signer": signer.id,
+            "act": made.act,
+            "statement": value,
+            "statement_sha256": statement_digest(value).hex(),
+            "method": "device_key",
+            "proof": proof.hex(),
+            "certificate": certificate.id,
+            "serial": certificate.serial,
+            "authorisation": authority.id,
+        },
+        at=at,
+    )
+    return made
+
+
+def prepare_signature(
+    session: Session, ports: Ports, caller: Caller, signer_id: str, *, at: datetime
+) -> PreparedSignatureRow:
+    """Step one: the next revision with an empty signature, and the exact bytes the device must sign.
+
+    Raises:
+        ConflictError: `agreement.*`, `agreement.no_intent`.
+        ForbiddenError: `authority.*`.  NotFoundError: `certificate.none`.
+    """
+    row, signer = signer_for(session, caller, signer_id)
+    rules.require_can_sign(
+        state_of(session, row),
+        person=signer.person_id,
+        field=signer.field,
+        document_sha256=digest32(bytes.fromhex(row.document_sha256)),
+        base_sha256=digest32(bytes.fromhex(row.current_sha256)),
+        at=at,
+    )
+    if signer.intent_at is None:
+        raise ConflictError("express your intent to sign first", code="agreement.no_intent")
+    authority_at(session, signer, matter=row.matter, act="sign", at=at)
+    certificate = _certificate(session, signer, at=at)
+    for earlier in queries.open_preparation(session, signer.id):
+        if (
+            earlier.base_sha256 == row.current_sha256
+            and earlier.certificate_id == certificate.id
+            and earlier.expires_at > at
+        ):
+            return earlier
+    people = party_queries.parties_by_ids(session, [signer.organisation_id, signer.person_id])
+    prepared = prepare(
+        ports.blobs.get(row.current_sha256),
+        field=signer.field,
+        certificate=certificate.der,
+        chain=split_chain(certificate.chain),
+        at=at,
+        certify=signer.position == 1,
+        appearance=Appearance(
+            organisation=people[signer.organisation_id].name,
+            handler=people[signer.person_id].name,
+            serial_hex=certificate.serial,
+            at=at,
+            demo=row.demo,
+        ),
+    )
+    made = PreparedSignatureRow(
+        id=new_id("prp", at=at),
+        signer_id=signer.id,
+        certificate_id=certificate.id,
+        base_sha256=row.current_sha256,
+        revision_sha256=ports.blobs.put(prepared.revision),
+        signed_attrs=prepared.signed_attrs.hex(),
+        document_digest=prepared.document_digest.hex(),
+        state=json.dumps(prepared.state),
+        created_at=at,
+        expires_at=at + PREPARED_FOR,
+    )
+    session.add(made)
+    session.flush()
+    return made
+
+
+def complete_signature(
+    session: Session,
+    ports: Ports,
+    caller: Caller,
+    prepared_id: str,
+    *,
+    signature: bytes,
+    at: datetime,
+) -> SignerRow:
+    """Step two: embed the device's signature with a time stamp, validate every signature, record.
+
+    Sending the same completion again returns the signer as recorded.
+
+    Raises:
+        VerificationError: `pdf.signature_mismatch`, and the first check that an earlier or the new
+            signature does not pass.
+        ConflictError: `agreement.*`, `signature.expired`, `pdf.breaks_earlier_signature`.
+        ForbiddenError: `authority.*`.
+    """
+    made = session.get(PreparedSignatureRow, prepared_id)
+    if made is None:
+        raise NotFoundError("there is no such record")
+    row, signer = signer_for(session, caller, made.signer_id)
+    if made.completed_at is not None:
+        return signer
+    if at >= made.expires_at:
+        raise ConflictError("this preparation is too old; prepare again", code="signature.expired")
+    certificate = session.get(CertificateRow, made.certificate_id)
+    assert certificate is not None
+    if certificate.revoked_at is not None:
+        raise ForbiddenError("this certificate is revoked", code="certificate.revoked")
+    document = digest32(bytes.fromhex(row.document_sha256))
+    rule_state = state_of(session, row)
+    rules.require_can_sign(
+        rule_state,
+        person=signer.person_id,
+        field=signer.field,
+        document_sha256=document,
+        base_sha256=digest32(bytes.fromhex(made.base_sha256)),
+        at=at,
+    )
+    authority = authority_at(session, signer, matter=row.matter, act="sign", at=at)
+    chain = split_chain(certificate.chain)
+    prepared = Prepared.load(
+        revision=ports.blobs.get(made.revision_sha256), state=json.loads(made.state)
+    )
+    signed = embed(
+        prepared,
+        signature=signature,
+        certificate=certificate.der,
+        chain=chain,
+        stamp=lambda imprint: ports.tsa.stamp(imprint, at=at),
+    )
+    # Every earlier signature is validated again; a signature that breaks one is not accepted.
+    check_all(signed, trust=pki_trust(ports, at=at), at=at).require()
+    revision_sha256 = ports.blobs.put(signed)
+    step = rules.sign(
+        rule_state,
+        person=signer.person_id,
+        field=signer.field,
+        document_sha256=document,
+        base_sha256=digest32(bytes.fromhex(made.base_sha256)),
+        revision_sha256=digest32(bytes.fromhex(revision_sha256)),
+        at=at,
+    )
+    made.completed_at = at
+    signer.authorisation_id = authority.id
+    signer.certificate_id = certificate.id
+    signer.revision_sha256 = revision_sha256
+    signer.signed_at = at
+    row.current_sha256 = revision_sha256
+    row.state = step.agreement.state.value
+    session.add(
+        RevisionRow(
+            agreement_id=row.id,
+            number=len(step.agreement.signatures),
+            sha256=revision_sha256,
+            size_bytes=len(signed),
+            signer_id=signer.id,
+            created_at=at,
+        )
+    )
+    record_step(
+        session,
+        ports,
+        caller,
+        row,
+        rules.EVENT_SIGNED,
+        {
+            "signer": signer.id,
+            "field": signer.field,
+            "order": signer.position,
+            "organisation": signer.organisation_id,
+            "person": signer.person_id,
+            "certificate": certificate.id,
+            "serial": certificate.serial,
+            "base_sha256": made.base_sha256,
+            "revision_sha256": revision_sha256,
+            "authorisation": authorisation_of(authority).as_json(),
+            "tsa": ports.tsa.label_en,
+            "ca": ports.authority.label_en,
+        },
+        at=at,
+    )
+    if rules.EVENT_FORMED in step.events:
+        _form(session, ports, caller, row, step.agreement, last=signer, at=at)
+    session.flush()
+    return signer
+
+
+def pki_trust(ports: Ports, *, at: datetime) -> PkiTrust:
+    """This installation's own roots and current revocation list."""
+    return PkiTrust(
+        ca_roots=(ports.authority.root_der,),
+        tsa_roots=(ports.tsa.root_der,),
+        crls=(ports.authority.crl(at=at),),
+        labels=(
+            ports.authority.label_zh,
+            ports.authority.label_en,
+            ports.tsa.label_zh,
+            ports.tsa.label_en,
+        ),
+    )
+
+
+def _form(
+    session: Session,
+    ports: Ports,
+    caller: Caller,
+    row: AgreementRow,
+    agreement: rules.Agreement,
+    *,
+    last: SignerRow,
+    at: datetime,
+) -> None:
+    """Formed at the last required signature (CC-490); place as agreed, else where it was signed last."""
+    assert agreement.formed_at is not None
+    row.formed_at = agreement.formed_at
+    if row.place_of_formation is None:
+        party = session.get(PartyRow, last.organisation_id)
+        row.place_of_formation = None if party is None else party.place
+    record_step(
+        session,
+        ports,
+        caller,
+        row,
+        rules.EVENT_FORMED,
+        {
+            "sha256": row.current_sha256,
+            "formed_at": utc_text(agreement.formed_at),
+            "place": row.place_of_formation,
+        },
+        at=at,
+    )
+
+
+def _certificate(session: Session, signer: SignerRow, *, at: datetime) -> CertificateRow:
+    held = party_queries.usable_certificates(
+        session, organisation_id=signer.organisation_id, person_id=signer.person_id, at=at
+    )
+    if not held:
+        raise NotFoundError(
+            "you hold no valid certificate; make a device key and send its certificate request",
+            code="certificate.none",
+        )
+    return held[0]

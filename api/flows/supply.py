@@ -1,0 +1,527 @@
+"""Needs and offers: post, withdraw, and say which registered party stands behind an imported one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Final
+
+from sqlalchemy.orm import Session
+
+from api.callers import Caller, Role, require_organisation, require_role, require_visible
+from api.flows.idempotency import fingerprint, require_same
+from api.ports import Ports
+from ledger.core.canonical import Json
+from ledger.core.errors import ConflictError, InputError, LimitError, NotFoundError
+from ledger.core.ids import derived_id, require_id
+from ledger.log import NewEntry, record
+from ledger.queries import supply as queries
+from ledger.tables.parties import PartyRow
+from ledger.tables.supply import HospitalRow, NeedRow, OfferRow
+from matching.catalogue import load_catalogue, read_item, read_specification, to_day
+from matching.policy import load_import_policy
+from matching.problem import TIERS, Lot, Need, Place, require_lot, require_need
+
+REASON_CHARACTERS_MAX: Final = 200
+WINDOWS_MAX: Final = 90
+"""Days of capacity in one offer: longer promises are made anew."""
+NAMED_HOSPITALS_MAX: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class NewNeed:
+    """A need to post.
+
+    Attributes:
+        id: `need_…`, made by the caller.
+        item: as people write it; the catalogue reads it.
+        tier: 0 critical, 1 high, 2 normal.
+        remaining_days_min: None = the policy's default (legal.md DN-8).
+    """
+
+    id: str
+    hospital_id: str
+    item: str
+    specification: str
+    quantity: int
+    tier: int
+    deadline_on: date
+    remaining_days_min: int | None = None
+    accepts_substitutes: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class NewOffer:
+    """An offer to post.
+
+    Attributes:
+        id: `offer_…`, made by the caller.
+        kind: `lot` (goods of one batch) or `capacity` (so many a day, for `windows` days).
+        place: where it leaves from.
+        directed_to, related_to: hospital ids.
+    """
+
+    id: str
+    kind: str
+    item: str
+    quantity: int
+    place: Place
+    available_on: date
+    windows: int = 1
+    produced_on: date | None = None
+    expires_on: date | None = None
+    batch_number: str = ""
+    standard: str | None = None
+    edition: str | None = None
+    certificate: int = 0
+    sterile: bool = False
+    donor_kind: str = "organisation"
+    directed_to: tuple[str, ...] = ()
+    related_to: tuple[str, ...] = ()
+
+
+def post_need(
+    session: Session,
+    ports: Ports,
+    caller: Caller,
+    need: NewNeed,
+    *,
+    at: datetime,
+    as_of: date | None = None,
+) -> NeedRow:
+    """Post a need of a hospital of the caller's organisation; the same request again returns the same row.
+
+    Args:
+        as_of: the day it counts as posted; None = the day of `at`. Historic data sets live in their own time.
+
+    Raises:
+        ForbiddenError: `auth.role`.
+        NotFoundError: `not_found`: no such hospital, or another organisation's.
+        InputError: `id.malformed`, `item.*`, `specification.*`, `need.*`.
+        ExistsWithDifferentFieldError: same id, other body.
+    """
+    require_role(caller, Role.HANDLER, Role.OPERATOR)
+    require_id(need.id, prefix="need")
+    hospital = session.get(HospitalRow, need.hospital_id)
+    if hospital is None:
+        raise NotFoundError("there is no such record")
+    require_visible(caller, hospital.organisation_id)
+    posted = as_of or at.date()
+    fields: dict[str, Json] = {
+        "hospital_id": need.hospital_id,
+        "item": need.item,
+        "specification": need.specification,
+        "quantity": need.quantity,
+        "tier": need.tier,
+        "deadline_on": need.deadline_on.isoformat(),
+        "remaining_days_min": need.remaining_days_min,
+        "accepts_substitutes": need.accepts_substitutes,
+    }
+    existing = session.get(NeedRow, need.id)
+    if existing is not None:
+        require_same(existing.fingerprint, fields, id=need.id)
+        return existing
+    row = _need_row(need, hospital, posted=posted, at=at, actor=caller.account_id)
+    row.fingerprint = fingerprint(fields)
+    session.add(row)
+    session.flush()
+    record(session, ports.vault, _entry("need.posted", row.id, caller, at=at, body=need_body(row)))
+    return row
+
+
+def post_offer(
+    session: Session,
+    ports: Ports,
+    caller: Caller,
+    offer: NewOffer,
+    *,
+    at: datetime,
+    as_of: date | None = None,
+) -> OfferRow:
+    """Post goods or capacity of the caller's organisation; the same request again returns the same row.
+
+    Raises:
+        ForbiddenError: `auth.role`, `auth.no_organisation`.
+        NotFoundError: `not_found`: a hospital named does not exist.
+        InputError: `id.malformed`, `item.unknown`, `offer.*`, among them `offer.expired` and
+            `offer.quantity_negative`.
+        ExistsWithDifferentFieldError: same id, other body.
+    """
+    require_role(caller, Role.HANDLER)
+    organisation = session.get_one(PartyRow, require_organisation(caller))
+    require_id(offer.id, prefix="offer")
+    today = as_of or at.date()
+    fields = _offer_fields(offer)
+    existing = session.get(OfferRow, offer.id)
+    if existing is not None:
+        require_visible(caller, existing.organisation_id)
+        require_same(existing.fingerprint, fields, id=offer.id)
+        return existing
+    _require_offer(session, offer, today=today)
+    row = OfferRow(
+        id=offer.id,
+        kind=offer.kind,
+        run_id=None,
+        source_key=None,
+        organisation_id=organisation.id,
+        donor_name=organisation.name,
+        donor_kind=offer.donor_kind,
+        item=offer.item,
+        quantity=offer.quantity,
+        windows=offer.windows,
+        available_on=offer.available_on,
+        produced_on=offer.produced_on,
+        expires_on=offer.expires_on,
+        batch_number=offer.batch_number,
+        standard=offer.standard,
+        edition=offer.edition,
+        certificate=offer.certificate,
+        sterile=offer.sterile,
+        province=offer.place.province,
+        city=offer.place.city,
+        longitude_micro=offer.place.longitude_micro,
+        latitude_micro=offer.place.latitude_micro,
+        directed_to=list(offer.directed_to),
+        related_to=list(offer.related_to),
+        frozen=False,
+        generated=False,
+        defaults=[],
+        state="open",
+        withdrawn_reason=None,
+        fingerprint=fingerprint(fields),
+        created_by=caller.account_id,
+        created_at=at,
+    )
+    session.add(row)
+    session.flush()
+    record(
+        session, ports.vault, _entry("offer.posted", row.id, caller, at=at, body=offer_body(row))
+    )
+    return row
+
+
+def withdraw_need(
+    session: Session, ports: Ports, caller: Caller, *, need_id: str, reason: str, at: datetime
+) -> NeedRow:
+    """Withdraw a need; again is harmless. Units already allocated stay where they are.
+
+    Raises:
+        ForbiddenError: `auth.role`.  NotFoundError: `not_found`.
+        InputError: `supply.reason`.
+        ConflictError: `round.in_progress`: a round is being solved on these inputs.
+    """
+    require_role(caller, Role.HANDLER, Role.OPERATOR)
+    row = session.get(NeedRow, need_id)
+    if row is None:
+        raise NotFoundError("there is no such record")
+    require_visible(caller, session.get_one(HospitalRow, row.hospital_id).organisation_id)
+    if row.state != "withdrawn":
+        _require_reason(reason)
+        _require_no_round(session)
+        row.state, row.withdrawn_reason = "withdrawn", reason
+        body: dict[str, Json] = {"need": row.id, "reason": reason}
+        record(session, ports.vault, _entry("need.withdrawn", row.id, caller, at=at, body=body))
+    return row
+
+
+def withdraw_offer(
+    session: Session, ports: Ports, caller: Caller, *, offer_id: str, reason: str, at: datetime
+) -> OfferRow:
+    """Withdraw an offer; again is harmless. Units already allocated stay where they are.
+
+    Raises:
+        ForbiddenError: `auth.role`.  NotFoundError: `not_found`.
+        InputError: `supply.reason`.
+        ConflictError: `round.in_progress`.
+    """
+    require_role(caller, Role.HANDLER, Role.OPERATOR)
+    row = session.get(OfferRow, offer_id)
+    if row is None:
+        raise NotFoundError("there is no such record")
+    require_visible(caller, row.organisation_id)
+    if row.state != "withdrawn":
+        _require_reason(reason)
+        _require_no_round(session)
+        row.state, row.withdrawn_reason = "withdrawn", reason
+        body: dict[str, Json] = {"offer": row.id, "reason": reason}
+        record(session, ports.vault, _entry("offer.withdrawn", row.id, caller, at=at, body=body))
+    return row
+
+
+def link_hospital(
+    session: Session,
+    ports: Ports,
+    caller: Caller,
+    *,
+    hospital_id: str,
+    organisation_id: str,
+    at: datetime,
+) -> HospitalRow:
+    """Say that a registered organisation stands behind a hospital of the data; again is harmless.
+
+    Raises:
+        ForbiddenError: `auth.role` unless an operator.
+        NotFoundError: `not_found`.
+        ConflictError: `supply.linked_elsewhere`.
+    """
+    require_role(caller, Role.OPERATOR)
+    row = session.get(HospitalRow, hospital_id)
+    _require_organisation_row(session, organisation_id)
+    if row is None:
+        raise NotFoundError("there is no such record")
+    if row.organisation_id is None:
+        row.organisation_id = organisation_id
+        body: dict[str, Json] = {"hospital": row.id, "organisation": organisation_id}
+        record(session, ports.vault, _entry("hospital.linked", row.id, caller, at=at, body=body))
+    elif row.organisation_id != organisation_id:
+        raise ConflictError("another organisation stands behind it", code="supply.linked_elsewhere")
+    return row
+
+
+def link_offer(
+    session: Session,
+    ports: Ports,
+    caller: Caller,
+    *,
+    offer_id: str,
+    organisation_id: str,
+    at: datetime,
+) -> OfferRow:
+    """Say that a registered organisation stands behind an imported or generated offer.
+
+    Raises:
+        ForbiddenError: `auth.role` unless an operator.
+        NotFoundError: `not_found`.
+        ConflictError: `supply.linked_elsewhere`.
+    """
+    require_role(caller, Role.OPERATOR)
+    row = session.get(OfferRow, offer_id)
+    _require_organisation_row(session, organisation_id)
+    if row is None:
+        raise NotFoundError("there is no such record")
+    if row.organisation_id is None:
+        row.organisation_id = organisation_id
+        body: dict[str, Json] = {"offer": row.id, "organisation": organisation_id}
+        record(session, ports.vault, _entry("offer.linked", row.id, caller, at=at, body=body))
+    elif row.organisation_id != organisation_id:
+        raise ConflictError("another organisation stands behind it", code="supply.linked_elsewhere")
+    return row
+
+
+def need_body(row: NeedRow) -> dict[str, Json]:
+    """Private body of `need.posted`."""
+    return {
+        "need": row.id,
+        "hospital": row.hospital_id,
+        "item": list(row.items),
+        "quantity": row.quantity,
+        "urgency": TIERS[row.tier],
+        "standard": row.standard,
+        "edition": row.edition,
+        "posted": row.posted_on.isoformat(),
+        "deadline": row.deadline_on.isoformat(),
+        "defaulted": list(row.defaults),
+        "source_row": row.source_key,
+    }
+
+
+def offer_body(row: OfferRow) -> dict[str, Json]:
+    """Private body of `offer.posted`."""
+    return {
+        "offer": row.id,
+        "kind": row.kind,
+        "donor": row.organisation_id or row.donor_name,
+        "item": row.item,
+        "quantity": row.quantity,
+        "windows": row.windows,
+        "standard": row.standard,
+        "edition": row.edition,
+        "available": row.available_on.isoformat(),
+        "produced": None if row.produced_on is None else row.produced_on.isoformat(),
+        "expires": None if row.expires_on is None else row.expires_on.isoformat(),
+        "place": [row.longitude_micro, row.latitude_micro],
+        "generated": row.generated,
+    }
+
+
+def _need_row(
+    need: NewNeed, hospital: HospitalRow, *, posted: date, at: datetime, actor: str
+) -> NeedRow:
+    catalogue, policy = load_catalogue(), load_import_policy()
+    items = read_item(need.item, catalogue=catalogue).items
+    reading = read_specification(
+        need.specification, items=items, day=to_day(posted), catalogue=catalogue
+    )
+    remaining = need.remaining_days_min
+    defaults = [code for code in reading.codes if code.startswith("standard.")]
+    if remaining is None:
+        remaining = policy.remaining_days_min
+        defaults.append("remaining_days")
+    item = catalogue.items[items[0]]
+    require_need(
+        Need(
+            id=need.id,
+            hospital=hospital.id,
+            items=items,
+            quantity=need.quantity,
+            tier=need.tier,
+            deadline_day=to_day(need.deadline_on),
+            place=place_of(hospital),
+            standard=reading.standard,
+            edition=reading.edition,
+            certificate_min=item.certificate_min,
+            sterile=reading.sterile,
+            remaining_days_min=remaining,
+            accepts_substitutes=need.accepts_substitutes,
+        ),
+        catalogue=catalogue,
+    )
+    if need.deadline_on < posted:
+        raise InputError("the deadline has passed", code="need.deadline_past")
+    return NeedRow(
+        id=need.id,
+        hospital_id=hospital.id,
+        run_id=None,
+        source_key=None,
+        items=list(items),
+        item=items[0],
+        quantity=need.quantity,
+        tier=need.tier,
+        posted_on=posted,
+        deadline_on=need.deadline_on,
+        specification=need.specification,
+        standard=reading.standard,
+        edition=reading.edition,
+        certificate_min=item.certificate_min,
+        sterile=reading.sterile,
+        remaining_days_min=remaining,
+        accepts_substitutes=need.accepts_substitutes,
+        remarks=[*reading.remarks, *([f"unread:{reading.unread}"] if reading.unread else [])],
+        defaults=defaults,
+        state="open",
+        withdrawn_reason=None,
+        created_by=actor,
+        created_at=at,
+    )
+
+
+def place_of(row: HospitalRow | OfferRow) -> Place:
+    """The place of a hospital or an offer."""
+    return Place(row.province, row.city, row.longitude_micro, row.latitude_micro)
+
+
+def _offer_fields(offer: NewOffer) -> dict[str, Json]:
+    return {
+        "kind": offer.kind,
+        "item": offer.item,
+        "quantity": offer.quantity,
+        "windows": offer.windows,
+        "place": [
+            offer.place.province,
+            offer.place.city,
+            offer.place.longitude_micro,
+            offer.place.latitude_micro,
+        ],
+        "available_on": offer.available_on.isoformat(),
+        "produced_on": None if offer.produced_on is None else offer.produced_on.isoformat(),
+        "expires_on": None if offer.expires_on is None else offer.expires_on.isoformat(),
+        "batch_number": offer.batch_number,
+        "standard": offer.standard,
+        "edition": offer.edition,
+        "certificate": offer.certificate,
+        "sterile": offer.sterile,
+        "donor_kind": offer.donor_kind,
+        "directed_to": list(offer.directed_to),
+        "related_to": list(offer.related_to),
+    }
+
+
+def _require_offer(session: Session, offer: NewOffer, *, today: date) -> None:
+    """First fault in the declared order: kind, quantity and item, dates, hospitals."""
+    catalogue = load_catalogue()
+    if offer.kind not in ("lot", "capacity"):
+        raise InputError("an offer is a lot or a capacity", code="offer.kind")
+    if not 1 <= offer.windows <= (WINDOWS_MAX if offer.kind == "capacity" else 1):
+        raise InputError(
+            f"a capacity runs 1 to {WINDOWS_MAX} days, a lot has one", code="offer.windows"
+        )
+    if offer.kind == "lot" and offer.produced_on is None:
+        raise InputError("a lot names its production date", code="offer.produced_missing")
+    if len(offer.batch_number) > 60 or (offer.kind == "lot" and not offer.batch_number.strip()):
+        raise InputError(
+            "a lot names its batch number, at most 60 characters", code="offer.batch_number"
+        )
+    produced = offer.produced_on or offer.available_on
+    require_lot(
+        Lot(
+            id=offer.id,
+            donor="",
+            donor_kind=offer.donor_kind,
+            item=offer.item,
+            quantity=offer.quantity,
+            place=offer.place,
+            available_day=to_day(offer.available_on),
+            produced_day=to_day(produced),
+            expires_day=None if offer.expires_on is None else to_day(offer.expires_on),
+            standard=offer.standard,
+            edition=offer.edition,
+            certificate=offer.certificate,
+            sterile=offer.sterile,
+            directed_to=(),
+            related_to=(),
+            frozen=False,
+        ),
+        catalogue=catalogue,
+    )
+    if offer.kind == "lot" and catalogue.items[offer.item].shelf_days is not None:
+        if offer.expires_on is None:
+            raise InputError("these goods expire: name the date", code="offer.expiry_missing")
+        if offer.expires_on <= today:
+            raise InputError("this lot is past its expiry", code="offer.expired")
+    named = [*offer.directed_to, *offer.related_to]
+    if len(named) > NAMED_HOSPITALS_MAX:
+        raise LimitError(
+            f"at most {NAMED_HOSPITALS_MAX} hospitals are named",
+            code="offer.hospitals_limit",
+            limit=NAMED_HOSPITALS_MAX,
+        )
+    if set(offer.directed_to) & set(offer.related_to):
+        raise InputError(
+            "a directed gift may not go to a related party", code="offer.directed_to_related"
+        )
+    if len(queries.hospitals_by_ids(session, named)) != len(set(named)):
+        raise NotFoundError("a hospital named does not exist", code="offer.hospital_not_found")
+
+
+def _require_reason(reason: str) -> None:
+    if not 1 <= len(reason.strip()) <= REASON_CHARACTERS_MAX:
+        raise InputError(
+            f"say why, in at most {REASON_CHARACTERS_MAX} characters", code="supply.reason"
+        )
+
+
+def _require_no_round(session: Session) -> None:
+    if queries.open_round(session) is not None:
+        raise ConflictError(
+            "a round is being solved on these inputs: try again when it is closed",
+            code="round.in_progress",
+        )
+
+
+def _require_organisation_row(session: Session, organisation_id: str) -> None:
+    party = session.get(PartyRow, organisation_id)
+    if party is None or party.kind != "organisation":
+        raise NotFoundError("there is no such record")
+
+
+def _entry(
+    kind: str, subject: str, caller: Caller, *, at: datetime, body: dict[str, Json]
+) -> NewEntry:
+    return NewEntry(
+        id=derived_id("ent", at=at, seed=f"{kind}|{subject}"),
+        type=kind,
+        at=at,
+        subject=subject,
+        actor=caller.account_id,
+        body=body,
+    )

@@ -1,0 +1,37 @@
+"""What flows reach outside themselves: one frozen value, made once by `api/compose.py`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session, sessionmaker
+
+from api.settings import Settings
+from ledger.blobs import BlobStore
+from ledger.note import NoteSigner
+from ledger.vault import Vault
+from signing.ca import BuiltInAuthority
+from signing.identity import VerificationProvider
+from signing.tsa import BuiltInTimestampAuthority
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything a flow may use besides its session.
+
+    Attributes:
+        number_index_key: key of the keyed digests that find duplicate identity numbers.
+    """
+
+    settings: Settings
+    engine: Engine
+    sessions: sessionmaker[Session]
+    readers: sessionmaker[Session]
+    vault: Vault
+    blobs: BlobStore
+    authority: BuiltInAuthority
+    tsa: BuiltInTimestampAuthority
+    provider: VerificationProvider
+    log_key: NoteSigner
+    number_index_key: bytes

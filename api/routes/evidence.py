@@ -1,0 +1,115 @@
+"""Receipts, the trust file and bundles, as JSON, download and page."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import HTMLResponse, Response
+
+from api.deps import PUBLIC, AtDep, Member, PortsDep, SessionDep, TenantOrOperator
+from api.flows import evidence
+from api.routes.base import pages_of
+from api.routes.supply import RecordId
+from api.schemas.agreements import BundleIn, BundleOut
+from api.views.agreements import bundle_for
+from arbitration.contents import Purpose
+from ledger.core.ids import new_id
+from ledger.tables.agreements import BundleRow
+
+router = APIRouter(tags=["evidence"])
+
+BUNDLE_TYPE = "application/zip"
+
+
+@router.get("/api/v1/entries/{entry_id}/receipt")
+def receipt(
+    session: SessionDep, ports: PortsDep, caller: Member, entry_id: RecordId
+) -> dict[str, Any]:
+    """The receipt of an entry (`fuqi/receipt/v1`), with its private body for those it is about."""
+    return dict(evidence.receipt_for(session, ports, caller, entry_id))
+
+
+@router.get("/entries/{entry_id}", response_class=HTMLResponse, include_in_schema=False)
+def receipt_page(
+    request: Request, session: SessionDep, ports: PortsDep, caller: Member, entry_id: RecordId
+) -> Response:
+    """The receipt for people."""
+    found: dict[str, Any] = dict(evidence.receipt_for(session, ports, caller, entry_id))
+    entry = json.loads(base64.b64decode(found["entry"]["bytes"]))
+    return pages_of(request).page(
+        request, "receipt.html", caller=caller, receipt=found, entry=entry, entry_id=entry_id
+    )
+
+
+@router.get("/api/v1/trust", dependencies=[Depends(PUBLIC)])
+def trust(session: SessionDep, ports: PortsDep, at: AtDep) -> dict[str, Any]:
+    """What a verifier pins: roots, log key, chain and contract (`fuqi/trust/v1`)."""
+    return evidence.installation_trust(session, ports, at=at).as_json()
+
+
+@router.post("/api/v1/agreements/{agreement_id}/bundles", status_code=201)
+def export_bundle(
+    session: SessionDep,
+    ports: PortsDep,
+    at: AtDep,
+    caller: TenantOrOperator,
+    agreement_id: RecordId,
+    body: BundleIn,
+) -> BundleOut:
+    """Make the evidence bundle of a formed agreement; download it under its id."""
+    row, _ = evidence.export_bundle(
+        session,
+        ports,
+        caller,
+        agreement_id=agreement_id,
+        bundle_id=body.id,
+        purpose=Purpose(body.purpose),
+        recipient=body.recipient,
+        at=at,
+    )
+    return BundleOut.model_validate(row)
+
+
+@router.get("/api/v1/bundles/{bundle_id}", response_class=Response)
+def get_bundle(
+    session: SessionDep, ports: PortsDep, caller: TenantOrOperator, bundle_id: RecordId
+) -> Response:
+    """The bytes of an exported bundle."""
+    row = bundle_for(session, caller, bundle_id)
+    return _download(row, ports.blobs.get(row.sha256))
+
+
+@router.post("/agreements/{agreement_id}/bundle", include_in_schema=False)
+def export_bundle_form(
+    session: SessionDep,
+    ports: PortsDep,
+    at: AtDep,
+    caller: TenantOrOperator,
+    agreement_id: RecordId,
+) -> Response:
+    """Make a bundle from the agreement's page and hand it over."""
+    row, data = evidence.export_bundle(
+        session,
+        ports,
+        caller,
+        agreement_id=agreement_id,
+        bundle_id=new_id("bun", at=at),
+        purpose=Purpose.PARTY,
+        recipient=caller.organisation_id or caller.account_id,
+        at=at,
+    )
+    return _download(row, data)
+
+
+def _download(row: BundleRow, data: bytes) -> Response:
+    return Response(
+        data,
+        media_type=BUNDLE_TYPE,
+        headers={
+            "Content-Disposition": f'attachment; filename="{row.id}.zip"',
+            "X-Content-SHA256": row.sha256,
+        },
+    )

@@ -1,0 +1,186 @@
+"""Shapes of agreements, signing steps, entries and receipts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, Field
+
+from api.schemas.base import Id, Input, Output, ShortText
+
+SIGNERS_MAX = 20
+"""Signature fields of one document; more do not fit on a page anybody reads."""
+
+
+class SignerIn(Input):
+    """Who signs, in this order."""
+
+    organisation_id: Id
+    person_id: Id
+    role: ShortText = Field(description="donor, recipient, principal, contractor or party")
+
+
+class AgreementIn(Input):
+    """A new agreement; `id` is made by the caller."""
+
+    id: Id = Field(description="agr_…")
+    title: ShortText
+    matter: Literal["donation", "manufacturing", "other"]
+    signers: Annotated[list[SignerIn], Field(min_length=1, max_length=SIGNERS_MAX)]
+    expires_at: AwareDatetime
+    allocation_id: Id | None = None
+    place_of_formation: ShortText | None = None
+
+
+class TemplateAgreementIn(AgreementIn):
+    """A new agreement rendered from a template."""
+
+    template: Literal["donation", "manufacturing"]
+    data: dict[str, Any] = Field(description="the template's fields; see the template")
+
+
+class ReadIn(Input):
+    """What the signer's client saw."""
+
+    pages: int = Field(ge=1, le=10_000)
+    seconds: int = Field(ge=0, le=86_400)
+
+
+class ReasonIn(Input):
+    """Why."""
+
+    reason: Annotated[str, Field(min_length=1, max_length=400)]
+
+
+class ActIn(Input):
+    """What the signer is about to affirm."""
+
+    act: Literal["consent", "sign"]
+
+
+class ProofIn(Input):
+    """A DER ECDSA-SHA256 signature by the signer's device key."""
+
+    signature_base64: str = Field(max_length=200)
+
+
+class BundleIn(Input):
+    """Why and for whom a bundle is exported."""
+
+    id: Id = Field(description="bun_…, made by the caller")
+    purpose: Literal["arbitration", "court", "notary", "party"] = "party"
+    recipient: ShortText = Field(default="本人", description="for whom it is made")
+
+
+class StatementOut(Output):
+    """The exact sentence to affirm, and the bytes the device signs."""
+
+    id: str
+    act: str
+    statement: dict[str, Any]
+    statement_sha256: str
+    message_base64: str = Field(description="sign these bytes (ECDSA P-256, SHA-256, DER)")
+    used_at: datetime | None
+
+
+class PreparedOut(Output):
+    """A prepared revision: the device signs `signed_attrs_base64`."""
+
+    id: str
+    signer_id: str
+    base_sha256: str
+    document_digest: str
+    signed_attrs_base64: str = Field(description="sign these bytes (ECDSA P-256, SHA-256, DER)")
+    expires_at: datetime
+
+
+class SignerOut(Output):
+    """One required signature and how far it has come."""
+
+    id: str
+    position: int
+    role: str
+    organisation_id: str
+    organisation_name: str
+    person_id: str
+    person_name: str
+    field: str
+    mine: bool
+    delivered_at: datetime | None
+    opened_at: datetime | None
+    read_at: datetime | None
+    consented_at: datetime | None
+    intent_at: datetime | None
+    signed_at: datetime | None
+    revision_sha256: str | None
+
+
+class RevisionOut(Output):
+    """One distinct file of the agreement; 0 is the document every party reads."""
+
+    number: int
+    sha256: str
+    size_bytes: int
+    created_at: datetime
+
+
+class EntryOut(Output):
+    """One record in the log and how far it is anchored."""
+
+    id: str
+    type: str
+    at: datetime
+    actor: str
+    leaf: str
+    index: int | None
+    state: str = Field(description="journaled, logged, mined or final")
+
+
+class AgreementSummary(Output):
+    """An agreement in a list."""
+
+    id: str
+    title: str
+    matter: str
+    state: str
+    demo: bool
+    pages: int
+    created_at: datetime
+    expires_at: datetime
+    formed_at: datetime | None
+
+
+class AgreementOut(AgreementSummary):
+    """An agreement with its signers, revisions and entries."""
+
+    origin: str
+    template: str | None
+    allocation_id: str | None
+    owner_organisation_id: str
+    original_sha256: str
+    document_sha256: str
+    current_sha256: str
+    place_of_formation: str | None
+    ended_reason: str | None
+    signers: list[SignerOut]
+    revisions: list[RevisionOut]
+    entries: list[EntryOut]
+
+
+class AgreementList(Output):
+    """A page of agreements, newest first."""
+
+    items: list[AgreementSummary]
+    next: str | None = Field(description="pass as `before` for the next page")
+
+
+class BundleOut(Output):
+    """An exported evidence bundle."""
+
+    id: str
+    subject: str
+    sha256: str
+    size_bytes: int
+    purpose: str
+    created_at: datetime

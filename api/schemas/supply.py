@@ -1,0 +1,195 @@
+"""Shapes of needs, offers, rounds and allocations."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints
+
+from api.schemas.agreements import EntryOut
+from api.schemas.base import Id, Input, Output, ShortText
+from api.schemas.board import Urgency
+
+MICRODEGREES = 180 * 10**6
+
+
+class PlaceIn(Input):
+    """Where goods leave from; degrees times a million."""
+
+    province: ShortText
+    city: ShortText
+    longitude_micro: int = Field(ge=-MICRODEGREES, le=MICRODEGREES)
+    latitude_micro: int = Field(ge=-MICRODEGREES // 2, le=MICRODEGREES // 2)
+
+
+class NeedIn(Input):
+    """A need of a hospital of the caller's organisation."""
+
+    id: Id = Field(description="need_…")
+    hospital_id: Id
+    item: ShortText = Field(description="as people write it; the catalogue reads it")
+    specification: Annotated[str, StringConstraints(max_length=500)] = ""
+    quantity: int = Field(description="pieces, above zero")
+    urgency: Urgency
+    deadline_on: date
+    remaining_days_min: int | None = Field(default=None, ge=0, le=3650)
+    accepts_substitutes: bool = True
+
+
+class OfferIn(Input):
+    """Donated goods of one batch, or a line's daily capacity."""
+
+    id: Id = Field(description="offer_…")
+    kind: Literal["lot", "capacity"]
+    item: ShortText = Field(description="catalogue item")
+    quantity: int = Field(description="of a lot: all of it; of a capacity: each day")
+    place: PlaceIn
+    available_on: date
+    windows: int = Field(default=1, description="days of capacity; 1 for a lot")
+    produced_on: date | None = None
+    expires_on: date | None = None
+    batch_number: ShortText = ""
+    standard: ShortText | None = None
+    edition: ShortText | None = None
+    certificate: int = Field(default=0, ge=0, le=10)
+    sterile: bool = False
+    directed_to: Annotated[tuple[Id, ...], Field(max_length=50)] = ()
+    related_to: Annotated[tuple[Id, ...], Field(max_length=50)] = ()
+
+
+class NeedOut(Output):
+    """A need, as its hospital sees it."""
+
+    id: str
+    hospital_id: str
+    items: list[str]
+    item: str
+    quantity: int
+    tier: int
+    posted_on: date
+    deadline_on: date
+    specification: str
+    standard: str | None
+    edition: str | None
+    certificate_min: int
+    sterile: bool
+    remaining_days_min: int
+    accepts_substitutes: bool
+    remarks: list[str]
+    defaults: list[str]
+    state: str
+    withdrawn_reason: str | None
+    created_at: datetime
+
+
+class OfferOut(Output):
+    """An offer, as its organisation sees it."""
+
+    id: str
+    kind: str
+    organisation_id: str | None
+    item: str
+    quantity: int
+    windows: int
+    available_on: date
+    produced_on: date | None
+    expires_on: date | None
+    batch_number: str
+    standard: str | None
+    edition: str | None
+    certificate: int
+    sterile: bool
+    province: str
+    city: str
+    directed_to: list[str]
+    related_to: list[str]
+    frozen: bool
+    generated: bool
+    state: str
+    withdrawn_reason: str | None
+    created_at: datetime
+
+
+class HospitalOut(Output):
+    """A hospital that the caller's organisation stands behind."""
+
+    id: str
+    name: str
+    province: str
+    city: str
+    district: str
+    agency: bool
+    invented: bool
+
+
+class RoundSummaryOut(Output):
+    """A round in a list."""
+
+    id: str
+    state: str = Field(description="opened or closed")
+    as_of: date
+    needs: int
+    lots: int
+    policy: str
+    policy_sha256: str
+    inputs_sha256: str
+    plan_sha256: str | None
+    certificate_sha256: str | None
+    opened_at: datetime
+    closed_at: datetime | None
+
+
+class RoundOut(RoundSummaryOut):
+    """A round with its result and the checker's report."""
+
+    allocations: int
+    summary: dict[str, Any] | None = Field(
+        description="fill rates, distances, reasons; null while open"
+    )
+    report: dict[str, Any] | None = Field(description="the independent checker's report")
+    entries: list[EntryOut]
+
+
+class NeedOutcomeOut(Output):
+    """How far a need was served in a round, and why not further."""
+
+    need: str
+    item_zh: str
+    item_en: str
+    quantity: int
+    served: int
+    state: str = Field(description="filled, partly or not")
+    reason: str | None
+    reason_zh: str
+    reason_en: str
+
+
+class AllocationOut(Output):
+    """One line of an accepted plan."""
+
+    id: str
+    round_id: str
+    need_id: str
+    offer_id: str
+    window: int
+    quantity: int
+    km: int
+    substitute: bool
+    state: str
+    decided_at: datetime | None
+    decline_reason: str | None
+    item: str
+    item_zh: str
+    item_en: str
+    donor: str
+    hospital: str
+    city: str
+    giving: bool = Field(description="whether the caller's organisation gives (else it receives)")
+
+
+class RoundIn(Input):
+    """A round to run now."""
+
+    id: Id = Field(description="rnd_…, made by the caller")
+    as_of: date | None = Field(default=None, description="the day it is run for; today if left out")

@@ -1,0 +1,98 @@
+"""The one place that reads the environment: `FUQI_*`. Everything else gets a `Settings` value."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final, Literal, Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MEBIBYTE: Final = 1024 * 1024
+_ORIGIN: Final = re.compile(r"^[a-z0-9.-]+(/[a-z0-9._-]+)*$")
+
+
+class Settings(BaseSettings):
+    """How this installation runs. Every default is the embedded, single-machine one."""
+
+    model_config = SettingsConfigDict(env_prefix="FUQI_", frozen=True, extra="ignore")
+
+    home: Path = Field(
+        default=Path("var/fuqi"), description="Folder of everything this installation keeps."
+    )
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="`sqlite:///…` or `postgresql://…`; unset: a SQLite file in the home folder.",
+    )
+    chain_url: SecretStr | None = Field(
+        default=None,
+        description="JSON-RPC address of an Ethereum-compatible node; unset: the embedded chain.",
+    )
+    chain_key_file: Path | None = Field(
+        default=None, description="File with the relayer's private key (hex) for `chain_url`."
+    )
+    chain_timeout_seconds: int = Field(
+        default=10, ge=1, le=120, description="How long one call to the chain may take."
+    )
+    log_origin: str = Field(
+        default="fuqi.invalid/log",
+        description="Name of this installation's log in checkpoints (C2SP origin, no scheme).",
+    )
+    public_url: str = Field(
+        default="http://127.0.0.1:8000", description="Address under which people reach the pages."
+    )
+    operator_name: str = Field(
+        default="未指定运营者 (operator not named)",
+        description="Who runs this installation, as reports print it.",
+    )
+    lang: Literal["zh", "en"] = Field(default="zh", description="Default language of pages.")
+    demo: bool = Field(
+        default=False, description="Mark every page, document and record as a demonstration."
+    )
+    production: bool = Field(
+        default=False, description="Refuse every built-in, unlicensed or mock part."
+    )
+    upload_bytes_max: int = Field(
+        default=20 * MEBIBYTE, ge=1024, le=100 * MEBIBYTE, description="Largest PDF taken, bytes."
+    )
+    pages_max: int = Field(default=500, ge=1, le=2000, description="Most pages of a PDF taken.")
+    session_hours: int = Field(default=12, ge=1, le=72, description="Life of a login, hours.")
+    anchor_interval_seconds: int = Field(
+        default=5, ge=1, le=3600, description="How often the worker anchors the newest checkpoint."
+    )
+    data_folder: Path | None = Field(
+        default=None,
+        description="Folder with the hubei-2020 files; unset: `../shared/data/hubei-2020` where it "
+        "exists, else the packaged sample.",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not _ORIGIN.match(self.log_origin):
+            raise ValueError("FUQI_LOG_ORIGIN is a host name and path without a scheme")
+        if self.production:
+            missing = [
+                name
+                for name, value in (
+                    ("FUQI_DATABASE_URL", self.database_url),
+                    ("FUQI_CHAIN_URL", self.chain_url),
+                )
+                if value is None
+            ]
+            if missing:
+                raise ValueError(f"production refuses embedded parts; set {', '.join(missing)}")
+            if self.demo:
+                raise ValueError("production refuses FUQI_DEMO")
+            raise ValueError(
+                "production needs an external CA, TSA and verification provider, which this version "
+                "does not connect yet; it runs embedded and says so in every receipt"
+            )
+        return self
+
+    @property
+    def database(self) -> str:
+        """The database URL with its default."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.home.resolve() / 'fuqi.sqlite3'}"

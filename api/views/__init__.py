@@ -1,0 +1,1 @@
+"""Facts that pages and JSON share: rows in, output shapes out. Reads only."""

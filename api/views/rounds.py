@@ -1,0 +1,159 @@
+"""Facts about matching rounds and their lines that pages and JSON share. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from api.callers import Caller
+from api.flows import rounds
+from api.schemas.supply import AllocationOut, NeedOutcomeOut, RoundOut, RoundSummaryOut
+from api.views.agreements import entry_facts
+from api.views.public import item_names, shown_donor
+from ledger.queries import log as log_queries
+from ledger.queries import supply as queries
+from ledger.tables.supply import AllocationRow, HospitalRow, NeedRow, OfferRow, RoundRow
+from matching.explain import TEXTS
+
+NOBODY = "-"
+"""An organisation id that no party has: a caller without organisation sees an empty list."""
+OWN_NEEDS_MAX = 100
+
+
+def round_list(session: Session, *, before: str, limit: int) -> list[RoundSummaryOut]:
+    """Rounds, newest first."""
+    return [_listed(row) for row in queries.rounds_page(session, before=before, limit=limit)]
+
+
+def round_facts(session: Session, round_id: str) -> RoundOut:
+    """A round with its figures, the checker's report and its entries.
+
+    Raises:
+        NotFoundError: `round.not_found`.
+    """
+    found = rounds.round_summary(session, round_id=round_id)
+    return RoundOut(
+        id=found.id,
+        state=found.state,
+        as_of=found.as_of,
+        needs=found.needs,
+        lots=found.lots,
+        policy=found.policy,
+        policy_sha256=found.policy_sha256,
+        inputs_sha256=found.inputs_sha256,
+        plan_sha256=found.plan_sha256,
+        certificate_sha256=found.certificate_sha256,
+        opened_at=found.opened_at,
+        closed_at=found.closed_at,
+        allocations=found.allocations,
+        summary=None if found.summary is None else dict(found.summary),
+        report=None if found.report is None else dict(found.report),
+        entries=entry_facts(session, log_queries.entries_of(session, [round_id])),
+    )
+
+
+def own_allocations(
+    session: Session,
+    caller: Caller,
+    *,
+    round_id: str | None = None,
+    state: str | None = None,
+    after: str = "",
+    limit: int,
+) -> list[AllocationOut]:
+    """Lines in which the caller's organisation gives or receives; an operator sees all."""
+    organisation = None if caller.is_operator else caller.organisation_id or NOBODY
+    found = queries.allocations_page(
+        session,
+        round_id=round_id,
+        organisation_id=organisation,
+        state=state,
+        after=after,
+        limit=limit,
+    )
+    return [_line(*row, caller=caller) for row in found]
+
+
+def allocation_facts(session: Session, caller: Caller, row: AllocationRow) -> AllocationOut:
+    """One line the caller has just decided on."""
+    need = session.get_one(NeedRow, row.need_id)
+    hospital = session.get_one(HospitalRow, need.hospital_id)
+    offer = session.get_one(OfferRow, row.offer_id)
+    return _line(row, need, hospital, offer, caller=caller)
+
+
+def own_outcomes(session: Session, caller: Caller, round_id: str) -> list[NeedOutcomeOut]:
+    """Why each need of the caller's organisation was filled, in part, or not, in a closed round."""
+    if caller.organisation_id is None:
+        return []
+    mine = queries.needs_page(
+        session, state=None, organisation_id=caller.organisation_id, limit=OWN_NEEDS_MAX
+    )
+    needs = {need.id: need for need, _ in mine}
+    if not needs:
+        return []
+    outcomes = rounds.round_document(session, round_id=round_id, name="outcomes")["needs"]
+    return [_outcome(needs[row["need"]], row) for row in outcomes if row["need"] in needs]
+
+
+def reason_texts(reason: str | None) -> tuple[str, str]:
+    """(zh, en) of a reason code."""
+    if reason is None:
+        return "", ""
+    en, zh = TEXTS.get(reason, (reason, reason))
+    return zh, en
+
+
+def _listed(row: RoundRow) -> RoundSummaryOut:
+    return RoundSummaryOut.model_validate(row)
+
+
+def _outcome(need: NeedRow, row: Mapping[str, Any]) -> NeedOutcomeOut:
+    zh, en = item_names(need.item)
+    reason_zh, reason_en = reason_texts(row["reason"])
+    return NeedOutcomeOut(
+        need=need.id,
+        item_zh=zh,
+        item_en=en,
+        quantity=need.quantity,
+        served=int(row["served"]),
+        state=str(row["state"]),
+        reason=row["reason"],
+        reason_zh=reason_zh,
+        reason_en=reason_en,
+    )
+
+
+def _line(
+    line: AllocationRow,
+    need: NeedRow,
+    hospital: HospitalRow,
+    offer: OfferRow,
+    *,
+    caller: Caller,
+) -> AllocationOut:
+    zh, en = item_names(offer.item)
+    donor, _ = shown_donor(offer)
+    return AllocationOut(
+        id=line.id,
+        round_id=line.round_id,
+        need_id=need.id,
+        offer_id=offer.id,
+        window=line.window,
+        quantity=line.quantity,
+        km=line.km,
+        substitute=line.substitute,
+        state=line.state,
+        decided_at=line.decided_at,
+        decline_reason=line.decline_reason,
+        item=offer.item,
+        item_zh=zh,
+        item_en=en,
+        donor=donor,
+        hospital=hospital.name,
+        city=hospital.city,
+        giving=caller.organisation_id is not None
+        and offer.organisation_id == caller.organisation_id,
+    )

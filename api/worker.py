@@ -1,0 +1,136 @@
+"""The worker: sequences the journal, signs checkpoints, anchors them. Safe to kill anywhere.
+
+Each step is one bounded transaction or one call to the chain; what a crash leaves behind is taken up by
+the next step, in this process or another.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import structlog
+
+from api.ports import Ports
+from ledger.chain import ChainPort
+from ledger.core.errors import FuqiError
+from ledger.log import StoredCheckpoints, sequence
+from ledger.queries import anchors as anchor_queries
+from ledger.queries import log as log_queries
+from ledger.store import transaction
+from ledger.submitter import Submitter
+
+SEQUENCE_STEPS_MAX: Final = 1000
+"""At most this many batches in one call: four million entries."""
+BACKOFF_SECONDS_MAX: Final = 60
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where the log stands.
+
+    Attributes:
+        waiting: journal rows not yet in the tree.
+        size: leaves in the newest checkpoint.
+        anchored: leaves under the newest final anchor.
+    """
+
+    waiting: int
+    size: int
+    anchored: int
+
+    @property
+    def settled(self) -> bool:
+        """Whether every acknowledged entry is under a final anchor."""
+        return self.waiting == 0 and self.anchored == self.size
+
+
+def sequence_all(ports: Ports, *, clock: Callable[[], datetime]) -> int:
+    """Sequence everything that waits; returns the number of checkpoints signed."""
+    for done in range(SEQUENCE_STEPS_MAX):
+        with transaction(ports.sessions) as session:
+            if sequence(session, ports.log_key, at=clock()) is None:
+                return done
+    return SEQUENCE_STEPS_MAX
+
+
+def progress_of(ports: Ports) -> Progress:
+    """Read where the log stands."""
+    with transaction(ports.readers) as session:
+        checkpoint = log_queries.latest_checkpoint(session)
+        final = anchor_queries.latest_final(session)
+        return Progress(
+            waiting=log_queries.waiting(session),
+            size=0 if checkpoint is None else checkpoint.size,
+            anchored=0 if final is None else final.checkpoint_size,
+        )
+
+
+def settle(
+    ports: Ports,
+    chain: ChainPort,
+    *,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    seconds_max: int = 60,
+) -> Progress:
+    """Bring every acknowledged entry under a final anchor, or stop after `seconds_max`.
+
+    Raises:
+        UnavailableError: what the chain answered; nothing is lost, the next call goes on.
+    """
+    submitter = Submitter(ports.sessions, chain, StoredCheckpoints(), clock)
+    deadline = time.monotonic() + seconds_max
+    while True:
+        sequence_all(ports, clock=clock)
+        submitter.drain(20)
+        progress = progress_of(ports)
+        if progress.settled or time.monotonic() > deadline:
+            return progress
+        time.sleep(0.2)
+
+
+class Worker:
+    """Runs `settle` at an interval until told to stop; used by `fuqi worker` and inside `fuqi serve`."""
+
+    def __init__(self, ports: Ports, chain: ChainPort, *, clock: Callable[[], datetime]) -> None:
+        """A worker over open ports and a chain that this process holds."""
+        self._ports = ports
+        self._submitter = Submitter(ports.sessions, chain, StoredCheckpoints(), clock)
+        self._clock = clock
+        self._stop = threading.Event()
+        self.last_error: str | None = None
+
+    def stop(self) -> None:
+        """Ask the loop to end after its current step."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Loop until `stop`. An outage is logged and retried with a growing, bounded pause."""
+        interval = self._ports.settings.anchor_interval_seconds
+        pause = interval
+        while not self._stop.is_set():
+            try:
+                self.step()
+                pause, self.last_error = interval, None
+            except FuqiError as exc:
+                self.last_error = exc.error_code
+                log.warning("worker.step_failed", code=exc.error_code, retry_seconds=pause)
+                pause = min(pause * 2, BACKOFF_SECONDS_MAX)
+            except Exception:
+                # The loop outlives our bugs: what was acknowledged must still be anchored.
+                self.last_error = "worker.bug"
+                log.exception("worker.bug")
+                pause = min(pause * 2, BACKOFF_SECONDS_MAX)
+            self._stop.wait(pause)
+
+    def step(self) -> Progress:
+        """Sequence what waits and move the newest checkpoint towards final."""
+        sequence_all(self._ports, clock=self._clock)
+        self._submitter.drain(20)
+        return progress_of(self._ports)

@@ -1,0 +1,1 @@
+"""From records to a bundle that a stranger can verify offline."""

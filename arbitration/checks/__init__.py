@@ -1,0 +1,1 @@
+"""One pure check per file; `arbitration.checks.all.CHECKS` is the ordered tuple."""

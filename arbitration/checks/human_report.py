@@ -1,0 +1,41 @@
+"""The human report says what the parts say: it is rendered again and compared byte for byte."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from arbitration.checks.context import Context
+from arbitration.checks.results import conclude, unclear, wrong
+from arbitration.model import REPORT_HTML, REPORT_JSON
+from arbitration.report.human import RENDERER, report_html, report_json
+from ledger.core.canonical import canonical_bytes
+from ledger.core.report import Check
+
+CODE: Final = "bundle.report"
+_HEAD: Final = ("bundle", "made_at", "purpose", "labels")
+
+
+def check(context: Context) -> Check:
+    """FAILED where the report differs; INDETERMINATE where another renderer made it."""
+    bundle = context.bundle
+    problems = []
+    if bundle.manifest["renderer"] != RENDERER:
+        problems.append(
+            unclear("made by a renderer that this version does not know", "由本版本未知的程序生成")
+        )
+    else:
+        facts = report_json(bundle, head={key: bundle.manifest[key] for key in _HEAD})
+        if bundle.files[REPORT_JSON] != canonical_bytes(facts):
+            problems.append(
+                wrong("report.json is not what the parts say", "report.json 与各部分不符")
+            )
+        if bundle.files[REPORT_HTML] != report_html(facts).encode("utf-8"):
+            problems.append(
+                wrong("report.html is not what the parts say", "report.html 与各部分不符")
+            )
+    return conclude(
+        CODE,
+        problems,
+        en="the human report says exactly what the parts say",
+        zh="人工可读报告与各部分内容完全一致",
+    )

@@ -1,0 +1,40 @@
+"""Consent to electronic form: every party gave it, by its own key, before anybody signed (ES-3a)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from arbitration.checks.context import Context
+from arbitration.checks.results import Problem, conclude, wrong
+from arbitration.checks.statements import part_problems, statement_event, statement_problems
+from ledger.core.report import Check
+
+CODE: Final = "signer.consent"
+_ACT: Final = "consent"
+
+
+def check(context: Context) -> Check:
+    """FAILED where a signer's consent is missing, about something else, or too late."""
+    problems: list[Problem] = part_problems(context, number=5, act=_ACT)
+    signatures = context.agreement_events("signature.applied")
+    first = signatures[0].index if signatures else None
+    for signer in context.bundle.signers:
+        name = str(signer["signer"])
+        event = statement_event(context, signer=name, act=_ACT)
+        if event is None:
+            problems.append(wrong(f"{name}: no consent", f"{name}：未同意采用电子形式"))
+            continue
+        problems += statement_problems(context, signer, event, act=_ACT, field="")
+        if first is not None and event.index > first:
+            problems.append(
+                wrong(f"{name}: consented after the first signature", f"{name}：首个签名之后才同意")
+            )
+    for event in context.agreement_events("document.finalised"):
+        if event.body is not None and not event.body["consent_version"]:
+            problems.append(wrong("no text of consent is named", "未载明同意条款的版本"))
+    return conclude(
+        CODE,
+        problems,
+        en="every party agreed to electronic form before the first signature",
+        zh="各方在首个签名之前均已同意采用电子形式",
+    )

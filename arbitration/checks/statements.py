@@ -1,0 +1,79 @@
+"""Shared by consent and intent: a statement proven by the signer's own key, as the log recorded it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+from arbitration.checks.context import TOLERANCE, Context, time_of
+from arbitration.checks.results import Problem, wrong
+from arbitration.model import Event
+from arbitration.parts import intent_rows
+from ledger.core.errors import InputError, VerificationError
+from signing.certificates import certificate_spki
+from signing.intent import FRESH_FOR, statement_digest, verify_intent
+
+AGE_MAX: Final[timedelta] = FRESH_FOR + TOLERANCE
+
+
+def part_problems(context: Context, *, number: int, act: str) -> list[Problem]:
+    """Part 5 or 6 says exactly what the opened entries say."""
+    opened = [(one.id, one.type, one.body) for one in context.bundle.events if one.body is not None]
+    if list(context.bundle.part(number)) != intent_rows(opened, act=act):
+        return [
+            wrong(f"part {number} is not what the entries say", f"第{number}部分与存证记录不符")
+        ]
+    return []
+
+
+def statement_event(context: Context, *, signer: str, act: str) -> Event | None:
+    """The last entry in which this signer proved this act, or None."""
+    found = [
+        event
+        for event in context.agreement_events("intent.expressed")
+        if event.body is not None and event.body["signer"] == signer and event.body["act"] == act
+    ]
+    return found[-1] if found else None
+
+
+def statement_problems(
+    context: Context, signer: Mapping[str, Any], event: Event, *, act: str, field: str
+) -> list[Problem]:
+    """The statement is about exactly this act and was signed by the key in the signer's certificate."""
+    body, name = event.body or {}, str(signer["signer"])
+    stated: Mapping[str, Any] = body["statement"]
+    problems: list[Problem] = []
+    wanted = {
+        "agreement": context.agreement_id,
+        "document_sha256": context.bundle.part(9)["document_sha256"],
+        "person": signer["person"],
+        "organisation": signer["organisation"],
+        "person_name": context.party(str(signer["person"]))["name"],
+        "organisation_name": context.party(str(signer["organisation"]))["name"],
+        "act": act,
+        "field": field,
+    }
+    for key, value in wanted.items():
+        if stated.get(key) != value:
+            problems.append(
+                wrong(f"{name}: the statement's {key} is another", f"{name}：陈述中的 {key} 不符")
+            )
+    if body["certificate"] != signer["certificate"]:
+        problems.append(wrong(f"{name}: proven with another certificate", f"{name}：所用证书不符"))
+    try:
+        der = context.certificate_der(str(signer["certificate"]))
+        verify_intent(
+            stated,
+            signature=bytes.fromhex(str(body["proof"])),
+            public_spki=certificate_spki(der),
+        )
+    except (VerificationError, InputError, ValueError) as exc:
+        problems.append(wrong(f"{name}: {exc}", f"{name}：意愿陈述的签名不成立"))
+    else:
+        if statement_digest(stated).hex() != body["statement_sha256"]:
+            problems.append(wrong(f"{name}: another statement", f"{name}：陈述摘要不符"))
+        age = time_of(event.at) - time_of(stated["at"])
+        if not -TOLERANCE <= age <= AGE_MAX:
+            problems.append(wrong(f"{name}: the statement was stale", f"{name}：陈述已过时"))
+    return problems

@@ -1,0 +1,1 @@
+"""Machine report and human report (zh, en)."""

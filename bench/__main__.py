@@ -1,0 +1,111 @@
+"""`make bench`: every `measures()` of bench/*.py, as a table and as bench/results/latest.json.
+
+Names of modules given as arguments limit the run: `make bench ARGS=ledger`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import platform
+import sys
+import traceback
+from collections.abc import Iterable
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+HERE = Path(__file__).resolve().parent
+LATEST = HERE / "results" / "latest.json"
+NOT_MEASURES = {"__main__", "measure"}
+
+
+def rows_of(measures: Iterable[Any]) -> list[dict[str, Any]]:
+    """Measures, dataclasses or plain dictionaries, as the rows of latest.json."""
+    rows = []
+    for measure in measures:
+        fact = asdict(measure) if is_dataclass(measure) else dict(measure)
+        baseline = fact.get("baseline")
+        fact["ratio"] = fact["value"] / baseline if baseline else None
+        fact.setdefault("against", "")
+        rows.append({key: _short(value) for key, value in fact.items()})
+    return rows
+
+
+def show(rows: list[dict[str, Any]], console: Console) -> None:
+    """The table."""
+    table = Table(box=None, pad_edge=False)
+    for title, justify in (
+        ("measure", "left"),
+        ("value", "right"),
+        ("unit", "left"),
+        ("baseline", "right"),
+        ("ratio", "right"),
+        ("n", "right"),
+        ("against", "left"),
+    ):
+        table.add_column(title, justify=justify, overflow="fold")
+    for row in rows:
+        table.add_row(
+            row["name"],
+            _text(row["value"]),
+            row["unit"],
+            _text(row["baseline"]),
+            "" if row["ratio"] is None else f"{row['ratio']:.2f}",
+            str(row["n"]),
+            row["against"],
+        )
+    console.print(table)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the modules; one that fails is named, the others still count, and the exit code is 1."""
+    console = Console()
+    modules = sorted(path.stem for path in HERE.glob("*.py") if path.stem not in NOT_MEASURES)
+    unknown = set(arguments) - set(modules)
+    if unknown:
+        console.print(
+            f"no such bench: {', '.join(sorted(unknown))}; there are {', '.join(modules)}"
+        )
+        return 2
+    rows: list[dict[str, Any]] = []
+    failed: list[str] = []
+    for name in arguments or modules:
+        console.print(f"[dim]measuring {name} …[/]", highlight=False)
+        try:
+            rows += rows_of(importlib.import_module(f"bench.{name}").measures())
+        except Exception:  # noqa: BLE001 - one broken bench must not hide the others
+            traceback.print_exc()
+            failed.append(name)
+    show(rows, console)
+    LATEST.parent.mkdir(exist_ok=True)
+    machine = {
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+    text = json.dumps({"machine": machine, "measures": rows}, ensure_ascii=False, indent=2)
+    LATEST.write_text(text + "\n", "utf-8")
+    console.print(f"{len(rows)} measures in {LATEST.relative_to(HERE.parent)}", highlight=False)
+    if failed:
+        console.print(f"[red]failed: {', '.join(failed)}[/]")
+    return 1 if failed else 0
+
+
+def _short(value: object) -> object:
+    """Six significant digits: more would be noise that makes every run differ."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
+def _text(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""On-chain code and the only Python that knows its ABI."""

@@ -1,0 +1,145 @@
+"""Compile `contracts/src` into `contracts/artifacts`: `python -m contracts.compile`.
+
+Needs the pinned compiler: either `npm ci` at the repository root (the npm compiler, run through
+`contracts/tools/solc.js`) or a native `solc` of the same version on the path. Nothing at run time needs
+a compiler: artifacts are committed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, cast
+
+import solcx
+from solcx.exceptions import SolcError
+from solcx.wrapper import get_solc_version
+
+from contracts.artifacts import ARTIFACTS, ROOT, SOURCES, artifact_digest, source_digest
+from ledger.core.canonical import Json, sha256
+from ledger.core.errors import UnavailableError
+
+SOLC_VERSION: Final = "0.8.37"
+EVM_VERSION: Final = "prague"
+"""The newest rule set that the embedded chain (py-evm) runs; consortium chains are older or equal."""
+OPTIMIZER_RUNS: Final = 200
+CONTRACTS: Final = ("EvidenceLog",)
+
+
+def find_compiler() -> Path:
+    """The pinned compiler as an executable file.
+
+    Raises:
+        UnavailableError: `contracts.compiler_missing`.
+    """
+    wrapper = ROOT / "tools" / "solc.js"
+    if shutil.which("node") and (ROOT.parent / "node_modules" / "solc").is_dir():
+        return wrapper
+    native = shutil.which("solc")
+    if native is not None:
+        return Path(native)
+    raise UnavailableError(
+        f"no Solidity compiler here: run `npm ci`, or install solc {SOLC_VERSION}",
+        code="contracts.compiler_missing",
+    )
+
+
+def compile_all(compiler: Path) -> dict[str, dict[str, Json]]:
+    """Compile every contract: name -> artifact as it stands in `contracts/artifacts`.
+
+    Raises:
+        UnavailableError: `contracts.compiler_version`, `contracts.compile_failed`.
+    """
+    sources = read_sources()
+    settings = _settings()
+    request: dict[str, Any] = {
+        "language": "Solidity",
+        "sources": {name: {"content": text} for name, text in sources.items()},
+        "settings": settings,
+    }
+    _require_version(compiler)
+    try:
+        answer = solcx.compile_standard(request, solc_binary=compiler)
+    except SolcError as exc:
+        raise UnavailableError(
+            f"the Solidity sources do not compile: {exc}", code="contracts.compile_failed"
+        ) from exc
+    digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in sources.items()}
+    artifacts: dict[str, dict[str, Json]] = {}
+    for name in CONTRACTS:
+        output = answer["contracts"][f"src/{name}.sol"][name]
+        body: dict[str, Json] = {
+            "v": "fuqi/artifact/v1",
+            "name": name,
+            "abi": output["abi"],
+            "bytecode": "0x" + output["evm"]["bytecode"]["object"],
+            "deployed_bytecode": "0x" + output["evm"]["deployedBytecode"]["object"],
+            "storage": _storage(output["storageLayout"]),
+            "compiler": SOLC_VERSION,
+            "settings": cast("Json", settings),
+            "sources": digests,
+            "source_sha256": source_digest(digests),
+        }
+        artifacts[name] = {**body, "sha256": artifact_digest(body)}
+    return artifacts
+
+
+def read_sources() -> dict[str, str]:
+    """Every source file: path from `contracts/` -> text."""
+    return {
+        path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+        for path in sorted(SOURCES.rglob("*.sol"))
+    }
+
+
+def main() -> int:
+    """Write the artifacts; the exit status is 0, or 1 with a message."""
+    try:
+        artifacts = compile_all(find_compiler())
+    except UnavailableError as exc:
+        sys.stderr.write(f"{exc}\n")
+        return 1
+    ARTIFACTS.mkdir(exist_ok=True)
+    for name, artifact in artifacts.items():
+        text = json.dumps(artifact, indent=1, sort_keys=True) + "\n"
+        (ARTIFACTS / f"{name}.json").write_text(text, encoding="utf-8")
+        sys.stdout.write(f"{name}: {sha256(text.encode()).hex()}\n")
+    return 0
+
+
+def _settings() -> dict[str, Any]:
+    return {
+        "optimizer": {"enabled": True, "runs": OPTIMIZER_RUNS},
+        "evmVersion": EVM_VERSION,
+        # Without the metadata trailer the code, and so its hash, depends on nothing but what it does.
+        "metadata": {"bytecodeHash": "none", "appendCBOR": False},
+        "outputSelection": {
+            "*": {
+                "*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object", "storageLayout"]
+            }
+        },
+    }
+
+
+def _storage(layout: Mapping[str, Any]) -> list[Json]:
+    """Where each variable lies; chain proofs read these slots, so a moved one must show in a diff."""
+    return [
+        {"label": row["label"], "slot": row["slot"], "offset": row["offset"], "type": row["type"]}
+        for row in layout["storage"]
+    ]
+
+
+def _require_version(compiler: Path) -> None:
+    found = str(get_solc_version(compiler))
+    if found != SOLC_VERSION:
+        raise UnavailableError(
+            f"solc {SOLC_VERSION} is needed, {found} was found", code="contracts.compiler_version"
+        )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""Shared kernel: pure, standard library only, imports nothing of ours."""

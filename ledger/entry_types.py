@@ -1,0 +1,42 @@
+"""Every type of entry, with what its private body holds. A type is never reused or renamed.
+
+`fuqi/entry/v1` bytes: `{actor, at, commitments: {body}, id, prev, subject, type, v}` where `commitments.body`
+is HMAC-SHA256(salt, canonical body) in hex, `prev` the leaf hash (hex) of the subject's previous entry or null.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+ENTRY_TYPES: Final[dict[str, str]] = {
+    "party.registered": "kind, name, number_commitment, level, invented, source",
+    "identity.checked": "party, kind, method, provider, provider_label, status, request, evidence, level",
+    "authorisation.granted": "organisation, person, matters, powers, seal_scope, valid_from, valid_to",
+    "authorisation.revoked": "authorisation, reason",
+    "certificate.issued": "certificate, issuer, serial, sha256, spki_sha256, not_before, not_after, label",
+    "key.revoked": "certificate, serial, reason",
+    "document.finalised": "agreement, sha256, pages, origin, template, consent_version",
+    "document.delivered": "agreement, to, system, sent_at, received_at",
+    "document.opened": "agreement, by, sha256",
+    "document.read": "agreement, by, sha256, pages, seconds",
+    "intent.expressed": "agreement, act, statement, statement_sha256, method, proof, certificate",
+    "signature.applied": "agreement, field, order, certificate, revision_sha256, authorisation, tsa",
+    "agreement.formed": "agreement, sha256, formed_at, place",
+    "agreement.expired": "agreement, expires_at",
+    "agreement.declined": "agreement, by, reason",
+    "agreement.withdrawn": "agreement, by, reason",
+    "catalogue.loaded": "edition, sha256, items, standards",
+    "import.finished": "source, files, rows, understood, defaulted, refused, policy",
+    "need.posted": "need, hospital, item, quantity, urgency, standard, deadline, defaulted, source_row",
+    "need.withdrawn": "need, reason",
+    "offer.posted": "offer, kind, donor, item, quantity, standard, produced, expires, place, generated",
+    "offer.withdrawn": "offer, reason",
+    "round.opened": "round, inputs_sha256, policy_sha256, needs, offers",
+    "round.closed": "round, plan_sha256, certificate_sha256, objective, checker, unserved",
+    "allocation.proposed": "round, allocation, offer, need, quantity",
+    "allocation.accepted": "allocation, by",
+    "bundle.exported": "bundle, subject, sha256, purpose, recipient",
+    "case.opened": "case, bundle_sha256, claimant, matter",
+    "evidence.viewed": "subject, by, purpose",
+    "data.restricted": "subject, basis",
+}

@@ -1,0 +1,1 @@
+"""Every select(), one module per subject."""

@@ -1,0 +1,82 @@
+"""Reads of agreements, their signers, revisions and prepared signatures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from ledger.tables.agreements import (
+    AgreementRow,
+    BundleRow,
+    IntentRow,
+    PreparedSignatureRow,
+    RevisionRow,
+    SignerRow,
+)
+
+PAGE_MAX = 100
+
+
+def signers_of(session: Session, agreement_id: str) -> Sequence[SignerRow]:
+    """Signers in signing order."""
+    return session.scalars(
+        select(SignerRow).where(SignerRow.agreement_id == agreement_id).order_by(SignerRow.position)
+    ).all()
+
+
+def revisions_of(session: Session, agreement_id: str) -> Sequence[RevisionRow]:
+    """Revisions, oldest first."""
+    return session.scalars(
+        select(RevisionRow)
+        .where(RevisionRow.agreement_id == agreement_id)
+        .order_by(RevisionRow.number)
+    ).all()
+
+
+def agreements_page(
+    session: Session, *, organisation_id: str | None, before: str | None = None, limit: int = 20
+) -> Sequence[AgreementRow]:
+    """Agreements an organisation takes part in (None: all), newest first, older than id `before`."""
+    query = select(AgreementRow)
+    if organisation_id is not None:
+        mine = select(SignerRow.agreement_id).where(SignerRow.organisation_id == organisation_id)
+        query = query.where(
+            (AgreementRow.owner_organisation_id == organisation_id) | AgreementRow.id.in_(mine)
+        )
+    if before is not None:
+        query = query.where(AgreementRow.id < before)
+    return session.scalars(query.order_by(AgreementRow.id.desc()).limit(min(limit, PAGE_MAX))).all()
+
+
+def open_preparation(session: Session, signer_id: str) -> Sequence[PreparedSignatureRow]:
+    """Preparations of a signer that are not completed, newest first."""
+    return session.scalars(
+        select(PreparedSignatureRow)
+        .where(
+            PreparedSignatureRow.signer_id == signer_id, PreparedSignatureRow.completed_at.is_(None)
+        )
+        .order_by(PreparedSignatureRow.created_at.desc())
+        .limit(10)
+    ).all()
+
+
+def bundles_of(session: Session, subject: str) -> Sequence[BundleRow]:
+    """Exported bundles of a subject, newest first."""
+    return session.scalars(
+        select(BundleRow)
+        .where(BundleRow.subject == subject)
+        .order_by(BundleRow.created_at.desc())
+        .limit(PAGE_MAX)
+    ).all()
+
+
+def intents_of(session: Session, signer_id: str) -> Sequence[IntentRow]:
+    """The signer's proven statements, oldest first."""
+    return session.scalars(
+        select(IntentRow)
+        .where(IntentRow.signer_id == signer_id, IntentRow.used_at.is_not(None))
+        .order_by(IntentRow.used_at, IntentRow.id)
+        .limit(PAGE_MAX)
+    ).all()

@@ -1,0 +1,114 @@
+"""Reads of the log's tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from ledger.tables.log import CheckpointRow, DataKeyRow, EntryRow
+
+IDS_PER_QUERY: Final = 500
+"""SQLite's default limit on bound parameters is 999 in old builds."""
+PAGE_MAX: Final = 500
+
+
+def entries_by_ids(session: Session, ids: Sequence[str]) -> dict[str, EntryRow]:
+    """Entries by id; missing ones are simply absent."""
+    found: dict[str, EntryRow] = {}
+    for start in range(0, len(ids), IDS_PER_QUERY):
+        part = ids[start : start + IDS_PER_QUERY]
+        for row in session.scalars(select(EntryRow).where(EntryRow.id.in_(part))):
+            found[row.id] = row
+    return found
+
+
+def data_keys(session: Session, subjects: Sequence[str]) -> list[DataKeyRow]:
+    """Data keys of the given subjects, erased ones included; missing ones are simply absent."""
+    found: list[DataKeyRow] = []
+    for start in range(0, len(subjects), IDS_PER_QUERY):
+        part = subjects[start : start + IDS_PER_QUERY]
+        found.extend(session.scalars(select(DataKeyRow).where(DataKeyRow.subject.in_(part))))
+    return found
+
+
+def last_leaves(session: Session, subjects: Sequence[str]) -> dict[str, str]:
+    """Leaf hash (hex) of each subject's newest entry; subjects without entries are absent."""
+    found: dict[str, str] = {}
+    for start in range(0, len(subjects), IDS_PER_QUERY):
+        part = subjects[start : start + IDS_PER_QUERY]
+        newest = (
+            select(func.max(EntryRow.order))
+            .where(EntryRow.subject.in_(part))
+            .group_by(EntryRow.subject)
+        )
+        for row in session.scalars(select(EntryRow).where(EntryRow.order.in_(newest))):
+            found[row.subject] = row.leaf
+    return found
+
+
+def last_order(session: Session) -> int:
+    """Order number of the newest journal row, 0 for none."""
+    return session.scalar(select(func.max(EntryRow.order))) or 0
+
+
+def unsequenced(session: Session, *, limit: int) -> Sequence[EntryRow]:
+    """Journal rows that wait for their place in the tree, in order of arrival."""
+    return session.scalars(
+        select(EntryRow).where(EntryRow.seq.is_(None)).order_by(EntryRow.order).limit(limit)
+    ).all()
+
+
+def waiting(session: Session) -> int:
+    """How many journal rows wait to be sequenced."""
+    return session.scalar(select(func.count()).where(EntryRow.seq.is_(None))) or 0
+
+
+def tree_size(session: Session) -> int:
+    """Leaves in the tree."""
+    newest = session.scalar(select(func.max(EntryRow.seq)))
+    return 0 if newest is None else newest + 1
+
+
+def latest_checkpoint(session: Session) -> CheckpointRow | None:
+    """The newest checkpoint."""
+    return session.scalar(select(CheckpointRow).order_by(CheckpointRow.size.desc()).limit(1))
+
+
+def checkpoint_covering(session: Session, index: int) -> CheckpointRow | None:
+    """The smallest checkpoint whose tree holds leaf `index`."""
+    return session.scalar(
+        select(CheckpointRow)
+        .where(CheckpointRow.size > index)
+        .order_by(CheckpointRow.size)
+        .limit(1)
+    )
+
+
+def entries_of(
+    session: Session, subjects: Sequence[str], *, limit: int = PAGE_MAX
+) -> Sequence[EntryRow]:
+    """Entries about any of `subjects`, oldest first."""
+    return session.scalars(
+        select(EntryRow)
+        .where(EntryRow.subject.in_(list(subjects)[:IDS_PER_QUERY]))
+        .order_by(EntryRow.order)
+        .limit(limit)
+    ).all()
+
+
+def entries_page(session: Session, *, after: int, limit: int) -> Sequence[EntryRow]:
+    """A page of the journal after order number `after`."""
+    return session.scalars(
+        select(EntryRow)
+        .where(EntryRow.order > after)
+        .order_by(EntryRow.order)
+        .limit(min(limit, PAGE_MAX))
+    ).all()
+
+
+def checkpoint_of_size(session: Session, size: int) -> CheckpointRow | None:
+    """The checkpoint over exactly `size` leaves."""
+    return session.get(CheckpointRow, size)

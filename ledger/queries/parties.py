@@ -1,0 +1,71 @@
+"""Reads of people, organisations, authorisations and certificates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from ledger.tables.parties import AuthorisationRow, CertificateRow, PartyRow
+
+PAGE_MAX = 200
+
+
+def party_by_number(session: Session, *, kind: str, number_index: str) -> PartyRow | None:
+    """The party with this identity number, found by its keyed digest."""
+    return session.scalar(
+        select(PartyRow).where(PartyRow.kind == kind, PartyRow.number_index == number_index)
+    )
+
+
+def parties_by_ids(session: Session, ids: Sequence[str]) -> dict[str, PartyRow]:
+    """Parties by id, at most 500."""
+    rows = session.scalars(select(PartyRow).where(PartyRow.id.in_(list(ids)[:500])))
+    return {row.id: row for row in rows}
+
+
+def parties_page(
+    session: Session, *, category: str | None = None, after: str = "", limit: int = 50
+) -> Sequence[PartyRow]:
+    """Organisations after id `after`."""
+    query = select(PartyRow).where(PartyRow.kind == "organisation", PartyRow.id > after)
+    if category is not None:
+        query = query.where(PartyRow.category == category)
+    return session.scalars(query.order_by(PartyRow.id).limit(min(limit, PAGE_MAX))).all()
+
+
+def authorisations_of(
+    session: Session, *, organisation_id: str, person_id: str | None = None
+) -> Sequence[AuthorisationRow]:
+    """Authorisations of an organisation, newest first."""
+    query = select(AuthorisationRow).where(AuthorisationRow.organisation_id == organisation_id)
+    if person_id is not None:
+        query = query.where(AuthorisationRow.person_id == person_id)
+    return session.scalars(
+        query.order_by(AuthorisationRow.created_at.desc(), AuthorisationRow.id).limit(PAGE_MAX)
+    ).all()
+
+
+def certificate_of_key(session: Session, spki_sha256: str) -> CertificateRow | None:
+    """The certificate of a public key."""
+    return session.scalar(select(CertificateRow).where(CertificateRow.spki_sha256 == spki_sha256))
+
+
+def usable_certificates(
+    session: Session, *, organisation_id: str, person_id: str, at: datetime
+) -> Sequence[CertificateRow]:
+    """Certificates valid and unrevoked at `at`, newest first."""
+    return session.scalars(
+        select(CertificateRow)
+        .where(
+            CertificateRow.organisation_id == organisation_id,
+            CertificateRow.person_id == person_id,
+            CertificateRow.not_before <= at,
+            CertificateRow.not_after > at,
+            CertificateRow.revoked_at.is_(None),
+        )
+        .order_by(CertificateRow.created_at.desc())
+        .limit(20)
+    ).all()

@@ -1,0 +1,1 @@
+"""Table mappings, one module per subject."""

@@ -1,0 +1,98 @@
+"""Tables of the log: journal, private bodies, tree nodes, checkpoints, outbox. Rows are insert-only
+but for the sequence number that the sequencer gives a journal row and for erasure of a data key."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ledger.store import Base, UtcDateTime
+
+
+class EntryRow(Base):
+    """One record in the log.
+
+    `seq` is null between the journal commit (the acknowledgement) and sequencing into the tree.
+    """
+
+    __tablename__ = "journal_entry"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    type: Mapped[str] = mapped_column(String(40))
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    subject: Mapped[str] = mapped_column(String(40))
+    actor: Mapped[str] = mapped_column(String(40))
+    body_commitment: Mapped[str] = mapped_column(String(64))
+    prev: Mapped[str | None] = mapped_column(String(64))
+    bytes: Mapped[bytes] = mapped_column(LargeBinary)
+    leaf: Mapped[str] = mapped_column(String(64), unique=True)
+    seq: Mapped[int | None] = mapped_column(BigInteger, unique=True)
+    journaled_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    order: Mapped[int] = mapped_column(BigInteger, unique=True)
+    """Order of arrival: what the sequencer follows."""
+
+    __table_args__ = (
+        Index("ix_journal_entry_subject_order", "subject", "order"),
+        Index("ix_journal_entry_type_order", "type", "order"),
+    )
+
+
+class PrivateBodyRow(Base):
+    """Private body and salt of an entry, sealed under the subject's data key."""
+
+    __tablename__ = "private_body"
+
+    entry_id: Mapped[str] = mapped_column(ForeignKey("journal_entry.id"), primary_key=True)
+    subject: Mapped[str] = mapped_column(String(40), index=True)
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class DataKeyRow(Base):
+    """A subject's data key, wrapped under the installation's key; `wrapped` is null once erased."""
+
+    __tablename__ = "data_key"
+
+    subject: Mapped[str] = mapped_column(String(40), primary_key=True)
+    wrapped: Mapped[bytes | None] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    erased_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class NodeRow(Base):
+    """Hash of a complete subtree: `level` 0 is the leaf; covers leaves [index << level, (index+1) << level)."""
+
+    __tablename__ = "log_node"
+
+    level: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    index: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    hash: Mapped[bytes] = mapped_column(LargeBinary(32))
+
+
+class CheckpointRow(Base):
+    """A signed size and root of the tree, as a C2SP signed note."""
+
+    __tablename__ = "checkpoint"
+
+    size: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    root: Mapped[str] = mapped_column(String(64))
+    note: Mapped[str] = mapped_column(Text)
+    signed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class OutboxRow(Base):
+    """Work to do after the commit; taken by the worker by state, never by id."""
+
+    __tablename__ = "outbox"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    topic: Mapped[str] = mapped_column(String(40))
+    ref: Mapped[str] = mapped_column(String(40))
+    state: Mapped[str] = mapped_column(String(12), default="waiting")
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    not_before: Mapped[datetime] = mapped_column(UtcDateTime)
+    last_error: Mapped[str | None] = mapped_column(String(200))
+    done_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    __table_args__ = (Index("ix_outbox_state_not_before", "state", "not_before"),)

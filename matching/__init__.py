@@ -1,0 +1,1 @@
+"""Supply to demand: exact allocation with a certificate; no database, no clock."""

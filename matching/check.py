@@ -1,0 +1,395 @@
+"""The independent checker: accepts a plan only if it keeps every rule and no better plan exists.
+
+Shares no code with `solve.py` and trusts nothing it says: eligibility and unit costs come from the published
+rule (`candidates.py`), everything else is recomputed from the problem. Optimality is linear-programming
+duality over vectors (unserved, transport, expiry) compared in that order, so it rests on no weights:
+
+    reduced cost of an arc a -> b = cost + price(a) - price(b)
+    an arc that could carry more has reduced cost >= 0; an arc that carries something has reduced cost <= 0.
+
+Together with conservation that proves that the plan's objective vector is the smallest possible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ledger.core.canonical import Json
+from ledger.core.report import Check, Report, Verdict
+from matching.candidates import ELIGIBLE, REASONS, Candidates, judge_pairs
+from matching.geo import Int64s
+from matching.plan import Certificate, Group, Objective, Plan, Price
+from matching.problem import Problem
+
+PRICE_MAX: Final = 1 << 60
+"""Larger prices are refused, so that sums of two prices and a cost stay exact in 64 bits."""
+_TIERS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """The problem as the checker sees it."""
+
+    problem: Problem
+    judged: Candidates
+    need_row: Mapping[str, int]
+    lot_row: Mapping[str, int]
+    need_class: tuple[str, ...]
+    lot_class: tuple[str, ...]
+    groups: Mapping[Group, tuple[int, ...]]
+
+
+class _RejectedError(Exception):
+    """Carries one failed finding out of nested loops; never leaves this module."""
+
+    def __init__(self, summary_en: str, summary_zh: str, **details: Json) -> None:
+        super().__init__(summary_en)
+        self.summary_en, self.summary_zh, self.details = summary_en, summary_zh, details
+
+
+def check_plan(
+    problem: Problem,
+    plan: Plan,
+    certificate: Certificate,
+    *,
+    candidates: Candidates | None = None,
+) -> Report:
+    """Accept or reject; never raises for a bad plan.
+
+    Args:
+        candidates: the judged pairs if the caller has just computed them with `judge_pairs`; a stranger
+            leaves it out and the checker judges every pair itself.
+
+    The checks, in order: `plan.binding`, `plan.eligible`, `plan.quantities`, `plan.objective`,
+    `certificate.complete`, `certificate.optimal`, `certificate.no_gap`. After a failure the rest, which
+    would build on it, does not run.
+    """
+    facts = _facts(problem, candidates if candidates is not None else judge_pairs(problem))
+    checks: list[Check] = []
+    served: Int64s = np.zeros(facts.judged.codes.shape, dtype=np.int64)
+    try:
+        checks.append(_binding(facts, plan, certificate))
+        checks.append(_eligible(facts, plan, served=served))
+        checks.append(_quantities(facts, served=served))
+        checks.append(_objective(facts, plan, served=served))
+        checks.append(_complete(facts, certificate))
+        checks.append(_optimal(facts, certificate, served=served))
+        checks.append(_no_gap(facts, plan, certificate))
+    except _RejectedError as fault:
+        code = _CODES[len(checks)]
+        checks.append(
+            Check(code, Verdict.FAILED, fault.summary_en, fault.summary_zh, fault.details)
+        )
+    return Report(subject="matching plan", checks=tuple(checks))
+
+
+_CODES: Final = (
+    "plan.binding",
+    "plan.eligible",
+    "plan.quantities",
+    "plan.objective",
+    "certificate.complete",
+    "certificate.optimal",
+    "certificate.no_gap",
+)
+
+
+def _facts(problem: Problem, judged: Candidates) -> _Facts:
+    of_item = {item.id: item.item_class for item in problem.catalogue.items.values()}
+    need_class = tuple(of_item[need.items[0]] for need in problem.needs)
+    groups: dict[Group, list[int]] = {}
+    for row, need in enumerate(problem.needs):
+        groups.setdefault((need.hospital, need_class[row], need.tier), []).append(row)
+    return _Facts(
+        problem=problem,
+        judged=judged,
+        need_row={need.id: row for row, need in enumerate(problem.needs)},
+        lot_row={lot.id: row for row, lot in enumerate(problem.lots)},
+        need_class=need_class,
+        lot_class=tuple(of_item[lot.item] for lot in problem.lots),
+        groups={key: tuple(rows) for key, rows in groups.items()},
+    )
+
+
+def _binding(facts: _Facts, plan: Plan, certificate: Certificate) -> Check:
+    if plan.problem != facts.problem.digest().hex():
+        raise _RejectedError("the plan names another problem", "方案对应的是另一个问题")
+    if certificate.plan != plan.digest().hex():
+        raise _RejectedError("the certificate names another plan", "证书对应的是另一个方案")
+    return _passed(
+        "plan.binding",
+        "plan, problem and certificate belong together",
+        "方案、问题与证书相互对应",
+        problem=plan.problem,
+        plan=certificate.plan,
+    )
+
+
+def _eligible(facts: _Facts, plan: Plan, *, served: Int64s) -> Check:
+    """Fills `served` on the way."""
+    last: tuple[str, str] | None = None
+    for flow in plan.flows:
+        row, column = facts.need_row.get(flow.need), facts.lot_row.get(flow.lot)
+        if row is None or column is None:
+            raise _RejectedError(
+                "a line names an unknown need or lot", "方案行引用了未知的需求或批次"
+            )
+        if last is not None and (flow.need, flow.lot) <= last:
+            raise _RejectedError("lines are doubled or unsorted", "方案行重复或未排序")
+        last = (flow.need, flow.lot)
+        code = int(facts.judged.codes[row, column])
+        if code != ELIGIBLE:
+            raise _RejectedError(
+                "a line pairs what may not be paired",
+                "方案行配对了不符合条件的供需",
+                need=flow.need,
+                lot=flow.lot,
+                reason=REASONS[code],
+            )
+        limit = min(
+            facts.problem.needs[row].quantity,
+            facts.problem.lots[column].quantity,
+        )
+        if not 1 <= flow.quantity <= limit:
+            raise _RejectedError(
+                "a line moves nothing, or more than there is",
+                "方案行数量为零或超出可用数量",
+                need=flow.need,
+                lot=flow.lot,
+            )
+        served[row, column] = flow.quantity
+    return _passed(
+        "plan.eligible",
+        f"all {len(plan.flows)} lines are eligible pairs",
+        f"全部{len(plan.flows)}行均为合格配对",
+        lines=len(plan.flows),
+        eligible_pairs=facts.judged.eligible,
+    )
+
+
+def _quantities(facts: _Facts, *, served: Int64s) -> Check:
+    for row, total in enumerate(served.sum(axis=1).tolist()):
+        if total > facts.problem.needs[row].quantity:
+            raise _RejectedError(
+                "a need gets more than it asked for",
+                "某需求获得超过其请求的数量",
+                need=facts.problem.needs[row].id,
+            )
+    for column, total in enumerate(served.sum(axis=0).tolist()):
+        if total > facts.problem.lots[column].quantity:
+            raise _RejectedError(
+                "a lot gives more than it holds",
+                "某批次给出超过其持有的数量",
+                lot=facts.problem.lots[column].id,
+            )
+    return _passed(
+        "plan.quantities",
+        "no need is overfilled and no lot overdrawn",
+        "无需求超额、无批次透支",
+        units=int(served.sum()),
+    )
+
+
+def _objective(facts: _Facts, plan: Plan, *, served: Int64s) -> Check:
+    found = _recomputed(facts, served=served)
+    if found != plan.objective:
+        raise _RejectedError(
+            "the plan's objective is not what its lines add up to",
+            "方案声明的目标值与各行之和不符",
+            recomputed=found.as_json(),
+        )
+    return _passed(
+        "plan.objective",
+        "the objective was recomputed and agrees at every level",
+        "各层目标值经重新计算一致",
+        objective=found.as_json(),
+    )
+
+
+def _recomputed(facts: _Facts, *, served: Int64s) -> Objective:
+    segments = facts.problem.policy.segments
+    by_tier = [0] * _TIERS
+    by_rank = [0] * (_TIERS * segments)
+    got = served.sum(axis=1).tolist()
+    for (_, _, tier), rows in facts.groups.items():
+        sizes = _segment_sizes(facts, rows)
+        left = sum(facts.problem.needs[row].quantity - got[row] for row in rows)
+        by_tier[tier] += left
+        for step, size in enumerate(sizes):
+            used = min(left, size)
+            by_rank[(_TIERS - 1 - tier) * segments + step] += used
+            left -= used
+    transport = expiry = 0
+    for row, column in zip(*(part.tolist() for part in np.nonzero(served)), strict=True):
+        units = int(served[row, column])
+        transport += units * int(facts.judged.transport[row, column])
+        expiry += units * int(facts.judged.life[column])
+    return Objective(tuple(by_tier), tuple(by_rank), transport, expiry)
+
+
+def _segment_sizes(facts: _Facts, rows: tuple[int, ...]) -> list[int]:
+    """A group's need cut into S segments that differ by at most one unit; sizes add up to the need."""
+    segments = facts.problem.policy.segments
+    total = sum(facts.problem.needs[row].quantity for row in rows)
+    cuts = [total * step // segments for step in range(segments + 1)]
+    return [high - low for low, high in pairwise(cuts)]
+
+
+def _complete(facts: _Facts, certificate: Certificate) -> Check:
+    wanted = (
+        (set(certificate.roots), set(facts.need_class) | set(facts.lot_class)),
+        (set(certificate.groups), set(facts.groups)),
+        (set(certificate.needs), set(facts.need_row)),
+        (set(certificate.lots), set(facts.lot_row)),
+    )
+    if any(found != expected for found, expected in wanted):
+        raise _RejectedError("a dual price is missing or too many", "对偶价格缺失或多余")
+    for prices in (certificate.roots, certificate.groups, certificate.needs, certificate.lots):
+        for price in prices.values():
+            if len(price) != 3 or any(abs(part) > PRICE_MAX for part in price):
+                raise _RejectedError("a dual price is out of range", "对偶价格超出范围")
+    return _passed(
+        "certificate.complete",
+        "every node has exactly one dual price",
+        "每个节点恰有一个对偶价格",
+        prices=sum(len(found) for found, _ in wanted),
+    )
+
+
+def _optimal(facts: _Facts, certificate: Certificate, *, served: Int64s) -> Check:
+    got, given = served.sum(axis=1).tolist(), served.sum(axis=0).tolist()
+    arcs = _pairs_optimal(facts, certificate, served=served)
+    for column, lot in enumerate(facts.problem.lots):
+        reduced = _reduced(
+            (0, 0, 0), certificate.lots[lot.id], certificate.roots[facts.lot_class[column]]
+        )
+        # Unused goods may always grow by giving less, so only the sign of the unused part matters.
+        if reduced < (0, 0, 0) or (lot.quantity > given[column] and reduced > (0, 0, 0)):
+            raise _not_optimal("lot", lot.id)
+        arcs += 1
+    for key, rows in facts.groups.items():
+        price, root = certificate.groups[key], certificate.roots[key[1]]
+        left = 0
+        for row in rows:
+            need = facts.problem.needs[row]
+            reduced = _reduced((0, 0, 0), price, certificate.needs[need.id])
+            if reduced < (0, 0, 0) or (need.quantity > got[row] and reduced > (0, 0, 0)):
+                raise _not_optimal("need", need.id)
+            left += need.quantity - got[row]
+            arcs += 1
+        for step, size in enumerate(_segment_sizes(facts, rows)):
+            used = min(left, size)
+            left -= used
+            reduced = _reduced((_rank(facts, key, step), 0, 0), root, price)
+            if (used < size and reduced < (0, 0, 0)) or (used > 0 and reduced > (0, 0, 0)):
+                raise _not_optimal("group", f"{key[0]} {key[1]} {key[2]} segment {step}")
+            arcs += 1
+    return _passed(
+        "certificate.optimal",
+        f"reduced costs agree with the plan on all {arcs} arcs: no better plan exists",
+        f"全部{arcs}条弧的约化成本与方案一致：不存在更优方案",
+        arcs=arcs,
+    )
+
+
+def _pairs_optimal(facts: _Facts, certificate: Certificate, *, served: Int64s) -> int:
+    """Every eligible pair: reduced cost never negative, and zero where something flows."""
+    lot_prices = _price_array([certificate.lots[lot.id] for lot in facts.problem.lots])
+    need_prices = _price_array([certificate.needs[need.id] for need in facts.problem.needs])
+    rows, columns = np.nonzero(facts.judged.codes == ELIGIBLE)
+    reduced = lot_prices[columns] - need_prices[rows]
+    reduced[:, 1] += facts.judged.transport[rows, columns]
+    reduced[:, 2] += facts.judged.life[columns]
+    bad = _below_zero(reduced) | ((served[rows, columns] > 0) & _below_zero(-reduced))
+    if bad.any():
+        first = int(np.flatnonzero(bad)[0])
+        raise _not_optimal(
+            "pair",
+            f"{facts.problem.needs[int(rows[first])].id} {facts.problem.lots[int(columns[first])].id}",
+        )
+    return len(rows)
+
+
+def _no_gap(facts: _Facts, plan: Plan, certificate: Certificate) -> Check:
+    """Strong duality, in exact Python integers: a second proof that shares no step with the first.
+
+    primal = sum(cost * flow) = - sum(supply * price) + sum over segments of size * min(0, reduced cost)
+    """
+    dual = [0, 0, 0]
+    totals: dict[str, int] = {}
+    for column, lot in enumerate(facts.problem.lots):
+        name = facts.lot_class[column]
+        totals[name] = totals.get(name, 0) - lot.quantity
+        _add(dual, certificate.lots[lot.id], -lot.quantity)
+    for row, need in enumerate(facts.problem.needs):
+        name = facts.need_class[row]
+        totals[name] = totals.get(name, 0) + need.quantity
+        _add(dual, certificate.needs[need.id], need.quantity)
+    for name, supply in totals.items():
+        _add(dual, certificate.roots[name], -supply)
+    for key, rows in facts.groups.items():
+        price, root = certificate.groups[key], certificate.roots[key[1]]
+        for step, size in enumerate(_segment_sizes(facts, rows)):
+            reduced = _reduced((_rank(facts, key, step), 0, 0), root, price)
+            _add(dual, min(reduced, (0, 0, 0)), size)
+    if tuple(dual) != plan.objective.vector():
+        raise _RejectedError(
+            "the dual objective differs from the plan's",
+            "对偶目标值与方案目标值不一致",
+            dual=list(dual),
+            primal=list(plan.objective.vector()),
+        )
+    return _passed(
+        "certificate.no_gap",
+        "primal and dual objective are equal at every level",
+        "原始与对偶目标值逐层相等",
+        value=list(dual),
+    )
+
+
+def _rank(facts: _Facts, key: Group, step: int) -> int:
+    return (_TIERS - 1 - key[2]) * facts.problem.policy.segments + step + 1
+
+
+def _reduced(cost: Price, tail: Price, head: Price) -> Price:
+    return (
+        cost[0] + tail[0] - head[0],
+        cost[1] + tail[1] - head[1],
+        cost[2] + tail[2] - head[2],
+    )
+
+
+def _add(total: list[int], price: Price, times: int) -> None:
+    for level in range(3):
+        total[level] += price[level] * times
+
+
+def _price_array(prices: list[Price]) -> Int64s:
+    return np.array(prices, dtype=np.int64).reshape(len(prices), 3)
+
+
+def _below_zero(values: Int64s) -> NDArray[np.bool_]:
+    """Lexicographically negative rows."""
+    below: NDArray[np.bool_] = (values[:, 0] < 0) | (
+        (values[:, 0] == 0) & ((values[:, 1] < 0) | ((values[:, 1] == 0) & (values[:, 2] < 0)))
+    )
+    return below
+
+
+def _not_optimal(what: str, name: str) -> _RejectedError:
+    return _RejectedError(
+        "the dual prices contradict the plan: it is not proven optimal",
+        "对偶价格与方案矛盾：未能证明最优",
+        at=what,
+        id=name,
+    )
+
+
+def _passed(code: str, summary_en: str, summary_zh: str, **details: Json) -> Check:
+    return Check(code, Verdict.PASSED, summary_en, summary_zh, details)

@@ -1,0 +1,1 @@
+"""Documents, identities and signatures; no database, no HTTP server."""

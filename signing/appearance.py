@@ -1,0 +1,170 @@
+"""What a reader sees: the box of a signature and the demonstration mark, drawn as one-page PDFs.
+
+The picture proves nothing by itself; `signing.pdf` binds it by signing the bytes that hold it.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any, Final
+
+from reportlab.lib.colors import Color
+from reportlab.pdfbase.pdfmetrics import stringWidth
+from reportlab.pdfgen.canvas import Canvas
+
+from signing.fonts import FontFile, find_font, require_glyphs
+
+CHINA_TIME: Final = timezone(timedelta(hours=8))
+DEMO_TEXT: Final = "演示 DEMONSTRATION — 非真实合同 NOT A REAL CONTRACT"
+SERIAL_SHOWN: Final = 20
+"""Characters of a certificate serial shown in full before it is cut (a serial has up to 40)."""
+
+_INK: Final = Color(0.10, 0.18, 0.40)
+_SOFT: Final = Color(0.35, 0.35, 0.35)
+_RED: Final = Color(0.78, 0.05, 0.05)
+_WASH: Final = Color(0.78, 0.05, 0.05, alpha=0.10)
+_PAPER: Final = Color(1, 1, 1)
+_LOCK: Final = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSpec:
+    """Where a signature will stand.
+
+    Attributes:
+        name: field name, ASCII, unique in the file, without dots.
+        page: 0-based.
+        x, y: lower left corner in points, from the lower left corner of the page.
+        width, height: in points, at least 1.
+    """
+
+    name: str
+    page: int
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Appearance:
+    """What the visible signature says.
+
+    Attributes:
+        organisation: the party that is bound; "" for a person who signs in his own name.
+        handler: the natural person who signs.
+        serial_hex: serial number of the signing certificate.
+        at: claimed time, shown in Chinese time (UTC+8); the time stamp proves the true one.
+        demo: draws the red demonstration mark.
+        seal_label: one line such as "合同专用章 seal_01k…"; "" for none.
+    """
+
+    organisation: str
+    handler: str
+    serial_hex: str
+    at: datetime
+    demo: bool
+    seal_label: str = ""
+
+
+def signature_page(
+    appearance: Appearance, *, width: int, height: int, font: FontFile | None = None
+) -> bytes:
+    """A one-page PDF of `width` x `height` points with the text of the signature.
+
+    Raises:
+        InputError: `font.missing_glyph`, `font.unprintable`.
+        UnavailableError: `font.not_found`.
+    """
+    face = font or find_font()
+    lines = _lines(appearance)
+    require_glyphs("".join(text for text, _ in lines), font=face)
+    buffer = io.BytesIO()
+    with _LOCK:
+        canvas = Canvas(
+            buffer,
+            pagesize=(width, height),
+            invariant=1,
+            pageCompression=1,
+            initialFontName=face.name,
+        )
+        canvas.setFillColor(_PAPER)
+        canvas.rect(0, 0, width, height, stroke=0, fill=1)
+        canvas.setStrokeColor(_INK)
+        canvas.setLineWidth(1)
+        canvas.rect(0.5, 0.5, width - 1, height - 1)
+        _draw_lines(canvas, lines, face=face, width=width, height=height)
+        canvas.save()
+    return buffer.getvalue()
+
+
+def demo_page(*, width: int, height: int, font: FontFile | None = None) -> bytes:
+    """A transparent one-page overlay that marks a page as a demonstration.
+
+    Raises:
+        UnavailableError: `font.not_found`.
+    """
+    face = font or find_font()
+    buffer = io.BytesIO()
+    with _LOCK:
+        canvas = Canvas(
+            buffer,
+            pagesize=(width, height),
+            invariant=1,
+            pageCompression=1,
+            initialFontName=face.name,
+        )
+        size = _fit(DEMO_TEXT, face=face, size=11, width=width - 20)
+        canvas.setFont(face.name, size)
+        canvas.setFillColor(_RED)
+        canvas.drawCentredString(width / 2, height - size - 6, DEMO_TEXT)
+        canvas.drawCentredString(width / 2, 7, DEMO_TEXT)
+        canvas.translate(width / 2, height / 2)
+        canvas.rotate(38)
+        canvas.setFillColor(_WASH)
+        big = _fit("演示 DEMONSTRATION", face=face, size=64, width=min(width, height) * 9 // 10)
+        canvas.setFont(face.name, big)
+        canvas.drawCentredString(0, big // 2, "演示 DEMONSTRATION")
+        canvas.drawCentredString(0, -big, "非真实合同")
+        canvas.save()
+    return buffer.getvalue()
+
+
+def _lines(appearance: Appearance) -> list[tuple[str, Color]]:
+    when = appearance.at.astimezone(CHINA_TIME).strftime("%Y-%m-%d %H:%M:%S +08:00")
+    serial = appearance.serial_hex
+    if len(serial) > SERIAL_SHOWN:
+        serial = f"{serial[: SERIAL_SHOWN - 4]}…{serial[-4:]}"
+    lines = [("电子签名 / signature", _SOFT)]
+    if appearance.organisation:
+        lines.append((appearance.organisation, _INK))
+        lines.append((f"经办人 handler：{appearance.handler}", _INK))
+    else:
+        lines.append((appearance.handler, _INK))
+    if appearance.seal_label:
+        lines.append((appearance.seal_label, _INK))
+    lines += [(f"时间 time：{when}", _SOFT), (f"证书 cert：{serial}", _SOFT)]
+    if appearance.demo:
+        lines.append(("演示 DEMONSTRATION", _RED))
+    return lines
+
+
+def _draw_lines(
+    canvas: Any, lines: list[tuple[str, Color]], *, face: FontFile, width: int, height: int
+) -> None:
+    """Equal lines from the top; a line that is too long is set smaller, never cut."""
+    step = (height - 8) / len(lines)
+    for number, (text, colour) in enumerate(lines):
+        size = _fit(text, face=face, size=min(11, int(step * 0.78)), width=width - 12)
+        canvas.setFont(face.name, size)
+        canvas.setFillColor(colour)
+        canvas.drawString(6, height - 4 - (number + 0.78) * step, text)
+
+
+def _fit(text: str, *, face: FontFile, size: int, width: int) -> float:
+    """The largest size up to `size` at which `text` is at most `width` points wide, at least 1."""
+    natural = stringWidth(text, face.name, size) or 1
+    return max(1.0, min(float(size), size * width / natural))

@@ -1,0 +1,181 @@
+"""What the bytes of a signed PDF say by themselves, without any PDF parser.
+
+Readers disagree about odd files, and attacks live in the disagreement. So the byte ranges of all
+signatures, the revisions they close and the objects that stand in later revisions are found here by
+plain scanning; `signing.validate` holds the result against what the parsers report.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+SIGNATURES_MAX: Final = 200
+"""Signatures read from one file; an agreement has a handful."""
+CONTENTS_MAX: Final = 4 * 1024 * 1024
+"""Hex digits of one signature value."""
+OBJECTS_MAX: Final = 200_000
+"""Object headers looked at behind the first signature."""
+
+_SPACE: Final = rb"[\x00\t\n\x0c\r ]"
+
+
+def _name_pattern(name: str) -> bytes:
+    """Matches a PDF name however its characters are escaped (#42 for B)."""
+    return b"/" + b"".join(
+        b"(?:" + re.escape(char.encode()) + b"|#" + _either_case(f"{ord(char):02x}") + b")"
+        for char in name
+    )
+
+
+def _either_case(text: str) -> bytes:
+    return b"".join(
+        f"[{char}{char.upper()}]".encode() if char.isalpha() else char.encode() for char in text
+    )
+
+
+_DELIMITER: Final = rb"(?![^\x00\t\n\x0c\r \[\]<>()/%{}])"
+_BYTE_RANGE: Final = re.compile(_name_pattern("ByteRange") + _DELIMITER)
+_CONTENTS_END: Final = re.compile(_name_pattern("Contents") + _SPACE + rb"*\Z")
+_FOUR_INTEGERS: Final = re.compile(
+    _SPACE + rb"*\[" + (_SPACE + rb"*(\d{1,12})") * 4 + _SPACE + rb"*\]"
+)
+_HEX: Final = re.compile(rb"(?:[0-9A-F]*|[0-9a-f]*)\Z")
+_OBJECT: Final = re.compile(rb"(\d{1,10})" + _SPACE + rb"+(\d{1,5})" + _SPACE + rb"+obj\b")
+_START: Final = re.compile(rb"startxref" + _SPACE + rb"*(\d{1,12})")
+_END: Final = re.compile(
+    rb"startxref[\x00\t\n\x0c\r ]+(\d{1,12})[\x00\t\n\x0c\r ]+%%EOF(?:\r\n|\r|\n)?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ByteRange:
+    """One signature as it stands in the bytes.
+
+    Attributes:
+        position: offset of the /ByteRange token.
+        numbers: the four integers as written, or () where they are not four integers.
+        contents: the decoded signature container with its padding, or b"".
+        fault: "" where all is as it must be, else one of the words of `FAULTS`.
+    """
+
+    position: int
+    numbers: tuple[int, ...]
+    contents: bytes
+    fault: str
+
+    @property
+    def end(self) -> int:
+        """First byte behind the signed revision; 0 for a malformed range."""
+        return self.numbers[2] + self.numbers[3] if self.numbers else 0
+
+
+FAULTS: Final = (
+    "no_integers",
+    "not_from_start",
+    "beyond_file",
+    "gap_not_contents",
+    "no_contents_key",
+    "mixed_case_hex",
+    "outside_itself",
+    "cut_revision",
+)
+"""Every way in which a byte range can be wrong, in the order in which they are looked for."""
+
+
+def byte_ranges(data: bytes) -> list[ByteRange]:
+    """Every /ByteRange in the file, in order of the end of its revision; at most `SIGNATURES_MAX`."""
+    found = []
+    for match in _BYTE_RANGE.finditer(data):
+        found.append(_read(data, match.start(), match.end()))
+        if len(found) >= SIGNATURES_MAX:
+            break
+    return sorted(found, key=lambda item: (item.end, item.position))
+
+
+def range_digest(data: bytes, numbers: Sequence[int], algorithm: str) -> bytes:
+    """Hash of the two covered parts; `algorithm` is a hashlib name."""
+    first, length, second, rest = numbers
+    digest = hashlib.new(algorithm)
+    digest.update(memoryview(data)[first : first + length])
+    digest.update(memoryview(data)[second : second + rest])
+    return digest.digest()
+
+
+def revision_ends(data: bytes) -> list[int]:
+    """Offsets behind each `startxref n %%EOF` whose n lies before it: where revisions end."""
+    return [match.end() for match in _END.finditer(data) if int(match.group(1)) < match.start()]
+
+
+def tail_after_last_eof(data: bytes) -> bytes:
+    """What stands behind the last %%EOF, white space removed; all of the data where there is none."""
+    position = data.rfind(b"%%EOF")
+    return data[position + 5 :].strip(b"\x00\t\n\x0c\r ") if position >= 0 else data
+
+
+def undeclared_objects(data: bytes, *, start: int, declared: Collection[int]) -> list[int]:
+    """Offsets from `start` on that look like `n g obj` but that no cross-reference entry points to.
+
+    A reader that rebuilds a damaged table shows such objects, another does not: that is the
+    incremental-saving attack of the Ruhr University (2019).
+    """
+    known = frozenset(declared)
+    found = []
+    for count, match in enumerate(_OBJECT.finditer(data, start)):
+        if count >= OBJECTS_MAX:
+            found.append(match.start())
+            break
+        if match.start() not in known:
+            found.append(match.start())
+    return found
+
+
+def undeclared_starts(data: bytes, *, start: int, declared: Collection[int]) -> list[int]:
+    """Values of `startxref` from `start` on that belong to no revision the parser knows."""
+    known = frozenset(declared)
+    return [int(m.group(1)) for m in _START.finditer(data, start) if int(m.group(1)) not in known]
+
+
+def mentions(data: bytes, *names: str) -> Iterator[str]:
+    """Those of `names` that occur as PDF names anywhere in the uncompressed bytes."""
+    for name in names:
+        if re.search(_name_pattern(name) + _DELIMITER, data):
+            yield name
+
+
+def _read(data: bytes, position: int, after: int) -> ByteRange:
+    match = _FOUR_INTEGERS.match(data, after)
+    if match is None:
+        return ByteRange(position, (), b"", "no_integers")
+    numbers = tuple(int(text) for text in match.groups())
+    first, length, second, rest = numbers
+    end = second + rest
+    gap = data[length:second]
+    fault = ""
+    if first != 0 or length <= 0 or rest <= 0 or second <= length:
+        fault = "not_from_start"
+    elif end > len(data):
+        fault = "beyond_file"
+    elif (
+        len(gap) > CONTENTS_MAX
+        or gap[:1] != b"<"
+        or gap[-1:] != b">"
+        or len(gap) % 2
+        or not re.match(rb"[0-9A-Fa-f]+\Z", gap[1:-1])
+    ):
+        fault = "gap_not_contents"
+    elif not _CONTENTS_END.search(data, max(0, length - 64), length):
+        fault = "no_contents_key"
+    elif not _HEX.match(gap[1:-1]):
+        fault = "mixed_case_hex"
+    elif not (position < length or second < position < end):
+        fault = "outside_itself"
+    elif not data[:end].rstrip(b"\x00\t\n\x0c\r ").endswith(b"%%EOF"):
+        fault = "cut_revision"
+    readable = fault in {"", "mixed_case_hex", "outside_itself", "cut_revision", "no_contents_key"}
+    return ByteRange(
+        position, numbers, bytes.fromhex(gap[1:-1].decode()) if readable else b"", fault
+    )

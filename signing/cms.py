@@ -1,0 +1,463 @@
+"""Cryptographic message syntax as PAdES uses it: build the signed attributes, assemble, take apart.
+
+Source: RFC 5652 (CMS), RFC 5035 (signing-certificate-v2), RFC 3161 (time stamps), EN 319 142-1.
+Written on asn1crypto alone, so that it is a second opinion beside pyHanko and not an echo of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from asn1crypto import algos, cms, core, tsp, x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from ledger.core.errors import VerificationError
+
+CMS_MAX: Final = 2 * 1024 * 1024
+"""Bytes of one signature container; with certificates and a time stamp it has 5 to 20 kB."""
+CERTIFICATES_MAX: Final = 50
+DER_DEPTH_MAX: Final = 40
+"""Nesting of a container with time stamp and certificates stays below twenty."""
+STRONG_HASHES: Final = frozenset({"sha256", "sha384", "sha512"})
+_HASHES: Final[dict[str, type[hashes.HashAlgorithm]]] = {
+    "sha1": hashes.SHA1,
+    "sha224": hashes.SHA224,
+    "sha256": hashes.SHA256,
+    "sha384": hashes.SHA384,
+    "sha512": hashes.SHA512,
+}
+_PARSE_ERRORS: Final = (
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
+"""What asn1crypto raises on bytes that are not what they claim to be."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedContainer:
+    """One SignedData with exactly one signer, taken apart; nothing is verified yet.
+
+    Attributes:
+        signed_attrs: DER of the SET that the signer signed.
+        message_digest: value of that attribute.
+        content_type: of the encapsulated content, e.g. `data` or `tst_info`.
+        content: the encapsulated content; b"" for a detached signature.
+        names_certificate: True or False where a signing-certificate attribute was compared with the
+            certificate, None where there is none.
+        timestamp: DER of the signature time stamp, or b"".
+        loose: unprotected parts that nothing explains; an honest producer leaves none.
+    """
+
+    certificate: bytes
+    certificates: tuple[bytes, ...]
+    digest_algorithm: str
+    signature_hash: str
+    signature_algorithm: str
+    signed_attrs: bytes
+    signature: bytes
+    message_digest: bytes
+    content_type: str
+    content: bytes
+    names_certificate: bool | None
+    timestamp: bytes
+    loose: tuple[str, ...]
+    salt_length: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TimeStamp:
+    """A time-stamp token, taken apart."""
+
+    time: datetime
+    imprint_algorithm: str
+    imprint: bytes
+    policy: str
+    serial: int
+    container: SignedContainer
+
+
+def signed_attributes(*, document_digest: bytes, certificate: bytes) -> bytes:
+    """DER of the attributes a device signs: content type, message digest, signing certificate.
+
+    The signing time is left out: PAdES forbids the attribute, the time stamp proves the time.
+
+    Args:
+        document_digest: SHA-256 over the byte range, 32 bytes.
+        certificate: DER.
+    """
+    assert len(document_digest) == 32, "SHA-256 digest"
+    cert_id = tsp.ESSCertIDv2({"cert_hash": hashlib.sha256(certificate).digest()})
+    attributes = cms.CMSAttributes(
+        [
+            cms.CMSAttribute({"type": "content_type", "values": ["data"]}),
+            cms.CMSAttribute({"type": "message_digest", "values": [document_digest]}),
+            cms.CMSAttribute(
+                {
+                    "type": "signing_certificate_v2",
+                    "values": [tsp.SigningCertificateV2({"certs": [cert_id]})],
+                }
+            ),
+        ]
+    )
+    return bytes(attributes.dump(force=True))
+
+
+def assemble(
+    *,
+    signed_attrs: bytes,
+    signature: bytes,
+    certificate: bytes,
+    chain: Sequence[bytes],
+    timestamp: bytes,
+) -> bytes:
+    """DER ContentInfo around an ECDSA P-256 with SHA-256 signature.
+
+    Raises:
+        VerificationError: `cms.malformed`.
+    """
+    with _parsing():
+        signer = x509.Certificate.load(certificate)
+        info: dict[str, Any] = {
+            "version": "v1",
+            "sid": cms.SignerIdentifier(
+                name="issuer_and_serial_number",
+                value=cms.IssuerAndSerialNumber(
+                    {"issuer": signer.issuer, "serial_number": signer.serial_number}
+                ),
+            ),
+            "digest_algorithm": algos.DigestAlgorithm({"algorithm": "sha256"}),
+            "signed_attrs": cms.CMSAttributes.load(signed_attrs),
+            "signature_algorithm": algos.SignedDigestAlgorithm({"algorithm": "sha256_ecdsa"}),
+            "signature": signature,
+        }
+        if timestamp:
+            token = cms.ContentInfo.load(timestamp)
+            info["unsigned_attrs"] = [
+                cms.CMSAttribute({"type": "signature_time_stamp_token", "values": [token]})
+            ]
+        data = cms.SignedData(
+            {
+                "version": "v1",
+                "digest_algorithms": [algos.DigestAlgorithm({"algorithm": "sha256"})],
+                "encap_content_info": {"content_type": "data"},
+                "certificates": [
+                    cms.CertificateChoices(name="certificate", value=x509.Certificate.load(der))
+                    for der in dict.fromkeys((certificate, *chain))
+                ],
+                "signer_infos": [cms.SignerInfo(info)],
+            }
+        )
+        return bytes(cms.ContentInfo({"content_type": "signed_data", "content": data}).dump())
+
+
+def read_container(padded: bytes) -> SignedContainer:
+    """Take a signature container apart; zero padding behind it is allowed, anything else is not.
+
+    Raises:
+        VerificationError: `cms.empty`, `cms.too_large`, `cms.malformed`, `cms.trailing_bytes`,
+            `cms.signer_count`, `cms.no_signed_attributes`, `cms.no_certificate`.
+    """
+    if not padded.strip(b"\x00"):
+        raise VerificationError("the signature is empty", code="cms.empty")
+    if len(padded) > CMS_MAX:
+        raise VerificationError("the signature is too large", code="cms.too_large")
+    with _parsing():
+        info = cms.ContentInfo.load(padded)
+        # Taken before any field is read: asn1crypto encodes anew, and slowly, what was read.
+        whole = bytes(info.dump())
+        if padded[len(whole) :].strip(b"\x00"):
+            raise VerificationError(
+                "bytes stand behind the signature container", code="cms.trailing_bytes"
+            )
+        if info["content_type"].native != "signed_data":
+            raise VerificationError("the container holds no signed data", code="cms.malformed")
+        return _take_apart(info, whole)
+
+
+def read_timestamp(der: bytes) -> TimeStamp:
+    """Take a time-stamp token apart.
+
+    Raises:
+        VerificationError: as `read_container`.
+    """
+    container = read_container(der)
+    with _parsing():
+        if container.content_type != "tst_info":
+            raise VerificationError("this is no time-stamp token", code="cms.malformed")
+        info = tsp.TSTInfo.load(container.content, strict=True)
+        imprint = info["message_imprint"]
+        return TimeStamp(
+            time=info["gen_time"].native,
+            imprint_algorithm=str(imprint["hash_algorithm"]["algorithm"].native),
+            imprint=bytes(imprint["hashed_message"].native),
+            policy=str(info["policy"].dotted),
+            serial=int(info["serial_number"].native),
+            container=container,
+        )
+
+
+def check_container(container: SignedContainer, *, digest: bytes) -> None:
+    """Prove that the signer's key signed attributes that name this digest and this certificate.
+
+    Raises:
+        VerificationError: `cms.digest_mismatch`, `cms.wrong_certificate`, `cms.algorithm`,
+            `cms.signature_invalid`, `cms.malformed`.
+    """
+    if container.message_digest != digest:
+        raise VerificationError(
+            "the digest in the signature is not that of the bytes", code="cms.digest_mismatch"
+        )
+    if container.names_certificate is False:
+        raise VerificationError(
+            "the signed attributes name another certificate", code="cms.wrong_certificate"
+        )
+    with _parsing():
+        spki = x509.Certificate.load(container.certificate).public_key.dump()
+        verify_signature(
+            container.signed_attrs,
+            signature=container.signature,
+            spki=spki,
+            algorithm=container.signature_algorithm,
+            hash_name=container.signature_hash,
+            salt_length=container.salt_length,
+        )
+
+
+def verify_signature(
+    data: bytes,
+    *,
+    signature: bytes,
+    spki: bytes,
+    algorithm: str,
+    hash_name: str,
+    salt_length: int = 0,
+) -> None:
+    """Verify one signature over `data`.
+
+    Args:
+        algorithm: `rsassa_pkcs1v15`, `rsassa_pss`, `ecdsa` or `ed25519`.
+
+    Raises:
+        VerificationError: `cms.algorithm`, `cms.signature_invalid`.
+    """
+    maker = _HASHES.get(hash_name)
+    try:
+        key = load_der_public_key(spki)
+        if algorithm == "ed25519" and isinstance(key, ed25519.Ed25519PublicKey):
+            key.verify(signature, data)
+        elif maker is None:
+            raise VerificationError("unknown hash algorithm", code="cms.algorithm", name=hash_name)
+        elif algorithm == "ecdsa" and isinstance(key, ec.EllipticCurvePublicKey):
+            key.verify(signature, data, ec.ECDSA(maker()))
+        elif algorithm == "rsassa_pkcs1v15" and isinstance(key, rsa.RSAPublicKey):
+            key.verify(signature, data, padding.PKCS1v15(), maker())
+        elif algorithm == "rsassa_pss" and isinstance(key, rsa.RSAPublicKey):
+            pss = padding.PSS(padding.MGF1(maker()), salt_length)
+            key.verify(signature, data, pss, maker())
+        else:
+            raise VerificationError(
+                "unsupported signature algorithm", code="cms.algorithm", name=algorithm
+            )
+    except InvalidSignature as exc:
+        raise VerificationError(
+            "the key of this certificate did not make this signature", code="cms.signature_invalid"
+        ) from exc
+    except (UnsupportedAlgorithm, ValueError, TypeError) as exc:
+        raise VerificationError("the key cannot be used", code="cms.algorithm") from exc
+
+
+def is_der(data: bytes) -> bool:
+    """Whether every length in these bytes is definite, minimal and filled exactly.
+
+    asn1crypto reads laxer encodings too, and can re-encode ours only in exponential time.
+    """
+    stack = [(0, len(data), 0)]
+    while stack:
+        position, end, depth = stack.pop()
+        while position < end:
+            start = _value_start(data, position, end)
+            if start is None or depth > DER_DEPTH_MAX:
+                return False
+            value, following = start
+            if data[position] & 0x20:
+                stack.append((value, following, depth + 1))
+            position = following
+    return True
+
+
+def _value_start(data: bytes, position: int, end: int) -> tuple[int, int] | None:
+    """Offsets of the value and of what follows it, None where the header breaks a rule of DER."""
+    if data[position] & 0x1F == 0x1F or position + 2 > end:
+        return None
+    length, value = data[position + 1], position + 2
+    if length >= 0x80:
+        count = length & 0x7F
+        value += count
+        if not 1 <= count <= 4 or value > end:
+            return None
+        length = int.from_bytes(data[position + 2 : value], "big")
+        if length < 0x80 or length.bit_length() <= 8 * (count - 1):
+            return None
+    return (value, value + length) if value + length <= end else None
+
+
+def _take_apart(info: cms.ContentInfo, whole: bytes) -> SignedContainer:
+    data = info["content"]
+    signers = data["signer_infos"]
+    if len(signers) != 1:
+        raise VerificationError("there is not exactly one signer", code="cms.signer_count")
+    signer = signers[0]
+    attributes = _attributes(signer["signed_attrs"])
+    digests = attributes.get("message_digest", [])
+    if len(digests) != 1 or len(attributes.get("content_type", [])) != 1:
+        raise VerificationError(
+            "the signature has no signed attributes", code="cms.no_signed_attributes"
+        )
+    certificates = _certificates(data)
+    certificate = _signer_certificate(signer["sid"], certificates)
+    encapsulated = data["encap_content_info"]
+    content_type = str(encapsulated["content_type"].native)
+    if attributes["content_type"][0].native != content_type:
+        raise VerificationError("the content type was changed", code="cms.malformed")
+    content = encapsulated["content"]
+    algorithm = signer["signature_algorithm"]
+    name = str(algorithm.signature_algo)
+    unsigned = _attributes(signer["unsigned_attrs"])
+    tokens = unsigned.get("signature_time_stamp_token", [])
+    salt = int(algorithm["parameters"]["salt_length"].native) if name == "rsassa_pss" else 0
+    return SignedContainer(
+        certificate=certificate,
+        certificates=tuple(certificates),
+        digest_algorithm=str(signer["digest_algorithm"]["algorithm"].native),
+        signature_hash="" if name == "ed25519" else str(_signature_hash(signer)),
+        signature_algorithm=name,
+        signed_attrs=bytes(signer["signed_attrs"].untag().dump()),
+        signature=bytes(signer["signature"].native),
+        message_digest=bytes(digests[0].native),
+        content_type=content_type,
+        content=b""
+        if content.native is None
+        else bytes(content.contents if content_type == "data" else content.parsed.dump()),
+        names_certificate=_names_certificate(attributes, certificate),
+        timestamp=bytes(tokens[0].dump()) if tokens else b"",
+        loose=_loose_parts(whole, data, signer, unsigned),
+        salt_length=salt,
+    )
+
+
+def _signature_hash(signer: cms.SignerInfo) -> str:
+    """Plain `ecdsa` or `rsassa_pkcs1v15` names no hash: the digest algorithm of the signer counts."""
+    try:
+        return str(signer["signature_algorithm"].hash_algo)
+    except ValueError:
+        return str(signer["digest_algorithm"]["algorithm"].native)
+
+
+def _attributes(attributes: Any) -> dict[str, list[Any]]:
+    """Type -> values. A type given twice is refused: readers would choose differently."""
+    found: dict[str, list[Any]] = {}
+    if isinstance(attributes, core.Void):
+        return found
+    for attribute in attributes:
+        kind = str(attribute["type"].native)
+        if kind in found:
+            raise VerificationError("an attribute is given twice", code="cms.malformed")
+        found[kind] = list(attribute["values"])
+    return found
+
+
+def _certificates(data: cms.SignedData) -> list[bytes]:
+    if isinstance(data["certificates"], core.Void):
+        return []
+    found = [bytes(c.chosen.dump()) for c in data["certificates"] if c.name == "certificate"]
+    if len(found) > CERTIFICATES_MAX:
+        raise VerificationError("too many certificates", code="cms.too_large")
+    return found
+
+
+def _signer_certificate(sid: cms.SignerIdentifier, certificates: Sequence[bytes]) -> bytes:
+    for der in certificates:
+        certificate = x509.Certificate.load(der)
+        if sid.name == "issuer_and_serial_number":
+            same = (
+                certificate.serial_number == sid.chosen["serial_number"].native
+                and certificate.issuer.dump() == sid.chosen["issuer"].dump()
+            )
+        else:
+            same = certificate.key_identifier == sid.chosen.native
+        if same:
+            return der
+    raise VerificationError(
+        "the certificate of the signer is not in the signature", code="cms.no_certificate"
+    )
+
+
+def _names_certificate(attributes: dict[str, list[Any]], certificate: bytes) -> bool | None:
+    if "signing_certificate_v2" in attributes:
+        first = attributes["signing_certificate_v2"][0]["certs"][0]
+        name = str(first["hash_algorithm"]["algorithm"].native)
+    elif "signing_certificate" in attributes:
+        first, name = attributes["signing_certificate"][0]["certs"][0], "sha1"
+    else:
+        return None
+    if name not in _HASHES:
+        return False
+    return bytes(first["cert_hash"].native) == hashlib.new(name, certificate).digest()
+
+
+def _loose_parts(
+    whole: bytes, data: cms.SignedData, signer: cms.SignerInfo, unsigned: dict[str, Any]
+) -> tuple[str, ...]:
+    """Parts that the signature does not protect and that could hold other bytes unnoticed."""
+    loose = []
+    digest = signer["digest_algorithm"]
+    names = [item["algorithm"].native for item in data["digest_algorithms"]]
+    if names != [digest["algorithm"].native]:
+        loose.append("digest_algorithms")
+    if any(
+        item["parameters"].dump() not in {b"", b"\x05\x00"}
+        for item in (digest, *data["digest_algorithms"])
+    ):
+        loose.append("digest_parameters")
+    by_key_id = signer["sid"].name != "issuer_and_serial_number"
+    if signer["version"].native != ("v3" if by_key_id else "v1"):
+        loose.append("signer_version")
+    plain = data["encap_content_info"]["content_type"].native == "data"
+    if data["version"].native != ("v3" if by_key_id or not plain else "v1"):
+        loose.append("version")
+    if not isinstance(data["crls"], core.Void):
+        loose.append("crls")
+    if not isinstance(data["certificates"], core.Void) and any(
+        choice.name != "certificate" for choice in data["certificates"]
+    ):
+        loose.append("certificate_kinds")
+    if set(unsigned) - {"signature_time_stamp_token"}:
+        loose.append("unsigned_attributes")
+    if len(unsigned.get("signature_time_stamp_token", [None])) != 1:
+        loose.append("time_stamps")
+    if not is_der(whole):
+        loose.append("encoding")
+    return tuple(loose)
+
+
+@contextmanager
+def _parsing() -> Iterator[None]:
+    try:
+        yield
+    except _PARSE_ERRORS as exc:
+        raise VerificationError(
+            "the signature container is malformed", code="cms.malformed"
+        ) from exc

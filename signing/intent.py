@@ -1,0 +1,269 @@
+"""The will to sign (意愿): one exact statement per act, and its proof by the signer's own key.
+
+The device signs `intent_message(statement)`; its SHA-256 is `statement_digest(statement)`. The text
+a person reads is part of the statement and is rebuilt on verification, so it cannot say anything
+but what the fields say. Vectors: tests/golden/test_identity_and_intent_vectors.py.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from ledger.core.canonical import Json, canonical_bytes, tagged_digest
+from ledger.core.errors import InputError, VerificationError
+from ledger.core.units import Digest32, parse_utc, utc_text
+from signing.keys.p256 import verify_p256
+
+INTENT_TAG: Final = "fuqi/intent/v1"
+METHODS: Final = ("device_key",)
+"""How the will is proven. Passkeys and one-time codes get a name here and a branch in
+`verify_intent`; a method outside this list is refused, never skipped."""
+ACTS: Final[Mapping[str, tuple[str, str]]] = {
+    "consent": ("同意以电子形式订立本文件", "agree to electronic form for"),
+    "sign": ("签署文件", "sign"),
+    "decline": ("拒绝签署文件", "decline to sign"),
+}
+FRESH_FOR: Final = timedelta(minutes=10)
+"""Long enough to read the statement once more on a slow phone, too short to collect statements."""
+CLOCK_SKEW: Final = timedelta(seconds=60)
+"""Between our own machines; the statement's time is set by the server, not by the device."""
+NAME_CHARS_MAX: Final = 200
+"""As long as the name of a registered party may be."""
+ID_CHARS_MAX: Final = 64
+STATEMENT_BYTES_MAX: Final = 8192
+_NONCE: Final = re.compile(r"[0-9a-f]{32,128}")
+_HEX32: Final = re.compile(r"[0-9a-f]{64}")
+_BOUND_FIELDS: Final = (
+    "v",
+    "agreement",
+    "document_sha256",
+    "person",
+    "organisation",
+    "act",
+    "field",
+)
+_OTHER_FIELDS: Final = (
+    "person_name",
+    "organisation_name",
+    "at",
+    "nonce",
+    "method",
+    "text_zh",
+    "text_en",
+)
+_FIELDS: Final = frozenset((*_BOUND_FIELDS, *_OTHER_FIELDS))
+
+
+def statement(
+    *,
+    agreement: str,
+    document_sha256: bytes,
+    person: str,
+    person_name: str,
+    organisation: str | None,
+    organisation_name: str | None,
+    act: str,
+    field: str,
+    at: datetime,
+    nonce: str,
+    method: str = "device_key",
+) -> dict[str, Json]:
+    """The statement that the signer reads and the device signs.
+
+    Args:
+        agreement, person, organisation: random ids; `organisation` is None for a person who acts
+            in their own name.
+        document_sha256: 32 bytes, the document before the first signature.
+        person_name, organisation_name: as they are shown to the signer.
+        act: a key of `ACTS`.
+        field: name of the signature field, or empty for an act without one.
+        at: when the server made the statement.
+        nonce: 32 to 128 hex digits, fresh from the server and accepted once.
+        method: one of `METHODS`.
+
+    Raises:
+        InputError: `intent.malformed` (`context['field']` names the field).
+    """
+    value: dict[str, Json] = {
+        "v": INTENT_TAG,
+        "agreement": agreement,
+        "document_sha256": document_sha256.hex(),
+        "person": person,
+        "person_name": person_name,
+        "organisation": organisation,
+        "organisation_name": organisation_name,
+        "act": act,
+        "field": field,
+        "at": utc_text(at),
+        "nonce": nonce,
+        "method": method,
+    }
+    fault = _fault(value)
+    if fault is not None:
+        raise InputError(
+            f"the statement's {fault} is missing or malformed", code="intent.malformed", field=fault
+        )
+    value["text_zh"], value["text_en"] = _texts(value)
+    return value
+
+
+def intent_message(stmt: Mapping[str, Json]) -> bytes:
+    """The bytes to sign: tag, one zero byte, canonical JSON."""
+    return INTENT_TAG.encode("ascii") + b"\x00" + canonical_bytes(dict(stmt))
+
+
+def statement_digest(stmt: Mapping[str, Json]) -> Digest32:
+    """SHA-256 of `intent_message`."""
+    return tagged_digest(INTENT_TAG, dict(stmt))
+
+
+def verify_intent(stmt: Mapping[str, Json], *, signature: bytes, public_spki: bytes) -> None:
+    """Prove that the holder of the key made exactly this statement.
+
+    It does not show that the statement is about *this* document or is fresh: `require_intent` does.
+
+    Args:
+        stmt: as `statement` made it; nothing is repaired.
+        signature: strict DER, ECDSA P-256 with SHA-256.
+        public_spki: the key in the signer's certificate.
+
+    Raises:
+        VerificationError: `intent.malformed`, `intent.text`, `intent.proof`.
+    """
+    try:
+        fault = "fields" if set(stmt) != _FIELDS else _fault(stmt)
+        too_long = fault is None and len(canonical_bytes(dict(stmt))) > STATEMENT_BYTES_MAX
+    except InputError as exc:
+        raise VerificationError("this is no statement", code="intent.malformed") from exc
+    if fault is not None or too_long:
+        raise VerificationError(
+            "this is no statement of version 1", code="intent.malformed", field=fault or "size"
+        )
+    if (stmt["text_zh"], stmt["text_en"]) != _texts(stmt):
+        raise VerificationError(
+            "the text shown says something else than the fields", code="intent.text"
+        )
+    try:
+        verify_p256(intent_message(stmt), signature=signature, public_spki=public_spki)
+    except VerificationError as exc:
+        raise VerificationError(
+            "the statement was not signed by this key", code="intent.proof", cause=exc.error_code
+        ) from exc
+
+
+def require_intent(
+    stmt: Mapping[str, Json],
+    *,
+    signature: bytes,
+    public_spki: bytes,
+    agreement: str,
+    document_sha256: bytes,
+    person: str,
+    organisation: str | None,
+    act: str,
+    field: str,
+    at: datetime,
+) -> None:
+    """`verify_intent`, and the statement is fresh and about exactly this act.
+
+    The caller also accepts each nonce once.
+
+    Args:
+        at: now; the statement is at most ten minutes old.
+
+    Raises:
+        VerificationError: those of `verify_intent`; then the first of `intent.other_agreement`,
+            `intent.other_document`, `intent.other_person`, `intent.other_organisation`,
+            `intent.other_act`, `intent.other_field`, `intent.not_yet`, `intent.stale`.
+    """
+    verify_intent(stmt, signature=signature, public_spki=public_spki)
+    wanted: tuple[tuple[str, str, Json], ...] = (
+        ("agreement", "agreement", agreement),
+        ("document_sha256", "document", document_sha256.hex()),
+        ("person", "person", person),
+        ("organisation", "organisation", organisation),
+        ("act", "act", act),
+        ("field", "field", field),
+    )
+    for key, word, value in wanted:
+        if stmt[key] != value:
+            raise VerificationError(
+                f"the statement is about another {word}", code=f"intent.other_{word}"
+            )
+    made = parse_utc(str(stmt["at"]))
+    if made > at.astimezone(UTC) + CLOCK_SKEW:
+        raise VerificationError("the statement lies in the future", code="intent.not_yet")
+    if at.astimezone(UTC) - made > FRESH_FOR:
+        raise VerificationError("the statement is too old; make a new one", code="intent.stale")
+
+
+def _texts(stmt: Mapping[str, Json]) -> tuple[str, str]:
+    verb_zh, verb_en = ACTS[str(stmt["act"])]
+    person, digest = stmt["person_name"], stmt["document_sha256"]
+    if stmt["organisation_name"] is None:
+        zh, en = f"本人{person}", f"I, {person}, in my own name,"
+    else:
+        zh = f"本人{person}，代表{stmt['organisation_name']}"
+        en = f"I, {person}, for {stmt['organisation_name']},"
+    return f"{zh}，{verb_zh}（SHA-256：{digest}）。", f"{en} {verb_en} document {digest} (SHA-256)."
+
+
+def _fault(stmt: Mapping[str, Json]) -> str | None:
+    """The first malformed field, in declared order, or None; texts are checked elsewhere."""
+    checks = (
+        ("v", stmt["v"] == INTENT_TAG),
+        ("agreement", _is_id(stmt["agreement"])),
+        ("document_sha256", _matches(_HEX32, stmt["document_sha256"])),
+        ("person", _is_id(stmt["person"])),
+        ("person_name", _is_name(stmt["person_name"])),
+        ("organisation", stmt["organisation"] is None or _is_id(stmt["organisation"])),
+        (
+            "organisation_name",
+            stmt["organisation_name"] is None
+            if stmt["organisation"] is None
+            else _is_name(stmt["organisation_name"]),
+        ),
+        ("act", isinstance(stmt["act"], str) and stmt["act"] in ACTS),
+        ("field", stmt["field"] == "" or _is_id(stmt["field"])),
+        ("at", _is_time(stmt["at"])),
+        ("nonce", _matches(_NONCE, stmt["nonce"])),
+        ("method", stmt["method"] in METHODS),
+    )
+    return next((field for field, good in checks if not good), None)
+
+
+def _matches(pattern: re.Pattern[str], value: Json) -> bool:
+    return isinstance(value, str) and pattern.fullmatch(value) is not None
+
+
+def _is_id(value: Json) -> bool:
+    return (
+        isinstance(value, str)
+        and 1 <= len(value) <= ID_CHARS_MAX
+        and value.isascii()
+        and value.isprintable()
+        and " " not in value
+    )
+
+
+def _is_name(value: Json) -> bool:
+    """Visible text without controls or direction marks, which could make the sentence lie."""
+    return (
+        isinstance(value, str)
+        and 1 <= len(value) <= NAME_CHARS_MAX
+        and value == value.strip()
+        and not any(unicodedata.category(char) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for char in value)
+    )
+
+
+def _is_time(value: Json) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        return utc_text(parse_utc(value)) == value
+    except ValueError:
+        return False

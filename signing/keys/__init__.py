@@ -1,0 +1,1 @@
+"""Where a private key is: a device, a PKCS#12 file, a token or a remote service."""

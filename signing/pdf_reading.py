@@ -1,0 +1,290 @@
+"""Reads signed PDFs with pyHanko and hands on plain values; raises only our own errors.
+
+pyHanko stops with many kinds of exceptions on odd files; each is translated here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.sign.diff_analysis import DiffResult
+from pyhanko.sign.fields import enumerate_sig_fields
+from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature, read_certification_data
+
+from ledger.core.errors import InputError, VerificationError
+from signing import changes, render
+from signing.cms import read_container, read_timestamp
+from signing.reading import Difference, Form, RevisionFacts, SignatureFacts
+
+PAGE_NODES_MAX: Final = 20_000
+"""Nodes of a page tree that are followed."""
+SIGNATURE_FILTERS: Final = frozenset({"/ETSI.CAdES.detached", "/adbe.pkcs7.detached"})
+TIMESTAMP_FILTER: Final = "/ETSI.RFC3161"
+
+# pyHanko logs what it finds odd, and quotes the document; documents do not belong into logs.
+logging.getLogger("pyhanko").setLevel(logging.CRITICAL)
+
+
+def signatures_of(data: bytes) -> list[SignatureFacts]:
+    """Every signature value in the file, in order of its revision; no verdict.
+
+    Raises:
+        InputError: `pdf.broken`, `pdf.encrypted`.
+    """
+    return signatures_with(data, open_reader(data)[0])
+
+
+def revisions_of(data: bytes) -> list[RevisionFacts]:
+    """Every revision that the bytes show, the whole file last. Never raises."""
+    closed_by: dict[int, str] = {}
+    try:
+        closed_by = {item.revision_size: item.field for item in signatures_of(data)}
+    except InputError:
+        pass  # the revisions of an unreadable file are still its revisions
+    ends = {*changes.revision_ends(data), *(size for size in closed_by if size), len(data)}
+    return [
+        RevisionFacts(n, end, hashlib.sha256(data[:end]).digest(), closed_by.get(end, ""))
+        for n, end in enumerate(sorted(ends), start=1)
+    ]
+
+
+def open_reader(data: bytes) -> tuple[Any, bool]:
+    """Open with pyHanko: strictly, else leniently; the flag says whether strictly.
+
+    Raises:
+        InputError: `pdf.broken`, `pdf.encrypted`.
+    """
+    for strict in (True, False):
+        try:
+            reader = PdfFileReader(io.BytesIO(data), strict=strict)
+            encrypted = reader.encrypted
+            if not encrypted:
+                reader.root["/Pages"]
+        except Exception as exc:
+            if not strict:
+                raise InputError("the PDF cannot be read", code="pdf.broken") from exc
+            continue
+        if encrypted:
+            raise InputError("the PDF is encrypted", code="pdf.encrypted")
+        return reader, strict
+    raise InputError("the PDF cannot be read", code="pdf.broken")
+
+
+def form_of(reader: Any) -> Form:
+    """Signature fields, other fields and the boxes of signature widgets.
+
+    Raises:
+        InputError: `pdf.broken`.
+    """
+    try:
+        return _read_form(reader)
+    except Exception as exc:
+        raise InputError("the form of the PDF cannot be read", code="pdf.broken") from exc
+
+
+def difference_behind(reader: Any, field_name: str) -> Difference:
+    """What pyHanko makes of the changes behind the signature in `field_name`.
+
+    Raises:
+        VerificationError: `pdf.difference_unknown` where pyHanko cannot tell.
+    """
+    try:
+        for name, _value, reference in enumerate_sig_fields(reader, filled_status=True):
+            if name != field_name:
+                continue
+            found = EmbeddedPdfSignature(reader, reference, name)
+            found.compute_integrity_info()
+            result = found.diff_result
+            known = isinstance(result, DiffResult)
+            policy = found.docmdp_level
+            return Difference(
+                level=result.modification_level.name if known else "SUSPICIOUS",
+                changed_fields=tuple(sorted(result.changed_form_fields)) if known else (),
+                docmdp_ok=found.summarise_integrity_info()["docmdp_ok"],
+                docmdp=0 if policy is None else int(policy.value),
+            )
+    except Exception as exc:
+        raise VerificationError(
+            "the changes behind this signature cannot be judged", code="pdf.difference_unknown"
+        ) from exc
+    raise VerificationError("there is no such signature", code="pdf.difference_unknown")
+
+
+def signatures_with(data: bytes, reader: Any) -> list[SignatureFacts]:
+    """Signature values, each once, whatever number of fields points to it."""
+    ranges = changes.byte_ranges(data)
+    by_value: dict[object, tuple[list[str], Any]] = {}
+    try:
+        for name, value, reference in enumerate_sig_fields(reader, filled_status=None):
+            if value is None:
+                continue
+            raw = reference.get_object().raw_get("/V")
+            key = (raw.idnum, raw.generation) if hasattr(raw, "idnum") else id(raw)
+            by_value.setdefault(key, ([], value))[0].append(str(name))
+    except Exception as exc:
+        raise InputError("the signature fields cannot be read", code="pdf.broken") from exc
+    found = [_facts(data, names, value, ranges) for names, value in by_value.values()]
+    found.sort(key=lambda item: (item.revision_size, item.field))
+    return [replace(item, order=n) for n, item in enumerate(found, start=1)]
+
+
+def _facts(
+    data: bytes, names: list[str], value: Any, ranges: Sequence[changes.ByteRange]
+) -> SignatureFacts:
+    numbers, contents, subfilter, kind = _dictionary(value)
+    fault, end, container = "", 0, None
+    match = next((r for r in ranges if r.numbers and r.numbers == numbers), None)
+    if match is None:
+        fault = "no_byte_range"
+    elif match.fault:
+        fault = match.fault
+    elif match.contents != contents:
+        fault = "contents_differ"
+    else:
+        end = match.end
+    if subfilter not in SIGNATURE_FILTERS | {TIMESTAMP_FILTER}:
+        fault = fault or "subfilter"
+    stamp_time, token = None, b""
+    try:
+        container = read_container(contents)
+        token = container.timestamp
+        if kind == "document_timestamp":
+            token = contents
+        stamp_time = read_timestamp(token).time if token else None
+    except VerificationError as exc:
+        # A broken time stamp is reported by its own check; a broken container is a fault.
+        fault = fault or ("" if container is not None else exc.error_code)
+    return SignatureFacts(
+        order=0,
+        field=names[0],
+        fields=tuple(names),
+        kind=kind,
+        subfilter=subfilter,
+        byte_range=numbers if match else (),
+        revision_size=end,
+        revision_sha256=hashlib.sha256(data[:end]).digest() if end else b"",
+        covers_file=end == len(data),
+        certificate=container.certificate if container else b"",
+        chain=container.certificates if container else (),
+        signed_attrs=container.signed_attrs if container else b"",
+        signature=container.signature if container else b"",
+        contents=contents,
+        digest_algorithm=container.digest_algorithm if container else "",
+        signature_algorithm=container.signature_algorithm if container else "",
+        timestamp_time=stamp_time,
+        timestamp_token=token,
+        container=container,
+        fault=fault,
+    )
+
+
+def _dictionary(value: Any) -> tuple[tuple[int, ...], bytes, str, str]:
+    """ByteRange, Contents, SubFilter and kind; odd values become empty ones."""
+    try:
+        item = value.get_object() if hasattr(value, "get_object") else value
+        subfilter = str(item.get("/SubFilter", "")) if isinstance(item, Mapping) else ""
+        kind = "document_timestamp" if subfilter == TIMESTAMP_FILTER else "signature"
+        raw = item["/ByteRange"] if isinstance(item, Mapping) and "/ByteRange" in item else ()
+        numbers = tuple(int(n) for n in raw) if isinstance(raw, list) else ()
+        text = item.raw_get("/Contents") if "/Contents" in item else None
+        contents = bytes(getattr(text, "original_bytes", b""))
+    except Exception:  # noqa: BLE001 - see open_reader; empty values are faults further on
+        return (), b"", "", "signature"
+    return numbers, contents, subfilter, kind
+
+
+def _read_form(reader: Any) -> Form:
+    pages = _pages(reader)
+    widgets: dict[tuple[int, int], tuple[int, list[float]]] = {}
+    for index, page in enumerate(pages):
+        annotations = page["/Annots"] if "/Annots" in page else []
+        for position in range(len(annotations)):
+            raw = list.__getitem__(annotations, position)
+            widget = raw.get_object() if hasattr(raw, "get_object") else raw
+            if hasattr(raw, "idnum") and isinstance(widget, Mapping) and "/Rect" in widget:
+                rectangle = [float(number) for number in widget["/Rect"]]
+                widgets[raw.idnum, raw.generation] = (index, rectangle)
+    empty, filled = [], []
+    boxes: dict[str, render.Box] = {}
+    for name, value, reference in enumerate_sig_fields(reader):
+        (empty if value is None else filled).append(str(name))
+        found = widgets.get((reference.idnum, reference.generation))
+        if found is not None and len(found[1]) == 4:
+            page_index, (x1, y1, x2, y2) = found
+            boxes[str(name)] = render.Box(
+                page_index, min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
+            )
+    return Form(
+        empty=tuple(empty),
+        filled=tuple(filled),
+        other_fields=_other_fields(reader, {*empty, *filled}),
+        boxes=boxes,
+        pages=len(pages),
+    )
+
+
+def _other_fields(reader: Any, signature_fields: set[str]) -> tuple[str, ...]:
+    root = reader.root
+    if "/AcroForm" not in root or "/Fields" not in root["/AcroForm"]:
+        return ()
+    names = []
+    for item in root["/AcroForm"]["/Fields"]:
+        if isinstance(item, Mapping) and "/T" in item and str(item["/T"]) not in signature_fields:
+            names.append(str(item["/T"]))
+    return tuple(names)
+
+
+def _pages(reader: Any) -> list[Any]:
+    """Leaves of the page tree, each node once, so that a circular tree ends."""
+    leaves: list[Any] = []
+    seen: set[tuple[int, int]] = set()
+    stack = [reader.root.raw_get("/Pages")]
+    while stack and len(seen) < PAGE_NODES_MAX:
+        raw = stack.pop()
+        if hasattr(raw, "idnum"):
+            if (raw.idnum, raw.generation) in seen:
+                continue
+            seen.add((raw.idnum, raw.generation))
+            raw = raw.get_object()
+        if "/Kids" in raw:
+            kids = raw["/Kids"]
+            stack += [list.__getitem__(kids, n) for n in range(len(kids) - 1, -1, -1)]
+        else:
+            leaves.append(raw)
+    return leaves
+
+
+def declared_offsets(reader: Any) -> tuple[set[int], set[int]]:
+    """Offsets of objects that cross-reference sections name, and offsets of the sections."""
+    offsets: set[int] = set()
+    starts: set[int] = set()
+    for revision in range(reader.xrefs.total_revisions):
+        start = int(reader.xrefs.get_startxref_for_revision(revision))
+        starts.add(start)
+        for reference in reader.xrefs.explicit_refs_in_revision(revision):
+            place = reader.xrefs.get_historical_ref(reference, revision)
+            if isinstance(place, int):
+                offsets.add(place)
+    return offsets | starts, starts
+
+
+def docmdp_of(reader: Any) -> int:
+    """DocMDP permission 1 to 3 of the certifying signature, 0 for none.
+
+    Raises:
+        InputError: `pdf.broken`.
+    """
+    try:
+        found = read_certification_data(reader)
+    except Exception as exc:
+        raise InputError("the certification cannot be read", code="pdf.broken") from exc
+    if found is None:
+        return 0
+    # A certification without a readable permission is taken at its strictest.
+    return 1 if found.permission is None else int(found.permission.value)

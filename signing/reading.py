@@ -1,0 +1,93 @@
+"""Plain values that describe a signed PDF; shared by the signer and the verifier."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from signing.cms import SignedContainer
+from signing.render import Box
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureFacts:
+    """One signature value as it stands in the file; nothing here is a verdict.
+
+    Attributes:
+        order: 1-based, by the end of the signed revision.
+        field: full name of the first field that holds it.
+        fields: every field that holds it; more than one is a trick.
+        kind: `signature` or `document_timestamp`.
+        byte_range: four integers, or () where malformed.
+        revision_size, revision_sha256: of the signed revision with its signature value.
+        covers_file: whether the revision ends where the file ends.
+        certificate: DER of the signer, b"" where unreadable.
+        signed_attrs, signature: the bytes signed and the signature over them.
+        timestamp_time: claimed by the embedded time stamp, not yet verified.
+        container: the parsed signature container, None where unreadable.
+        fault: stable word for what is wrong with the structure, "" for nothing.
+    """
+
+    order: int
+    field: str
+    fields: tuple[str, ...]
+    kind: str
+    subfilter: str
+    byte_range: tuple[int, ...]
+    revision_size: int
+    revision_sha256: bytes
+    covers_file: bool
+    certificate: bytes
+    chain: tuple[bytes, ...]
+    signed_attrs: bytes
+    signature: bytes
+    contents: bytes
+    digest_algorithm: str
+    signature_algorithm: str
+    timestamp_time: datetime | None
+    timestamp_token: bytes
+    container: SignedContainer | None
+    fault: str
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionFacts:
+    """The first `size` bytes of the file, which once were the whole file.
+
+    Attributes:
+        number: 1-based.
+        field: the signature that closes this revision, "" for none.
+    """
+
+    number: int
+    size: int
+    sha256: bytes
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What pyHanko says about the changes behind one signature.
+
+    Attributes:
+        level: name of pyHanko's modification level; "SUSPICIOUS" where it refuses them.
+        changed_fields: form fields that were changed.
+        docmdp_ok: whether the signature's own policy allows the changes; None where not known.
+        docmdp: permission 1 to 3 of that policy, 0 for none.
+    """
+
+    level: str
+    changed_fields: tuple[str, ...]
+    docmdp_ok: bool | None
+    docmdp: int
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Signature fields and their boxes in one state of the file."""
+
+    empty: tuple[str, ...]
+    filled: tuple[str, ...]
+    other_fields: tuple[str, ...]
+    boxes: dict[str, Box]
+    pages: int

@@ -1,0 +1,1 @@
+"""Agreement templates: typed data in, a paginated PDF with known signature boxes out."""

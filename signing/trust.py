@@ -1,0 +1,464 @@
+"""Pinned trust: which authorities count, and what a certificate is worth under them at a moment.
+
+Nothing is fetched: roots and revocation lists are given, so a verdict is repeatable offline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from asn1crypto import crl, x509
+from pyhanko_certvalidator import CertificateValidator, ValidationContext
+from pyhanko_certvalidator.errors import (
+    ExpiredError,
+    InvalidCertificateError,
+    NotYetValidError,
+    PathBuildingError,
+    PathValidationError,
+    ValidationError,
+)
+
+from ledger.core.canonical import Json
+from ledger.core.errors import InputError, VerificationError
+from ledger.core.report import Verdict
+from signing.cms import verify_signature
+
+FORMAT: Final = "fuqi/pki-trust/v1"
+ROOTS_MAX: Final = 200
+CRLS_MAX: Final = 200
+CRL_BYTES_MAX: Final = 32 * 1024 * 1024
+WEAK_HASHES: Final = frozenset({"md2", "md5", "sha1"})
+_EXPIRED: Final = (
+    "a certificate of the path was not valid at that time",
+    "证书链中有证书在该时间不在有效期内",
+)
+_PATH_INVALID: Final = ("the certificate path is invalid", "证书链无效")
+_EXTENSIONS_KNOWN: Final = frozenset(
+    {"key_usage", "extended_key_usage", "basic_constraints", "certificate_policies"}
+)
+"""Critical extensions that are read here; any other one is refused (RFC 5280, 4.2)."""
+_SIGNING_USAGES: Final = frozenset({"digital_signature", "non_repudiation"})
+_ERRORS: Final = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError)
+
+
+class Purpose(StrEnum):
+    """What a certificate is used for."""
+
+    SIGNING = "signing"
+    TIME_STAMPING = "time_stamping"
+
+
+@dataclass(frozen=True, slots=True)
+class PkiTrust:
+    """Roots and revocation lists, all DER.
+
+    Attributes:
+        ca_roots: roots of authorities for signers.
+        tsa_roots: roots of time-stamp authorities.
+        crls: revocation lists of any of them.
+        labels: honest remarks carried into every report ("built-in CA: not a licensed CA").
+    """
+
+    ca_roots: tuple[bytes, ...] = ()
+    tsa_roots: tuple[bytes, ...] = ()
+    crls: tuple[bytes, ...] = ()
+    labels: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Json]:
+        """The trust as it stands in a bundle, version `fuqi/pki-trust/v1`."""
+        return {
+            "v": FORMAT,
+            "ca_roots": [_to_text(der) for der in self.ca_roots],
+            "tsa_roots": [_to_text(der) for der in self.tsa_roots],
+            "crls": [_to_text(der) for der in self.crls],
+            "labels": list(self.labels),
+        }
+
+    @classmethod
+    def from_json(cls, value: Json) -> PkiTrust:
+        """The reverse of `as_json`.
+
+        Raises:
+            InputError: `trust.format`, `trust.certificate`, `trust.crl`, `trust.too_many`.
+        """
+        if not isinstance(value, Mapping) or value.get("v") != FORMAT:
+            raise InputError(f"this is no {FORMAT} document", code="trust.format")
+        roots = {key: _from_texts(value, key, limit=ROOTS_MAX) for key in ("ca_roots", "tsa_roots")}
+        for der in (*roots["ca_roots"], *roots["tsa_roots"]):
+            require_certificate(der)
+        crls = _from_texts(value, "crls", limit=CRLS_MAX)
+        for der in crls:
+            _load_crl(der)
+        labels = value.get("labels")
+        if not isinstance(labels, list | tuple) or not all(isinstance(x, str) for x in labels):
+            raise InputError("labels are not a list of texts", code="trust.format")
+        return cls(
+            ca_roots=roots["ca_roots"],
+            tsa_roots=roots["tsa_roots"],
+            crls=crls,
+            labels=tuple(str(x) for x in labels),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a certificate is worth: a verdict, a stable word for the reason, and both sentences."""
+
+    verdict: Verdict
+    reason: str
+    text_en: str
+    text_zh: str
+    path: tuple[bytes, ...] = ()
+    root: str = ""
+
+
+def check_path(
+    certificate: bytes,
+    *,
+    others: Sequence[bytes],
+    roots: Sequence[bytes],
+    at: datetime,
+    purpose: Purpose,
+) -> Finding:
+    """Build and validate a path from `certificate` to one of `roots` at `at` (RFC 5280).
+
+    An unknown root is INDETERMINATE, a broken or misused certificate is FAILED. Never raises.
+    """
+    try:
+        leaf = x509.Certificate.load(certificate)
+        pool = [x509.Certificate.load(der) for der in others]
+        anchors = [x509.Certificate.load(der) for der in roots]
+        unfit = _unfit(leaf, purpose)
+        if unfit:
+            return _failed(
+                "usage",
+                f"the certificate is not for this use ({unfit})",
+                f"证书不得用于此用途（{unfit}）",
+            )
+        if _has_rare_name(leaf):
+            return _validate_above(leaf, pool, anchors, at=at)
+        return _validate(leaf, pool, anchors, at=at)
+    except _ERRORS:
+        return _failed("malformed", "the certificate is malformed", "证书格式错误")
+
+
+def check_revocation(
+    path: Sequence[bytes], *, crls: Sequence[bytes], used_at: datetime, at: datetime
+) -> Finding:
+    """Whether any certificate of `path` (leaf first, root last) was revoked when it was used.
+
+    Args:
+        path: as found by `check_path`.
+        used_at: proven time of use; a later revocation does not undo an earlier use.
+        at: now; a list from the future counts as none.
+    """
+    try:
+        lists = [_load_crl(der) for der in crls]
+        for der, issuer in itertools.pairwise(path):
+            finding = _revocation_of(
+                x509.Certificate.load(der),
+                x509.Certificate.load(issuer),
+                lists,
+                used_at=used_at,
+                at=at,
+            )
+            if finding.verdict is not Verdict.PASSED:
+                return finding
+    except (*_ERRORS, InputError):
+        return Finding(
+            Verdict.INDETERMINATE,
+            "malformed",
+            "a revocation list cannot be read",
+            "吊销列表无法读取",
+        )
+    return Finding(
+        Verdict.PASSED, "ok", "no certificate of the path is revoked", "证书链均未被吊销"
+    )
+
+
+def issued_by_known(certificates: Sequence[bytes], roots: Sequence[bytes]) -> bool:
+    """Whether every certificate verifies under one of the others or a root: none is a loose extra."""
+    try:
+        loaded = [x509.Certificate.load(der) for der in (*certificates, *roots)]
+        return all(
+            any(_signed_by(x509.Certificate.load(der), issuer) for issuer in loaded)
+            for der in certificates
+        )
+    except _ERRORS:
+        return False
+
+
+def certificate_times(certificate: bytes) -> tuple[datetime, datetime]:
+    """Start and end of validity, aware UTC.
+
+    Raises:
+        InputError: `trust.certificate`.
+    """
+    loaded = require_certificate(certificate)
+    return loaded.not_valid_before.astimezone(UTC), loaded.not_valid_after.astimezone(UTC)
+
+
+def require_certificate(der: bytes) -> Any:
+    """Parse a certificate.
+
+    Raises:
+        InputError: `trust.certificate`.
+    """
+    try:
+        loaded = x509.Certificate.load(der, strict=True)
+        loaded.native  # noqa: B018 - parsing is lazy; this reads every field
+    except _ERRORS as exc:
+        raise InputError("this is no certificate in DER", code="trust.certificate") from exc
+    return loaded
+
+
+def _validate(
+    leaf: x509.Certificate,
+    pool: list[x509.Certificate],
+    anchors: list[x509.Certificate],
+    *,
+    at: datetime,
+) -> Finding:
+    context = ValidationContext(
+        trust_roots=anchors,
+        other_certs=pool,
+        moment=at,
+        allow_fetching=False,
+        revocation_mode="soft-fail",
+        weak_hash_algos=set(WEAK_HASHES),
+    )
+    validator = CertificateValidator(leaf, intermediate_certs=pool, validation_context=context)
+    try:
+        path = asyncio.run(validator.async_validate_path())
+    except PathBuildingError:
+        return _untrusted(leaf, pool)
+    except (ExpiredError, NotYetValidError):
+        return _failed("out_of_validity", *_EXPIRED)
+    except (PathValidationError, InvalidCertificateError, ValidationError):
+        return _failed("path_invalid", *_PATH_INVALID)
+    return _trusted(
+        tuple(bytes(item.dump()) for item in reversed(list(path.iter_certs(include_root=True))))
+    )
+
+
+def _trusted(path: tuple[bytes, ...]) -> Finding:
+    return Finding(
+        Verdict.PASSED,
+        "ok",
+        "the certificate leads to a trusted root",
+        "证书可追溯到受信任的根证书",
+        path=path,
+        root=_common_name(x509.Certificate.load(path[-1])),
+    )
+
+
+def _untrusted(leaf: x509.Certificate, pool: Sequence[x509.Certificate]) -> Finding:
+    root = _top_issuer(leaf, pool)
+    return Finding(
+        Verdict.INDETERMINATE,
+        "untrusted_root",
+        f"the certificate does not lead to a trusted root; it leads to: {root}",
+        f"证书未能追溯到受信任的根证书；其上级为：{root}",
+        root=root,
+    )
+
+
+def _has_rare_name(leaf: x509.Certificate) -> bool:
+    """Whether asn1crypto cannot compare the holder's name.
+
+    It prepares names with the tables of Unicode 3.2 (RFC 4518) and raises on every character that
+    came later, so the names of people written with CJK extension B and up stop certvalidator.
+    """
+    try:
+        leaf.subject.hashable  # noqa: B018 - raises where the name holds a newer character
+    except ValueError:
+        return True
+    return False
+
+
+def _validate_above(
+    leaf: x509.Certificate,
+    pool: list[x509.Certificate],
+    anchors: list[x509.Certificate],
+    *,
+    at: datetime,
+) -> Finding:
+    """The last step to the leaf by our own rules, everything above it by certvalidator.
+
+    Constraints that would have to be applied to the leaf's name make the result indeterminate.
+    """
+    authorities = [item for item in pool if item.ca]
+    issuer = next((i for i in (*anchors, *authorities) if i.ca and _signed_by(leaf, i)), None)
+    if issuer is None:
+        return _untrusted(leaf, authorities)
+    if any(issuer.dump() == anchor.dump() for anchor in anchors):
+        above = (bytes(issuer.dump()),)
+    else:
+        finding = _validate(issuer, authorities, anchors, at=at)
+        if finding.verdict is not Verdict.PASSED:
+            return finding
+        above = finding.path
+    if not leaf.not_valid_before <= at <= leaf.not_valid_after:
+        return _failed("out_of_validity", *_EXPIRED)
+    usage = issuer.key_usage_value
+    if usage is not None and "key_cert_sign" not in usage.native:
+        return _failed("path_invalid", *_PATH_INVALID)
+    if set(leaf.critical_extensions) - _EXTENSIONS_KNOWN or leaf.hash_algo in WEAK_HASHES:
+        return _failed("path_invalid", *_PATH_INVALID)
+    chain = [x509.Certificate.load(der) for der in above]
+    if any(item.name_constraints_value or item.policy_constraints_value for item in chain):
+        return Finding(
+            Verdict.INDETERMINATE,
+            "constraints",
+            "an authority restricts names or policies, which cannot be judged for this name",
+            "上级证书含名称或策略约束，无法对该名称作出判断",
+        )
+    return _trusted((bytes(leaf.dump()), *above))
+
+
+def _unfit(leaf: x509.Certificate, purpose: Purpose) -> str:
+    """Why the certificate may not be used so; "" where it may."""
+    usage = leaf.key_usage_value
+    if usage is not None and not _SIGNING_USAGES & set(usage.native):
+        return "keyUsage"
+    extended = leaf.extended_key_usage_value
+    if purpose is Purpose.TIME_STAMPING:
+        critical = "extended_key_usage" in leaf.critical_extensions
+        if extended is None or extended.native != ["time_stamping"] or not critical:
+            return "extendedKeyUsage"
+    elif extended is not None and set(extended.native) == {"time_stamping"}:
+        return "extendedKeyUsage"
+    return ""
+
+
+def _revocation_of(
+    certificate: x509.Certificate,
+    issuer: x509.Certificate,
+    lists: Sequence[crl.CertificateList],
+    *,
+    used_at: datetime,
+    at: datetime,
+) -> Finding:
+    usable = [item for item in lists if _list_counts(item, issuer, used_at=used_at, at=at)]
+    for item in usable:
+        entries = item["tbs_cert_list"]["revoked_certificates"]
+        for entry in entries if len(entries) else ():
+            if entry["user_certificate"].native != certificate.serial_number:
+                continue
+            if entry["revocation_date"].native <= used_at:
+                return _failed(
+                    "revoked",
+                    "the certificate was revoked before it was used",
+                    "证书在使用之前已被吊销",
+                )
+    if not usable:
+        return Finding(
+            Verdict.INDETERMINATE,
+            "no_list",
+            "no usable revocation list of the issuer is at hand",
+            "缺少颁发者的可用吊销列表",
+        )
+    return Finding(Verdict.PASSED, "ok", "not revoked when it was used", "使用时未被吊销")
+
+
+def _list_counts(
+    item: crl.CertificateList, issuer: x509.Certificate, *, used_at: datetime, at: datetime
+) -> bool:
+    """A full list of this issuer, rightly signed, made by now, that speaks for the time of use."""
+    body = item["tbs_cert_list"]
+    if body["issuer"].dump() != issuer.subject.dump() or item.critical_extensions:
+        return False
+    made, following = body["this_update"].native, body["next_update"].native
+    if made > at or (made < used_at and (following is None or following < used_at)):
+        return False
+    return _verifies(body.dump(), item["signature"].native, item["signature_algorithm"], issuer)
+
+
+def _signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    return certificate.issuer.dump() == issuer.subject.dump() and _verifies(
+        certificate["tbs_certificate"].dump(),
+        certificate["signature_value"].native,
+        certificate["signature_algorithm"],
+        issuer,
+    )
+
+
+def _verifies(data: bytes, signature: bytes, algorithm: Any, issuer: x509.Certificate) -> bool:
+    name = str(algorithm.signature_algo)
+    salt = int(algorithm["parameters"]["salt_length"].native) if name == "rsassa_pss" else 0
+    try:
+        verify_signature(
+            data,
+            signature=signature,
+            spki=issuer.public_key.dump(),
+            algorithm=name,
+            hash_name="" if name == "ed25519" else str(algorithm.hash_algo),
+            salt_length=salt,
+        )
+    except VerificationError:
+        return False
+    return True
+
+
+def _top_issuer(leaf: x509.Certificate, pool: Sequence[x509.Certificate]) -> str:
+    """Name of the highest known issuer. A self-signed leaf may be a person and is not named."""
+    top = leaf
+    for _step in range(len(pool) + 1):
+        above = [
+            item for item in pool if item.subject.dump() == top.issuer.dump() != item.issuer.dump()
+        ]
+        if not above:
+            break
+        top = above[0]
+    if top.issuer.dump() == leaf.subject.dump():
+        return f"self-signed certificate {hashlib.sha256(leaf.dump()).hexdigest()[:16]}"
+    return _name_text(top.issuer)
+
+
+def _common_name(certificate: x509.Certificate) -> str:
+    return _name_text(certificate.subject)
+
+
+def _name_text(name: x509.Name) -> str:
+    native = name.native
+    found = native.get("common_name") or native.get("organization_name") or name.human_friendly
+    return str(found)[:120]
+
+
+def _failed(reason: str, text_en: str, text_zh: str) -> Finding:
+    return Finding(Verdict.FAILED, reason, text_en, text_zh)
+
+
+def _to_text(der: bytes) -> str:
+    return base64.b64encode(der).decode("ascii")
+
+
+def _from_texts(value: Mapping[str, Json], key: str, *, limit: int) -> tuple[bytes, ...]:
+    texts = value.get(key)
+    if not isinstance(texts, list | tuple):
+        raise InputError(f"{key} is not a list", code="trust.format", field=key)
+    if len(texts) > limit:
+        raise InputError(f"more than {limit} in {key}", code="trust.too_many", field=key)
+    try:
+        return tuple(base64.b64decode(str(text), validate=True) for text in texts)
+    except ValueError as exc:
+        raise InputError(f"{key} holds no base64", code="trust.format", field=key) from exc
+
+
+def _load_crl(der: bytes) -> crl.CertificateList:
+    if len(der) > CRL_BYTES_MAX:
+        raise InputError("the revocation list is too large", code="trust.crl")
+    try:
+        loaded = crl.CertificateList.load(der, strict=True)
+        loaded["tbs_cert_list"]["issuer"].native  # noqa: B018 - parsing is lazy
+    except _ERRORS as exc:
+        raise InputError("this is no revocation list in DER", code="trust.crl") from exc
+    return loaded

@@ -1,0 +1,461 @@
+"""The strict verifier of signed PDFs: stricter than any one library, and it never raises.
+
+PASSED = intact and valid and trusted and every byte accounted for and no unexplained change.
+Three opinions are held against each other: our own reading of the bytes and of the signature
+containers (`signing.changes`, `signing.cms`), pyHanko's objects and difference analysis, and what
+PDFium counts, reads and draws. A tool that stops or disagrees never helps a file to pass.
+
+A file without any signature is INDETERMINATE (`pdf.no_signature`): nothing is claimed, so nothing is
+refuted and nothing is proved. A file in which a signature can be seen but not read is FAILED.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from ledger.core.canonical import Json
+from ledger.core.errors import FuqiError, InputError, VerificationError
+from ledger.core.report import Report, Verdict
+from signing import changes, render
+from signing.active import find_active_content
+from signing.cms import STRONG_HASHES, SignedContainer, check_container
+from signing.examined import Examined
+from signing.pdf_reading import (
+    declared_offsets,
+    difference_behind,
+    form_of,
+    open_reader,
+    revisions_of,
+    signatures_of,
+    signatures_with,
+)
+from signing.reading import SignatureFacts
+from signing.trust import PkiTrust, require_certificate
+from signing.validate_trust import check_each_trust, require_time_stamp
+from signing.validate_visual import check_visual
+
+__all__ = ["integrity_report", "revisions_of", "signatures_of", "validate_pdf"]
+
+BYTES_MAX: Final = 64 * 1024 * 1024
+"""As large as PDFium is allowed to see."""
+RSA_BITS_MIN: Final = 2048
+
+_LEVELS_ALLOWED: Final = frozenset({"NONE", "LTA_UPDATES", "FORM_FILLING"})
+_P, _F, _I = Verdict.PASSED, Verdict.FAILED, Verdict.INDETERMINATE
+
+
+def validate_pdf(
+    data: bytes, *, trust: PkiTrust, at: datetime, expected_sha256: bytes | None = None
+) -> Report:
+    """Examine a PDF; the verdict is PASSED only where every check is. Never raises.
+
+    Args:
+        trust: pinned roots and revocation lists; unknown roots make the verdict indeterminate.
+        at: now; time stamps from the future fail, TSA certificates are judged at this time.
+        expected_sha256: digest that the file must have, 32 bytes.
+    """
+    return _report(data, trust=trust, at=at, expected=expected_sha256, subject="pdf")
+
+
+def integrity_report(data: bytes) -> Report:
+    """As `validate_pdf` without trust, time and revocation: does the file hold together? Never raises."""
+    return _report(data, trust=None, at=None, expected=None, subject="pdf_integrity")
+
+
+def _report(
+    data: bytes,
+    *,
+    trust: PkiTrust | None,
+    at: datetime | None,
+    expected: bytes | None,
+    subject: str,
+) -> Report:
+    file = Examined(data)
+    stages: list[Callable[[Examined], None]] = [
+        lambda it: _check_expected(it, expected),
+        _check_readable,
+        _check_signatures_found,
+        _check_each_container,
+        _check_coverage,
+        _check_undeclared,
+        _check_changes,
+        check_visual,
+        _check_active,
+    ]
+    if trust is not None and at is not None:
+        moment, pinned = at, trust
+        stages.append(lambda it: check_each_trust(it, pinned, moment))
+    for number, stage in enumerate(stages):
+        try:
+            stage(file)
+        except _Stop:
+            break
+        except Exception as exc:  # noqa: BLE001 - the verifier never raises, by contract
+            file.add(
+                "pdf.check_error",
+                _I,
+                "a check could not be completed on this odd file",
+                "文件结构异常，有一项检查未能完成",
+                stage=number,
+                error=type(exc).__name__,
+            )
+            if file.reader is None:
+                break
+    labels = () if trust is None else trust.labels
+    return Report(subject=subject, checks=tuple(file.checks), labels=labels)
+
+
+class _Stop(Exception):  # noqa: N818 - control flow, not an error
+    """Nothing further can be examined."""
+
+
+def _check_expected(file: Examined, expected: bytes | None) -> None:
+    if expected is None:
+        return
+    same = hashlib.sha256(file.data).digest() == expected
+    file.add(
+        "pdf.expected_digest",
+        _P if same else _F,
+        "the file is the expected one" if same else "the file is not the expected one",
+        "文件与预期一致" if same else "文件与预期不一致",
+    )
+
+
+def _check_readable(file: Examined) -> None:
+    if len(file.data) > BYTES_MAX:
+        file.add(
+            "pdf.readable",
+            _I,
+            "the file is too large to be examined",
+            "文件过大，无法检查",
+            limit=BYTES_MAX,
+        )
+        raise _Stop
+    if not file.data.startswith(b"%PDF-"):
+        file.add("pdf.readable", _F, "the file does not begin as a PDF", "文件开头不是PDF标识")
+        raise _Stop
+    try:
+        file.reader, strict = open_reader(file.data)
+        # pyHanko counts its pages before anything else is believed.
+        file.form = form_of(file.reader)
+    except InputError as exc:
+        encrypted = exc.error_code == "pdf.encrypted"
+        # An encrypted file may be honest; an unreadable one that claims a signature is not.
+        verdict = _I if encrypted or not changes.byte_ranges(file.data) else _F
+        file.add(
+            "pdf.encrypted" if encrypted else "pdf.readable",
+            verdict,
+            "the file is encrypted and cannot be examined"
+            if encrypted
+            else "the file is not a readable PDF",
+            "文件已加密，无法检查" if encrypted else "文件不是可读取的PDF",
+        )
+        raise _Stop from exc
+    if not strict:
+        file.add(
+            "pdf.syntax",
+            _I,
+            "the file breaks the rules of PDF syntax; readers may differ",
+            "文件不符合PDF语法，不同阅读器可能显示不同",
+        )
+    try:
+        with render.Document(file.data) as document:
+            count = document.page_count()
+    except FuqiError:
+        file.add(
+            "pdf.parsers_agree",
+            _F,
+            "a second parser cannot read the file",
+            "第二个解析器无法读取该文件",
+        )
+        return
+    same = count == file.form.pages and count > 0
+    file.add(
+        "pdf.parsers_agree",
+        _P if same else _F,
+        "two parsers count the same pages" if same else "two parsers count different pages",
+        "两个解析器页数一致" if same else "两个解析器页数不一致",
+        pages=file.form.pages,
+        pages_second=count,
+    )
+
+
+def _check_signatures_found(file: Examined) -> None:
+    ranges = changes.byte_ranges(file.data)
+    file.signatures = signatures_with(file.data, file.reader)
+    values = [item for item in file.signatures if item.kind == "signature"]
+    if not file.signatures and not ranges and not _has_traces(file):
+        file.add(
+            "pdf.no_signature",
+            _I,
+            "the file holds no signature, so nothing is proved",
+            "文件不含任何签名，无从证明",
+        )
+        raise _Stop
+    faults = []
+    if len(ranges) != len(file.signatures) or len(ranges) >= changes.SIGNATURES_MAX:
+        faults.append("count")
+    if any(len(item.fields) != 1 for item in file.signatures):
+        faults.append("shared")
+    if any(item.fault for item in file.signatures):
+        faults.append("malformed")
+    ends = [item.revision_size for item in file.signatures]
+    if len(set(ends)) != len(ends):
+        faults.append("same_revision")
+    if faults:
+        file.add(
+            "pdf.signatures",
+            _F,
+            "the signatures in the file are hidden, shared, overlapping or malformed",
+            "文件中的签名存在隐藏、共用、重叠或格式错误",
+            faults=",".join(faults),
+            in_bytes=len(ranges),
+            in_fields=len(file.signatures),
+        )
+    elif not values:
+        file.add(
+            "pdf.no_signature",
+            _I,
+            "the file holds time stamps but no signature",
+            "文件仅含时间戳，不含签名",
+        )
+    else:
+        file.add(
+            "pdf.signatures",
+            _P,
+            f"the file holds {len(values)} signatures",
+            f"文件含 {len(values)} 个签名",
+            signatures=len(values),
+            document_timestamps=len(file.signatures) - len(values),
+        )
+
+
+def _has_traces(file: Examined) -> bool:
+    """Whether the file speaks of a signature although none can be read."""
+    form = file.form
+    return bool(form and form.filled) or any(
+        changes.mentions(file.data, "ByteRange", "SubFilter", "DocMDP")
+    )
+
+
+def _check_each_container(file: Examined) -> None:
+    for item in file.signatures:
+        who: dict[str, Json] = {"signature": item.order, "field": item.field}
+        ok = not item.fault
+        file.add(
+            "pdf.byte_range",
+            _P if ok else _F,
+            f"signature {item.order} covers its revision, all but its own value"
+            if ok
+            else f"signature {item.order} does not cover its revision exactly",
+            f"签名 {item.order} 覆盖其修订版的全部字节（自身值除外）"
+            if ok
+            else f"签名 {item.order} 未准确覆盖其修订版",
+            **who,
+            fault=item.fault,
+        )
+        container = item.container
+        if not ok or container is None:
+            continue
+        _check_crypto(file, item, container, who)
+        _check_algorithm(file, item, container, who)
+        loose = list(container.loose)
+        if any(loose):
+            file.add(
+                "pdf.container",
+                _I,
+                f"signature {item.order} holds parts that nothing protects",
+                f"签名 {item.order} 的容器含有不受保护的内容",
+                **who,
+                parts=",".join(loose),
+            )
+        else:
+            file.add(
+                "pdf.container",
+                _P,
+                f"the container of signature {item.order} is in order",
+                f"签名 {item.order} 的容器规范",
+                **who,
+            )
+
+
+def _check_crypto(
+    file: Examined, item: SignatureFacts, container: SignedContainer, who: dict[str, Json]
+) -> None:
+    try:
+        if item.kind == "document_timestamp":
+            token = require_time_stamp(item.contents)
+            covered = changes.range_digest(file.data, item.byte_range, token.imprint_algorithm)
+            if token.imprint != covered:
+                raise VerificationError("imprint differs", code="cms.digest_mismatch")
+        else:
+            if container.content_type != "data" or container.content:
+                raise VerificationError("not detached", code="cms.malformed")
+            digest = changes.range_digest(file.data, item.byte_range, container.digest_algorithm)
+            check_container(container, digest=digest)
+            if item.subfilter == "/ETSI.CAdES.detached" and container.names_certificate is None:
+                raise VerificationError("certificate not named", code="cms.wrong_certificate")
+    except VerificationError as exc:
+        unknown = exc.error_code == "cms.algorithm"
+        intact = exc.error_code == "cms.digest_mismatch"
+        file.add(
+            "pdf.digest" if intact else "pdf.signature_value",
+            _I if unknown else _F,
+            f"the bytes under signature {item.order} were changed"
+            if intact
+            else f"signature {item.order} uses an algorithm that is not supported"
+            if unknown
+            else f"signature {item.order} was not made by its certificate over these bytes",
+            f"签名 {item.order} 所覆盖的字节已被改动"
+            if intact
+            else f"签名 {item.order} 使用了不支持的算法"
+            if unknown
+            else f"签名 {item.order} 并非由其证书对这些字节作出",
+            **who,
+            reason=exc.error_code,
+        )
+        return
+    except ValueError:
+        file.add(
+            "pdf.signature_value",
+            _I,
+            f"signature {item.order} uses an unknown digest",
+            f"签名 {item.order} 使用了未知的摘要算法",
+            **who,
+            reason="cms.algorithm",
+        )
+        return
+    file.add(
+        "pdf.digest",
+        _P,
+        f"the bytes under signature {item.order} are unchanged",
+        f"签名 {item.order} 所覆盖的字节未被改动",
+        **who,
+    )
+    file.add(
+        "pdf.signature_value",
+        _P,
+        f"signature {item.order} was made by its certificate",
+        f"签名 {item.order} 由其证书作出",
+        **who,
+    )
+
+
+def _check_algorithm(
+    file: Examined, item: SignatureFacts, container: SignedContainer, who: dict[str, Json]
+) -> None:
+    hashes = {container.digest_algorithm, container.signature_hash or container.digest_algorithm}
+    key = require_certificate(container.certificate).public_key
+    short = key.algorithm == "rsa" and key.bit_size < RSA_BITS_MIN
+    weak = short or not hashes <= STRONG_HASHES
+    file.add(
+        "pdf.algorithm",
+        _I if weak else _P,
+        f"signature {item.order} uses a weak or unknown algorithm"
+        if weak
+        else f"the algorithms of signature {item.order} are strong enough",
+        f"签名 {item.order} 使用了弱或未知的算法" if weak else f"签名 {item.order} 的算法强度足够",
+        **who,
+        digest=container.digest_algorithm,
+        algorithm=container.signature_algorithm,
+    )
+
+
+def _check_coverage(file: Examined) -> None:
+    last = max((item.revision_size for item in file.signatures), default=0)
+    rest = len(file.data) - last
+    if rest == 0:
+        file.add(
+            "pdf.coverage",
+            _P,
+            "the last signature covers the file to its end",
+            "最后一个签名覆盖至文件末尾",
+            size=len(file.data),
+        )
+        return
+    file.add(
+        "pdf.coverage",
+        _F,
+        f"{rest} bytes behind the last signature are not signed",
+        f"最后一个签名之后有 {rest} 个字节未被签名",
+        unsigned_bytes=rest,
+    )
+
+
+def _check_undeclared(file: Examined) -> None:
+    """Behind the first signature every object must be one that the cross-reference tables name."""
+    sizes = [item.revision_size for item in file.signatures if item.revision_size]
+    if not sizes:
+        return
+    start = min(sizes)
+    declared, starts = declared_offsets(file.reader)
+    objects = changes.undeclared_objects(file.data, start=start, declared=declared)
+    extra = changes.undeclared_starts(file.data, start=start, declared=starts)
+    ok = not objects and not extra
+    file.add(
+        "pdf.undeclared_objects",
+        _P if ok else _F,
+        "every object behind the first signature is declared"
+        if ok
+        else "objects were slipped in behind a signature",
+        "首个签名之后的对象均已声明" if ok else "签名之后被塞入未声明的对象",
+        objects=len(objects),
+        tables=len(extra),
+    )
+
+
+def _check_changes(file: Examined) -> None:
+    for item in file.signatures:
+        if item.fault:
+            continue
+        who: dict[str, Json] = {"signature": item.order, "field": item.field}
+        later = {other.field for other in file.signatures if other.order > item.order}
+        try:
+            found = difference_behind(file.reader, item.field)
+        except VerificationError:
+            # Nothing stands behind a signature that covers the whole file.
+            verdict = _P if item.covers_file else _I
+            file.add(
+                "pdf.changes",
+                verdict,
+                f"nothing follows signature {item.order}"
+                if item.covers_file
+                else f"the changes behind signature {item.order} cannot be judged",
+                f"签名 {item.order} 之后无内容"
+                if item.covers_file
+                else f"无法判断签名 {item.order} 之后的改动",
+                **who,
+            )
+            continue
+        edited = sorted(set(found.changed_fields) - later)
+        level_ok = found.level in _LEVELS_ALLOWED
+        ok = level_ok and not edited and found.docmdp_ok is not False
+        file.add(
+            "pdf.changes",
+            _P if ok else _F,
+            f"behind signature {item.order} there are only further signatures"
+            if ok
+            else f"the document was changed behind signature {item.order}",
+            f"签名 {item.order} 之后仅有后续签名" if ok else f"签名 {item.order} 之后文件被改动",
+            **who,
+            level=found.level,
+            fields_changed=len(edited),
+            policy=found.docmdp,
+        )
+
+
+def _check_active(file: Examined) -> None:
+    walk = find_active_content(file.reader.root)
+    if walk.complete and not walk.findings:
+        file.add("pdf.active_content", _P, "nothing in the file acts by itself", "文件不含主动内容")
+        return
+    file.add(
+        "pdf.active_content",
+        _I,
+        "scripts, attachments or actions in the file can change what a reader sees",
+        "文件含脚本、附件或动作，可能改变阅读者所见",
+        kinds=",".join(sorted({finding.kind for finding in walk.findings})),
+    )

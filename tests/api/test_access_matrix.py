@@ -1,0 +1,419 @@
+"""Every route x role x tenant. The routes come from the app: a new one without a row here fails."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from reportlab.pdfgen.canvas import Canvas
+from starlette.testclient import TestClient
+
+from api.app import create_app, rules_of
+from api.callers import Caller, Role
+from api.deps import Rule
+from api.flows import agreements, rounds, supply
+from api.flows.access import create_account, make_key
+from api.flows.registration import register
+from api.settings import Settings
+from api.testing import PASSWORD, invented_registration
+from ledger.core.ids import new_id
+from ledger.queries import agreements as agreement_queries
+from ledger.queries import log as log_queries
+from ledger.queries import parties as party_queries
+from ledger.queries import supply as supply_queries
+from ledger.store import transaction
+from ledger.tables.agreements import BundleRow, IntentRow, PreparedSignatureRow
+from ledger.tables.parties import CertificateRow
+from ledger.tables.supply import HospitalRow, LaneRow
+from matching.problem import Place
+
+PLACE = Place("湖北", "武汉", 114_300_000, 30_600_000)
+REASON = {"reason": "invented"}
+SIGNATURE = {"signature_base64": "AAAA"}
+FORM = "form"
+BODIES: dict[str, tuple[str, dict[str, Any]]] = {
+    # What a route needs to get past parsing, so that 404 is about the record and not about the body.
+    "POST /api/v1/agreements/{agreement_id}/withdraw": ("json", REASON),
+    "POST /api/v1/agreements/{agreement_id}/bundles": (
+        "json",
+        {"id": "bun_01kdvdna00ncrmbvs7rqr9p8yr"},
+    ),
+    "POST /api/v1/signers/{signer_id}/open": ("json", {}),
+    "POST /api/v1/signers/{signer_id}/read": ("json", {"pages": 1, "seconds": 1}),
+    "POST /api/v1/signers/{signer_id}/decline": ("json", REASON),
+    "POST /api/v1/signers/{signer_id}/statements": ("json", {"act": "consent"}),
+    "POST /api/v1/signers/{signer_id}/signature/prepare": ("json", {}),
+    "POST /api/v1/statements/{intent_id}/affirm": ("json", SIGNATURE),
+    "POST /api/v1/prepared/{prepared_id}/complete": ("json", SIGNATURE),
+    "POST /api/v1/authorisations/{authorisation_id}/revoke": ("json", {}),
+    "POST /api/v1/keys/{key_id}/revoke": ("json", {}),
+    "POST /api/v1/needs/{need_id}/withdraw": ("json", REASON),
+    "POST /api/v1/offers/{offer_id}/withdraw": ("json", REASON),
+    "POST /api/v1/allocations/{allocation_id}/accept": ("json", {}),
+    "POST /api/v1/allocations/{allocation_id}/decline": ("json", REASON),
+    "POST /agreements/{agreement_id}/open": (FORM, {}),
+    "POST /agreements/{agreement_id}/decline": (FORM, REASON),
+    "POST /agreements/{agreement_id}/bundle": (FORM, {}),
+    "POST /allocations/{allocation_id}/accept": (FORM, {}),
+    "POST /allocations/{allocation_id}/decline": (FORM, REASON),
+    "POST /me/keys/{key_id}/revoke": (FORM, {}),
+}
+NO_TENANT = {
+    # Records that belong to nobody in particular: every member, or the operator alone, may see them.
+    "GET /api/v1/rounds/{round_id}",
+    "GET /api/v1/rounds/{round_id}/outcomes",
+    "GET /api/v1/rounds/{round_id}/documents/{name}",
+    "GET /rounds/{round_id}",
+}
+PUBLIC_ROUTES = {
+    "GET /",
+    "GET /api/v1/health",
+    "GET /static/{name}",
+    "GET /openapi.json",
+    "GET /docs",
+    "GET /board",
+    "GET /api/v1/board",
+    "GET /disclosure",
+    "GET /api/v1/disclosure",
+    "GET /verify",
+    "POST /verify",
+    "POST /api/v1/verify",
+    "GET /api/v1/trust",
+    "GET /login",
+    "POST /login",
+    "POST /api/v1/login",
+    "POST /logout",
+    "POST /api/v1/logout",
+    "GET /register",
+    "POST /register",
+    "POST /api/v1/register",
+}
+ROLES: tuple[Role | None, ...] = (None, *Role)
+
+
+def declared_routes() -> list[tuple[str, Rule]]:
+    """(method path, rule) of the real application; nothing is started."""
+    app = create_app(Settings())
+    return [
+        (f"{method} {path}", rule)
+        for methods, path, rule in rules_of(app)
+        for method in sorted(methods - {"HEAD", "OPTIONS"})
+        if rule is not None
+    ]
+
+
+ROUTES = declared_routes()
+TENANT_ROUTES = [
+    (route, rule)
+    for route, rule in ROUTES
+    if not rule.public and "{" in route and route not in NO_TENANT
+]
+
+
+@dataclass(frozen=True)
+class Cast:
+    """A key for each role in the stranger's organisation, one for the owner, and the owner's records."""
+
+    client: TestClient
+    keys: dict[Role, str]
+    owner: str
+    records: dict[str, str]
+
+
+def a_pdf() -> bytes:
+    """One page."""
+    buffer = io.BytesIO()
+    canvas = Canvas(buffer, pagesize=(595, 842), invariant=True)
+    canvas.drawString(72, 760, "An invented agreement")
+    canvas.showPage()
+    canvas.save()
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def cast(world: Any) -> Iterator[Cast]:
+    at = world.clock.at
+    ports = world.app.state.shell.ports
+    owner = register(ports, invented_registration("owner", "manufacturer", at=at), at=at)
+    stranger = register(ports, invented_registration("stranger", "hospital", at=at), at=at)
+    keys: dict[Role, str] = {}
+    with transaction(ports.sessions) as session:
+        for role in Role:
+            tenant = role in (Role.HANDLER, Role.ADMIN)
+            account = create_account(
+                session,
+                account_id=new_id("acc", at=at),
+                login=f"matrix-{role.value}",
+                password=PASSWORD,
+                roles=frozenset({role}),
+                person_id=stranger.person.id if tenant else None,
+                organisation_id=stranger.organisation.id if tenant else None,
+                invented=True,
+                at=at,
+            )
+            keys[role] = key_for(session, account.id, at=at)
+        owner_key = key_for(session, owner.account.id, at=at)
+        own_key_id = new_id("key", at=at)
+        make_key(
+            session,
+            Caller(owner.account.id, None, None, frozenset({Role.HANDLER})),
+            key_id=own_key_id,
+            name="owner",
+            days=1,
+            at=at,
+        )
+    caller = Caller(
+        owner.account.id,
+        owner.person.id,
+        owner.organisation.id,
+        frozenset({Role.HANDLER, Role.ADMIN}),
+    )
+    records = {**make_records(ports, caller, at=at), "key_id": own_key_id}
+    with TestClient(world.app, headers={"Origin": "http://testserver"}) as client:
+        yield Cast(client, keys, owner_key, records)
+
+
+def key_for(session: Any, account_id: str, *, at: Any) -> str:
+    """An API key of this account."""
+    _, key = make_key(
+        session,
+        Caller(account_id, None, None, frozenset({Role.HANDLER})),
+        key_id=new_id("key", at=at),
+        name="matrix",
+        days=1,
+        at=at,
+    )
+    return key
+
+
+def make_records(ports: Any, caller: Caller, *, at: Any) -> dict[str, str]:
+    """One record of each kind, all of the owner's."""
+    with transaction(ports.sessions) as session:
+        agreement = agreements.create_from_upload(
+            session,
+            ports,
+            caller,
+            agreements.NewAgreement(
+                id=new_id("agr", at=at),
+                title="虚构协议",
+                matter="donation",
+                signers=(agreements.SignerSpec(caller.organisation_id, caller.person_id, "party"),),
+                expires_at=at + timedelta(days=30),
+            ),
+            data=a_pdf(),
+            at=at,
+        )
+        signer = agreement_queries.signers_of(session, agreement.id)[0]
+        certificate = CertificateRow(
+            id=new_id("crt", at=at),
+            organisation_id=caller.organisation_id,
+            person_id=caller.person_id,
+            serial="00",
+            spki_sha256="00",
+            der=b"",
+            chain=b"",
+            not_before=at,
+            not_after=at,
+            created_at=at,
+        )
+        hospital = HospitalRow(
+            id=new_id("hos", at=at),
+            organisation_id=caller.organisation_id,
+            name="虚构医院",
+            province=PLACE.province,
+            city=PLACE.city,
+            district="",
+            adcode="420100",
+            longitude_micro=PLACE.longitude_micro,
+            latitude_micro=PLACE.latitude_micro,
+            precision="point",
+            agency=False,
+            front=False,
+            scale_percent=100,
+            invented=True,
+            created_at=at,
+        )
+        lane = LaneRow(
+            id=new_id("lane", at=at),
+            name="虚构承运",
+            origin=None,
+            province=PLACE.province,
+            city=PLACE.city,
+            longitude_micro=PLACE.longitude_micro,
+            latitude_micro=PLACE.latitude_micro,
+            individuals=True,
+            created_at=at,
+        )
+        session.add_all([certificate, hospital, lane])
+        session.flush()
+        intent = IntentRow(
+            id=new_id("int", at=at),
+            signer_id=signer.id,
+            act="sign",
+            nonce="00",
+            statement="{}",
+            created_at=at,
+        )
+        prepared = PreparedSignatureRow(
+            id=new_id("prp", at=at),
+            signer_id=signer.id,
+            certificate_id=certificate.id,
+            base_sha256=agreement.current_sha256,
+            revision_sha256=agreement.current_sha256,
+            signed_attrs="",
+            document_digest="",
+            state="{}",
+            created_at=at,
+            expires_at=at + timedelta(minutes=15),
+        )
+        bundle = BundleRow(
+            id=new_id("bun", at=at),
+            subject=agreement.id,
+            sha256=agreement.current_sha256,
+            size_bytes=1,
+            purpose="party",
+            exported_by=caller.account_id,
+            created_at=at,
+        )
+        session.add_all([intent, prepared, bundle])
+        need = supply.post_need(
+            session,
+            ports,
+            caller,
+            supply.NewNeed(
+                id=new_id("need", at=at),
+                hospital_id=hospital.id,
+                item="医用外科口罩",
+                specification="",
+                quantity=100,
+                tier=0,
+                deadline_on=at.date() + timedelta(days=20),
+                remaining_days_min=0,
+            ),
+            at=at,
+        )
+        offer = supply.post_offer(
+            session,
+            ports,
+            caller,
+            supply.NewOffer(
+                id=new_id("offer", at=at),
+                kind="lot",
+                item=need.item,
+                quantity=60,
+                place=PLACE,
+                available_on=at.date(),
+                produced_on=at.date() - timedelta(days=10),
+                expires_on=at.date() + timedelta(days=600),
+                batch_number="INVENTED-1",
+                standard="YY 0469",
+                edition="2011",
+                certificate=2,
+            ),
+            at=at,
+        )
+        authorisation = party_queries.authorisations_of(
+            session, organisation_id=caller.organisation_id
+        )[0]
+        entry = log_queries.entries_of(session, [agreement.id])[0]
+    round_id = new_id("rnd", at=at)
+    operator = Caller("system", None, None, frozenset({Role.OPERATOR}))
+    rounds.open_round(ports, operator, round_id=round_id, at=at)
+    rounds.solve_and_close_round(ports, operator, round_id=round_id, at=at)
+    with transaction(ports.readers) as session:
+        line = supply_queries.allocations_page(session, round_id=round_id)[0][0]
+    return {
+        "agreement_id": agreement.id,
+        "signer_id": signer.id,
+        "intent_id": intent.id,
+        "prepared_id": prepared.id,
+        "bundle_id": bundle.id,
+        "entry_id": entry.id,
+        "authorisation_id": authorisation.id,
+        "need_id": need.id,
+        "offer_id": offer.id,
+        "allocation_id": line.id,
+        "round_id": round_id,
+        "number": "0",
+        "page": "1",
+        "name": "outcomes",
+    }
+
+
+def fill(route: str, records: dict[str, str]) -> tuple[str, str]:
+    """(method, path) with every parameter replaced by the owner's record."""
+    method, path = route.split(" ", 1)
+    missing = {name for name in re.findall(r"{(\w+)}", path) if name not in records}
+    assert not missing, f"{route}: say which record {missing} stands for"
+    return method, re.sub(r"{(\w+)}", lambda found: records[found[1]], path)
+
+
+def send(cast: Cast, route: str, key: str | None, *, accept: str = "application/json") -> Any:
+    """Call the route as the holder of `key`."""
+    method, path = fill(route, cast.records)
+    kind, body = BODIES.get(route, ("json", {}))
+    headers = {"Accept": accept} | ({"Authorization": f"Bearer {key}"} if key else {})
+    options: dict[str, Any] = {} if method == "GET" else {"data" if kind == FORM else "json": body}
+    cast.client.cookies.clear()
+    return cast.client.request(method, path, headers=headers, follow_redirects=False, **options)
+
+
+def test_the_public_routes_are_exactly_these() -> None:
+    assert {route for route, rule in ROUTES if rule.public} == PUBLIC_ROUTES
+
+
+def test_every_route_that_changes_something_for_a_tenant_has_a_body_here() -> None:
+    wanted = {route for route, _ in TENANT_ROUTES if route.startswith("POST")}
+    assert wanted <= set(BODIES)
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: "nobody" if role is None else role.value)
+@pytest.mark.parametrize(("route", "rule"), ROUTES, ids=[route for route, _ in ROUTES])
+def test_a_route_answers_exactly_the_roles_of_its_rule(
+    cast: Cast, route: str, rule: Rule, role: Role | None
+) -> None:
+    answer = send(cast, route, None if role is None else cast.keys[role])
+    code = (
+        answer.json().get("code")
+        if answer.headers.get("content-type") == "application/problem+json"
+        else None
+    )
+    if rule.public or role in rule.roles:
+        assert answer.status_code != 500
+        assert code not in ("auth.required", "auth.key_invalid")
+        assert not (code == "auth.role" and "needed" in answer.json()["context"])
+    elif role is None:
+        assert (answer.status_code, code) == (401, "auth.required")
+    else:
+        assert (answer.status_code, code) == (403, "auth.role")
+
+
+@pytest.mark.parametrize(
+    ("route", "rule"), TENANT_ROUTES, ids=[route for route, _ in TENANT_ROUTES]
+)
+def test_another_organisations_record_answers_404(cast: Cast, route: str, rule: Rule) -> None:
+    for role in (Role.HANDLER, Role.ADMIN):
+        if role in rule.roles:
+            answer = send(cast, route, cast.keys[role])
+            assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("route", "rule"), TENANT_ROUTES, ids=[route for route, _ in TENANT_ROUTES]
+)
+def test_the_owner_does_not_get_404(cast: Cast, route: str, rule: Rule) -> None:
+    if Role.HANDLER not in rule.roles and Role.ADMIN not in rule.roles:
+        pytest.skip("no organisation calls this")
+    answer = send(cast, route, cast.owner)
+    assert answer.status_code not in (401, 403, 422, 500), answer.text[:300]
+    assert answer.status_code != 404 or answer.json()["code"] != "not_found"
+
+
+def test_a_page_sends_whoever_is_not_logged_in_to_the_login(cast: Cast) -> None:
+    answer = send(cast, "GET /me", None, accept="text/html")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/login?next=%2Fme")

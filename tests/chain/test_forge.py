@@ -1,0 +1,40 @@
+"""The Solidity tests, run by forge where it is installed."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FORGE = ROOT / "node_modules" / ".bin" / "forge"
+TESTS_AT_LEAST = 23
+
+
+@pytest.mark.slow
+def test_every_solidity_test_passes():
+    if shutil.which("node") is None or not FORGE.exists():
+        pytest.skip("forge is not installed: run `npm ci`")
+    done = subprocess.run(
+        [FORGE, "test"], cwd=ROOT / "contracts", capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    totals = re.search(r"(\d+) tests passed, (\d+) failed, (\d+) skipped", done.stdout)
+    assert totals is not None
+    assert int(totals[1]) >= TESTS_AT_LEAST
+    assert totals[2] == totals[3] == "0"
+
+
+def test_every_source_file_has_a_mirroring_test_or_is_an_interface():
+    sources = {
+        path.relative_to(ROOT / "contracts" / "src").with_suffix("").as_posix()
+        for path in (ROOT / "contracts" / "src").rglob("*.sol")
+    }
+    tests = {
+        path.relative_to(ROOT / "contracts" / "test").as_posix().removesuffix(".t.sol")
+        for path in (ROOT / "contracts" / "test").rglob("*.t.sol")
+    }
+    assert {name for name in sources if not name.startswith("interfaces/")} == tests

@@ -1,0 +1,143 @@
+"""The solver: exact, deterministic, within its limits."""
+
+from dataclasses import replace
+
+import pytest
+
+from ledger.core.errors import LimitError
+from ledger.core.report import Verdict
+from matching import solve as module
+from matching.candidates import judge_pairs
+from matching.check import check_plan
+from matching.problem import Policy, make_problem
+from matching.solve import SOLVER, solve
+from matching.testing import LANES, random_problem
+
+
+def only(problem, *, needs, lots):
+    return make_problem(
+        "x",
+        day=problem.day,
+        needs=needs,
+        lots=lots,
+        lanes=LANES,
+        policy=problem.policy,
+        catalogue=problem.catalogue,
+    )
+
+
+def test_the_same_problem_gives_the_same_bytes():
+    problem = random_problem("twice", needs=20, lots=20)
+    first, second = solve(problem), solve(problem)
+    assert first.plan.digest() == second.plan.digest()
+    assert first.certificate.digest() == second.certificate.digest()
+    assert first.plan.solver == SOLVER
+
+
+@pytest.mark.parametrize("side", ["needs", "lots"])
+def test_a_round_with_one_side_empty_has_an_empty_optimal_plan(side):
+    base = random_problem("empty", needs=5, lots=5)
+    problem = only(base, **({"needs": base.needs, "lots": base.lots} | {side: ()}))
+    solution = solve(problem)
+    assert solution.plan.flows == ()
+    report = check_plan(problem, solution.plan, solution.certificate)
+    assert report.verdict is Verdict.PASSED
+
+
+def test_huge_quantities_stay_exact():
+    base = random_problem("huge", needs=6, lots=6)
+    problem = only(
+        base,
+        needs=[replace(need, quantity=10**12 - need.tier) for need in base.needs],
+        lots=[replace(lot, quantity=10**12) for lot in base.lots],
+    )
+    solution = solve(problem)
+    assert check_plan(problem, solution.plan, solution.certificate).verdict is Verdict.PASSED
+
+
+def test_weights_that_would_pass_63_bits_are_refused():
+    problem = random_problem("overflow", needs=60, lots=60, policy=Policy(segments=100))
+    judged = judge_pairs(problem)
+    heavy = replace(judged, transport=judged.transport * 10**9)
+    with pytest.raises(LimitError) as fault:
+        solve(problem, candidates=heavy)
+    assert fault.value.error_code == "matching.weights_overflow"
+    assert solve(problem, candidates=judged).plan.flows
+
+
+def test_more_arcs_than_the_limit_are_refused(monkeypatch):
+    problem = random_problem("arcs", needs=6, lots=6)
+    monkeypatch.setattr(module, "ARCS_MAX", 10)
+    with pytest.raises(LimitError) as fault:
+        solve(problem)
+    assert fault.value.error_code == "matching.too_large"
+
+
+def test_nobody_gets_a_second_share_before_others_get_their_first():
+    base = random_problem("fair", needs=1, lots=1)
+    need = replace(
+        base.needs[0],
+        items=("cap",),
+        quantity=100,
+        tier=0,
+        standard=None,
+        edition=None,
+        sterile=False,
+        certificate_min=0,
+        remaining_days_min=0,
+        deadline_day=base.day + 30,
+    )
+    lot = replace(
+        base.lots[0],
+        item="cap",
+        quantity=100,
+        donor_kind="organisation",
+        standard=None,
+        edition=None,
+        directed_to=(),
+        related_to=(),
+        frozen=False,
+        expires_day=None,
+    )
+    needs = [replace(need, id=f"n{k}", hospital=f"h{k}") for k in range(4)]
+    solution = solve(only(base, needs=needs, lots=[lot]))
+    got = {need.id: 0 for need in needs}
+    for flow in solution.plan.flows:
+        got[flow.need] += flow.quantity
+    # 100 units over four equal needs in ten segments: two segments each, half of them a third.
+    assert sum(got.values()) == 100
+    assert min(got.values()) >= 20
+    assert max(got.values()) <= 30
+
+
+def test_a_critical_need_goes_before_any_number_of_normal_ones():
+    base = random_problem("tier", needs=1, lots=1)
+    common = {
+        "items": ("cap",),
+        "standard": None,
+        "edition": None,
+        "sterile": False,
+        "certificate_min": 0,
+        "remaining_days_min": 0,
+        "deadline_day": base.day + 30,
+    }
+    far = replace(base.needs[0], id="far", hospital="h-far", tier=0, quantity=10, **common)
+    near = [
+        replace(base.needs[0], id=f"near{k}", hospital=f"h{k}", tier=2, quantity=10, **common)
+        for k in range(9)
+    ]
+    lot = replace(
+        base.lots[0],
+        item="cap",
+        quantity=10,
+        donor_kind="organisation",
+        standard=None,
+        edition=None,
+        directed_to=(),
+        related_to=(),
+        frozen=False,
+        expires_day=None,
+    )
+    plan = solve(only(base, needs=[far, *near], lots=[lot])).plan
+    assert [(flow.need, flow.quantity) for flow in plan.flows] == [("far", 10)]
+    assert plan.objective.unserved_by_tier == (0, 0, 90)
