@@ -118,7 +118,7 @@ def manufacturing_data(
             "consignee": hospital.person.name,
         },
         "payment": {"deposit_percent": 0, "days_after_acceptance": 15},
-        "material": {"supplied_by": "contractor", "description": "符合标准的无纺布与熔喷布"},
+        "material": {"supplied_by": "maker", "description": "符合标准的无纺布与熔喷布"},
         "acceptance": {"standard": goods.standard, "inspection_days": 7},
         "subcontract": "forbidden",
         "confidentiality_years": 3,

@@ -30,7 +30,15 @@ from ledger.core.errors import (
     VerificationError,
 )
 
+
+class UnauthenticatedError(ForbiddenError):
+    """Nobody is logged in, or the session or key has ended."""
+
+    code = "auth.required"
+
+
 STATUS: Final[tuple[tuple[type[FuqiError], int], ...]] = (
+    (UnauthenticatedError, 401),
     (LimitError, 413),
     (InputError, 422),
     (ForbiddenError, 403),
@@ -42,8 +50,7 @@ STATUS: Final[tuple[tuple[type[FuqiError], int], ...]] = (
 """First match wins: subclasses stand before their base."""
 
 STATUS_OF_CODE: Final[Mapping[str, int]] = {
-    # The tree of errors knows no HTTP; these four have a status of their own in HTTP.
-    "auth.required": 401,
+    # The tree of errors knows no HTTP; these have a status of their own there.
     "auth.wrong_password": 401,
     "rate.limited": 429,
     "host.unknown": 400,
@@ -60,12 +67,6 @@ TYPE_PREFIX: Final = "urn:fuqi:error:"
 _LOG: Final = structlog.get_logger("api")
 
 PageOfProblem = Callable[[Request, "Problem"], Response]
-
-
-class UnauthenticatedError(ForbiddenError):
-    """Nobody is logged in, or the session or key has ended."""
-
-    code = "auth.required"
 
 
 class BodyTooLargeError(HTTPException):

@@ -5,12 +5,17 @@ from __future__ import annotations
 import logging
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
 
 import structlog
 from pydantic import ValidationError
 
 from api.settings import Settings
 from ledger.core.errors import InputError
+
+
+DEMO_HOME: Final = Path("var/demo")
 
 
 def now() -> datetime:
@@ -30,6 +35,17 @@ def load_settings() -> Settings:
         first = exc.errors()[0]
         name = "_".join(["FUQI", *(str(part).upper() for part in first["loc"])])
         raise InputError(f"{name}: {first['msg']}", code="settings.invalid") from exc
+
+
+def demo_settings() -> Settings:
+    """Settings of the demonstration: its own folder, and its mark on every page and record."""
+    settings = load_settings()
+    update: dict[str, object] = {"demo": True, "log_origin": "demo.fuqi.invalid/log"}
+    if "home" not in settings.model_fields_set:
+        update["home"] = DEMO_HOME
+    if "operator_name" not in settings.model_fields_set:
+        update["operator_name"] = "fuqi 演示（虚构运营者）fuqi demonstration"
+    return settings.model_copy(update=update)
 
 
 def configure_logging(*, json: bool, level: int = logging.INFO) -> None:

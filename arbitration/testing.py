@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,8 @@ from typing import Any, Final
 from reportlab.pdfgen.canvas import Canvas
 from sqlalchemy.orm import Session, sessionmaker
 
-from arbitration.bundle import write_bundle
+from arbitration.bundle import Seal, Stamp, file_rows, seal_text, write_bundle
+from arbitration.container import pack
 from arbitration.contents import (
     Agreement,
     Allocation,
@@ -31,8 +33,11 @@ from arbitration.contents import (
     Purpose,
     Signer,
 )
+from arbitration.model import MANIFEST, NOTE, REPORT_HTML, REPORT_JSON, STAMP, open_files
 from arbitration.policy import Trust
-from ledger.core.canonical import Json
+from arbitration.report.human import report_html, report_json
+from ledger.core.canonical import Json, canonical_bytes
+from ledger.core.errors import FuqiError
 from ledger.core.ids import derived_id
 from ledger.core.units import utc_text
 from ledger.log import NewEntry, StoredCheckpoints, record, sequence
@@ -511,6 +516,26 @@ def formed_case(folder: Path, *, matched: bool = False) -> CaseBuilder:
     case.form()
     case.anchor()
     return case
+
+
+def resealed(files: Mapping[str, bytes], *, seal: Seal, stamp: Stamp) -> bytes:
+    """What somebody makes who changes files and rewrites manifest, reports, time stamp and seal."""
+    changed = dict(files)
+    manifest: dict[str, Any] = json.loads(changed[MANIFEST])
+    head = {key: manifest[key] for key in ("bundle", "made_at", "purpose", "labels")}
+    try:
+        facts = report_json(open_files(changed), head=head)
+    except (FuqiError, KeyError, TypeError, IndexError):
+        pass  # parts so broken that no report can be made of them
+    else:
+        changed[REPORT_JSON] = canonical_bytes(facts)
+        changed[REPORT_HTML] = report_html(facts).encode()
+    manifest["files"] = file_rows(changed)
+    changed[MANIFEST] = canonical_bytes(manifest)
+    changed[STAMP] = stamp(hashlib.sha256(changed[MANIFEST]).digest())
+    text = seal_text(str(manifest["bundle"]), manifest=changed[MANIFEST], token=changed[STAMP])
+    changed[NOTE] = seal(text).encode()
+    return pack(changed)
 
 
 def simple_pdf() -> bytes:

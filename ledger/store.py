@@ -142,6 +142,8 @@ def translated() -> Iterator[None]:
     try:
         yield
     except IntegrityError as exc:
+        if not _is_lost_race(exc.orig):
+            raise  # a missing value or a change of the journal: our own bug, sending it again is no help
         raise ConflictError(
             "somebody else wrote this at the same moment; send it again", code="concurrent_write"
         ) from exc
@@ -161,6 +163,19 @@ def translated() -> Iterator[None]:
         if any(word in text for word in ("locked", "busy", "lock timeout", "deadlock")):
             raise UnavailableError("the database is busy; try again", code="database.busy") from exc
         raise UnavailableError("the database did not answer", code="database.unavailable") from exc
+
+
+def _is_lost_race(cause: object) -> bool:
+    """Whether a refused row is there already, or the row it refers to is not there any more."""
+    name = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None)
+    return name in {
+        *(
+            "SQLITE_CONSTRAINT_UNIQUE",
+            "SQLITE_CONSTRAINT_PRIMARYKEY",
+            "SQLITE_CONSTRAINT_FOREIGNKEY",
+        ),
+        *("23505", "23503"),  # PostgreSQL: unique_violation, foreign_key_violation
+    }
 
 
 def alembic_config(url: str) -> Config:

@@ -435,10 +435,10 @@ class Web3Chain:
 class _RpcError(UnavailableError):
     """The node answered with an error of its own; where nobody expects one, it is as good as no answer."""
 
-    code = "chain.rpc_error"
-
     def __init__(self, error: Any) -> None:
         text = error.get("message") if isinstance(error, Mapping) else error
         self.node_message = str(text)[:200]
-        super().__init__(f"the chain node answered with an error: {self.node_message}")
+        super().__init__(
+            f"the chain node answered with an error: {self.node_message}", code="chain.rpc_error"
+        )
         self.message = self.node_message

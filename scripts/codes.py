@@ -121,7 +121,10 @@ class _Reader:
                 self._class(module, node)
             elif isinstance(node, ast.Call):
                 called = _called(node)
-                if called == "Check":
+                if called in (
+                    "Check",
+                    "Tool",
+                ):  # a Tool of the doctor carries the code of its check
                     self._argument(module, node, kind="Check", position=0)
                 elif called == "FuqiError" or self.is_error(called):
                     self._argument(module, node, kind=called, position=None)
@@ -351,4 +354,6 @@ def _plain(value: ast.expr) -> str:
         return value.value
     if isinstance(value, ast.JoinedStr):
         return "".join(p.value if isinstance(p, ast.Constant) else "…" for p in value.values)
+    if isinstance(value, ast.IfExp):
+        return _plain(value.body) or _plain(value.orelse)
     return ""

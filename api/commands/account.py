@@ -17,6 +17,11 @@ from ledger.store import transaction
 app = typer.Typer(help="Accounts of operators and arbitrators.", no_args_is_help=True)
 
 
+@app.callback()
+def group() -> None:
+    """Accounts of operators and arbitrators."""
+
+
 @app.command("create")
 def create(
     login: Annotated[str, typer.Argument(help="Login name.")],

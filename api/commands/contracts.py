@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import typer
-from rich.console import Console
 
-from contracts.compile import build as build_artifacts
+from contracts.compile import main as compile_contracts
 
 app = typer.Typer(help="Solidity contracts.", no_args_is_help=True)
 
 
+@app.callback()
+def contracts() -> None:
+    """Solidity contracts."""
+
+
 @app.command("build")
 def build() -> None:
-    """Compile contracts/src with the pinned solc and write contracts/artifacts."""
-    console = Console()
-    with console.status("compiling contracts/src …"):
-        written = build_artifacts()
-    for path in written:
-        console.print(f"wrote {path}", highlight=False)
+    """Compile contracts/src with the pinned solc and write contracts/artifacts (needs the sources)."""
+    raise typer.Exit(compile_contracts())

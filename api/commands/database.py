@@ -11,6 +11,11 @@ from ledger.store import make_engine, migrate, schema_state
 app = typer.Typer(help="Database schema.", no_args_is_help=True)
 
 
+@app.callback()
+def group() -> None:
+    """Database schema."""
+
+
 @app.command("migrate")
 def migrate_schema() -> None:
     """Run pending migrations. Safe to run again. Cannot be undone: back up first in production."""

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from api.app import create_app
 from api.compose import open_chain, open_ports
-from api.runtime import configure_logging, load_settings, now
+from api.runtime import configure_logging, demo_settings, load_settings, now
 from api.worker import Worker, progress_of
 
 
@@ -24,9 +24,12 @@ def serve(
             help="Run the worker in this process. With the embedded chain there is one process."
         ),
     ] = True,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Serve what `fuqi demo` made (var/demo).")
+    ] = False,
 ) -> None:
     """Serve pages and JSON (OpenAPI at /docs)."""
-    settings = load_settings()
+    settings = demo_settings() if demo else load_settings()
     configure_logging(json=settings.production)
     app = create_app(settings, run_worker=worker)
     Console(stderr=True).print(

@@ -17,6 +17,11 @@ from ledger.store import transaction
 app = typer.Typer(help="Trust files.", no_args_is_help=True)
 
 
+@app.callback()
+def group() -> None:
+    """Trust files."""
+
+
 @app.command("export")
 def export(
     file: Annotated[Path, typer.Argument(help="Where to write the trust file.")],

@@ -198,8 +198,10 @@ def signer_for(session: Session, caller: Caller, signer_id: str) -> tuple[Agreem
         or caller.organisation_id != signer.organisation_id
     ):
         raise NotFoundError("there is no such record")
-    row = session.get(AgreementRow, signer.agreement_id)
+    # Without the lock a withdrawal and the last signature could both go through on PostgreSQL.
+    row = queries.lock_agreement(session, signer.agreement_id)
     assert row is not None
+    session.refresh(signer)
     return row, signer
 
 
@@ -337,6 +339,7 @@ def withdraw(
     Raises:
         ForbiddenError: `agreement.not_initiator`.  ConflictError: `agreement.closed`.
     """
+    queries.lock_agreement(session, agreement_id)
     row = agreement_for(session, caller, agreement_id)
     party = require_organisation(caller)
     step = rules.withdraw(state_of(session, row), party=party, reason=reason, at=at)

@@ -79,6 +79,16 @@ def receipt_for(session: Session, ports: Ports, caller: Caller, entry_id: str) -
     )
 
 
+def entries_about(session: Session, caller: Caller, subject: str) -> Sequence[EntryRow]:
+    """Entries about a subject that the caller may see, oldest first, at most 500.
+
+    Raises:
+        NotFoundError: another organisation's, or nothing.
+    """
+    require_subject_visible(session, caller, subject)
+    return log_queries.entries_of(session, [subject])
+
+
 def require_subject_visible(session: Session, caller: Caller, subject: str) -> None:
     """Whether the caller may see entries about `subject`.
 

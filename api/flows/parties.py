@@ -76,7 +76,8 @@ def verify_and_register(ports: Ports, party: NewParty, *, at: datetime) -> Party
     Returns the identical party where an earlier attempt made it.
 
     Raises:
-        InputError: `id.malformed`, `party.name`, `party.category`, `identity.*` (the exact fault).
+        InputError: `id.malformed`, `party.name`, `party.text`, `party.category`, `identity.*` (the exact
+            fault).
         ConflictError: `party.number_taken`, `identity.attempts_exhausted`.
         ExistsWithDifferentFieldError: same id, other body.
     """
@@ -109,13 +110,20 @@ def require_number(party: NewParty, *, today: date) -> str:
     """The identity number in its normal form.
 
     Raises:
-        InputError: `id.malformed`, `party.name`, `party.category`, `identity.*`.
+        InputError: `id.malformed`, `party.name`, `party.text`, `party.category`, `identity.*`.
     """
     require_id(party.id, prefix="pty")
     if not 0 < len(party.name.strip()) <= NAME_CHARACTERS_MAX:
         raise InputError(
             f"a name has 1 to {NAME_CHARACTERS_MAX} characters", code="party.name", field="name"
         )
+    for field in ("place", "receiving_system"):
+        if len(getattr(party, field)) > NAME_CHARACTERS_MAX:
+            raise InputError(
+                f"{field} has at most {NAME_CHARACTERS_MAX} characters",
+                code="party.text",
+                field=field,
+            )
     if party.category not in CATEGORIES or (party.kind == "person") != (party.category == "person"):
         raise InputError("no such category of party", code="party.category", known=CATEGORIES)
     if party.kind == "organisation":

@@ -438,7 +438,11 @@ def _close(
     plan, certificate = solution.plan, solution.certificate
     row.plan_sha256 = plan.digest().hex()
     row.certificate_sha256 = certificate.digest().hex()
-    row.summary = dict(explanation.summary)
+    row.summary = {
+        **explanation.summary,
+        "objective": plan.objective.as_json(),
+        "solver": plan.solver,
+    }
     row.report = report.as_json()
     row.state, row.closed_at = "closed", at
     outcomes = _outcomes(explanation)

@@ -101,6 +101,7 @@ def express_intent(
     if made is None:
         raise NotFoundError("there is no such record")
     row, signer = signer_for(session, caller, made.signer_id)
+    session.refresh(made)  # the same proof may have been sent twice at once
     if made.used_at is not None:
         if made.proof == proof.hex():
             return made
@@ -238,6 +239,7 @@ def complete_signature(
     if made is None:
         raise NotFoundError("there is no such record")
     row, signer = signer_for(session, caller, made.signer_id)
+    session.refresh(made)  # the same completion may have been sent twice at once
     if made.completed_at is not None:
         return signer
     if at >= made.expires_at:

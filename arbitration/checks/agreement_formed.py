@@ -28,8 +28,11 @@ def check(context: Context) -> Check:
     problems: list[Problem] = []
     if ended:
         problems.append(wrong("the log ended it otherwise", "日志载明其已终止"))
-    if len(formed) != 1 or formed[0].body is None:
+    if len(formed) != 1:
         problems.append(wrong("formation is not recorded exactly once", "成立记录不是恰好一条"))
+        return conclude(CODE, problems, en="", zh="")
+    if formed[0].body is None:
+        problems.append(unclear("the entry of formation is not opened", "成立记录未披露"))
         return conclude(CODE, problems, en="", zh="")
     body, last = formed[0].body, max(str(row["signed_at"]) for row in bundle.signers)
     signatures = context.agreement_events("signature.applied")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from arbitration.checks.context import Context
-from arbitration.checks.results import Problem, conclude, wrong
+from arbitration.checks.results import Problem, conclude, unclear, wrong
 from arbitration.model import Event
 from ledger.core.report import Check
 
@@ -34,7 +34,9 @@ def check(context: Context) -> Check:
             found = [one for one in _of_signer(context, kind, name) if _is_act(one, act)]
             if not found:
                 step = kind if act is None else f"{kind} ({act})"
-                problems.append(wrong(f"{name}: {step} is missing", f"{name}：缺少 {step}"))
+                closed = any(one.body is None for one in context.agreement_events(kind))
+                make = unclear if closed else wrong
+                problems.append(make(f"{name}: {step} is missing", f"{name}：缺少 {step}"))
                 break
             # A step may be repeated (a page opened twice); the first one must follow what it needs.
             if found[0].index <= last:

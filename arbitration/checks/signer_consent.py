@@ -6,7 +6,12 @@ from typing import Final
 
 from arbitration.checks.context import Context
 from arbitration.checks.results import Problem, conclude, wrong
-from arbitration.checks.statements import part_problems, statement_event, statement_problems
+from arbitration.checks.statements import (
+    missing_statement,
+    part_problems,
+    statement_event,
+    statement_problems,
+)
 from ledger.core.report import Check
 
 CODE: Final = "signer.consent"
@@ -22,7 +27,9 @@ def check(context: Context) -> Check:
         name = str(signer["signer"])
         event = statement_event(context, signer=name, act=_ACT)
         if event is None:
-            problems.append(wrong(f"{name}: no consent", f"{name}：未同意采用电子形式"))
+            problems.append(
+                missing_statement(context, signer=name, en="no consent", zh="未同意采用电子形式")
+            )
             continue
         problems += statement_problems(context, signer, event, act=_ACT, field="")
         if first is not None and event.index > first:

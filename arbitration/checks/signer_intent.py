@@ -6,7 +6,12 @@ from typing import Final
 
 from arbitration.checks.context import Context
 from arbitration.checks.results import Problem, conclude, wrong
-from arbitration.checks.statements import part_problems, statement_event, statement_problems
+from arbitration.checks.statements import (
+    missing_statement,
+    part_problems,
+    statement_event,
+    statement_problems,
+)
 from ledger.core.report import Check
 
 CODE: Final = "signer.intent"
@@ -20,7 +25,9 @@ def check(context: Context) -> Check:
         name = str(signer["signer"])
         event = statement_event(context, signer=name, act=_ACT)
         if event is None:
-            problems.append(wrong(f"{name}: no intent", f"{name}：没有签署意愿记录"))
+            problems.append(
+                missing_statement(context, signer=name, en="no intent", zh="没有签署意愿记录")
+            )
             continue
         problems += statement_problems(context, signer, event, act=_ACT, field=str(signer["field"]))
     nonces = [

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from arbitration.checks.context import TOLERANCE, Context, time_of
-from arbitration.checks.results import Problem, wrong
+from arbitration.checks.results import Problem, unclear, wrong
 from arbitration.model import Event
 from arbitration.parts import intent_rows
 from ledger.core.errors import InputError, VerificationError
@@ -35,6 +35,13 @@ def statement_event(context: Context, *, signer: str, act: str) -> Event | None:
         if event.body is not None and event.body["signer"] == signer and event.body["act"] == act
     ]
     return found[-1] if found else None
+
+
+def missing_statement(context: Context, *, signer: str, en: str, zh: str) -> Problem:
+    """FAILED where every entry is open and none is theirs; else an honest redaction may hide it."""
+    closed = any(one.body is None for one in context.agreement_events("intent.expressed"))
+    make = unclear if closed else wrong
+    return make(f"{signer}: {en}", f"{signer}：{zh}")
 
 
 def statement_problems(

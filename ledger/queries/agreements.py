@@ -19,6 +19,20 @@ from ledger.tables.agreements import (
 PAGE_MAX = 100
 
 
+def lock_agreement(session: Session, agreement_id: str) -> AgreementRow | None:
+    """The agreement as it stands now, locked until the end of the transaction.
+
+    Two steps of one agreement take turns, so that the second is decided on what the first has done.
+    SQLite has one writer anyway and ignores the lock.
+    """
+    return session.scalar(
+        select(AgreementRow)
+        .where(AgreementRow.id == agreement_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+
+
 def signers_of(session: Session, agreement_id: str) -> Sequence[SignerRow]:
     """Signers in signing order."""
     return session.scalars(

@@ -200,7 +200,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_matching_round")),
     )
     with op.batch_alter_table("matching_round", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_matching_round_state"), ["state"], unique=False)
+        batch_op.create_index(
+            "uq_matching_round_opened",
+            ["state"],
+            unique=True,
+            sqlite_where=sa.text("state = 'opened'"),
+            postgresql_where=sa.text("state = 'opened'"),
+        )
 
     op.create_table(
         "outbox",
@@ -781,7 +787,11 @@ def downgrade() -> None:
 
     op.drop_table("outbox")
     with op.batch_alter_table("matching_round", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_matching_round_state"))
+        batch_op.drop_index(
+            "uq_matching_round_opened",
+            sqlite_where=sa.text("state = 'opened'"),
+            postgresql_where=sa.text("state = 'opened'"),
+        )
 
     op.drop_table("matching_round")
     op.drop_table("log_node")

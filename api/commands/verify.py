@@ -1,0 +1,56 @@
+"""`fuqi verify FILE.pdf`: the strict verdict on one signed PDF, offline.
+
+Exit codes as in `api.commands.bundle`: 0 passed, 1 failed, 2 usage, 3 indeterminate.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+import typer
+
+from api.commands.bundle import (
+    EXIT_CODES,
+    FileArgument,
+    JsonOption,
+    LangOption,
+    TrustOption,
+    language,
+    print_report,
+    read_file,
+    read_trust,
+)
+from arbitration.offline import offline
+from signing.trust import PkiTrust
+from signing.validate import validate_pdf
+
+_SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
+
+
+def verify(
+    file: FileArgument,
+    trust: TrustOption = None,
+    as_json: JsonOption = False,
+    sha256: Annotated[
+        str | None,
+        typer.Option("--sha256", help="Digest that the file must have.", show_default=False),
+    ] = None,
+    lang: LangOption = None,
+) -> None:
+    """Check every signature in a PDF. Needs no network and no database."""
+    words = language(lang)
+    if sha256 is not None and not _SHA256.fullmatch(sha256):
+        raise typer.BadParameter("64 hexadecimal digits", param_hint="--sha256")
+    with offline():
+        data = read_file(file, lang=words)
+        pinned = read_trust(trust, lang=words)
+        report = validate_pdf(
+            data,
+            trust=PkiTrust() if pinned is None else pinned.pki,
+            at=datetime.now(UTC),
+            expected_sha256=None if sha256 is None else bytes.fromhex(sha256),
+        )
+    print_report(report, data=data, pinned=pinned is not None, as_json=as_json, lang=words)
+    raise typer.Exit(EXIT_CODES[report.verdict])
