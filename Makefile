@@ -52,8 +52,8 @@ docs: setup ## bring the tables of docs/reference/ up to date (errors, checks, s
 bench: setup-test ## measure side by side; prints a table and writes bench/results/latest.json
 	@$(PY) -m bench $(ARGS)
 
-lock: setup ## resolve the dependencies anew into the lock files
-	@scripts/lock.sh
+lock: setup ## resolve the dependencies into the lock files (ARGS=--upgrade moves every pin)
+	@scripts/lock.sh $(ARGS)
 
 wheel: setup ## build dist/fuqi-*.whl
 	@rm -rf dist

@@ -32,6 +32,7 @@ from api.ports import Ports
 from api.settings import Settings
 from api.story import Stages
 from api.worker import Progress, settle
+from arbitration.container import pack, unpack
 from arbitration.contents import Purpose
 from arbitration.policy import save_trust
 from ledger.chain import ChainPort
@@ -120,7 +121,7 @@ def run_demo(
     with stages.stage("撮合 matching round, exact over all pairs, certified") as advance:
         lines = _round(story, run, hospital, offers, lambda w, d, t: advance(d, t, w))
     with stages.stage("签约 three agreements, read, affirmed and signed by both sides"):
-        agreed = _agreements(story, hospital, lines)
+        agreed = _agreements(story, lines)
     with stages.stage("锚定 log, checkpoints, anchors, receipts"):
         _anchored(story, agreed)
     with stages.stage("出证 evidence bundle, verified by a stranger offline"):
@@ -486,7 +487,6 @@ def _round(
     lines = {
         "donation": _first_line(story, round_id, offers["directed"], hospital),
         "manufacturing": _first_line(story, round_id, offers["line"], hospital),
-        "handover": _first_line(story, round_id, offers["directed"], hospital),
     }
     with transaction(ports.readers) as session:
         went = demo_queries.lines_between(session, round_id=round_id, offer_ids=[offers["gift"].id])
@@ -568,8 +568,7 @@ def _fill_cells(row: Any) -> list[str]:
 # --- agreements --------------------------------------------------------------------------------------
 
 
-def _agreements(story: Story, hospital: HospitalRow, lines: dict[str, Line]) -> list[str]:
-    _ = hospital
+def _agreements(story: Story, lines: dict[str, Line]) -> list[str]:
     donor, maker, clinic = (_side(story, key) for key in ("donor", "maker", "hospital"))
     donated, ordered = lines["donation"], lines["manufacturing"]
     made = [
@@ -855,14 +854,27 @@ def _evidence(story: Story, agreed: list[str]) -> bool:
 
 
 def _tampered(story: Story, bundle: Path) -> bool:
-    data = bytearray(bundle.read_bytes())
-    place = len(data) // 2
-    data[place] ^= 0x01
+    """Two forgeries that must fail: one bit flipped, and one byte of the signed PDF changed and repacked."""
+    data = bundle.read_bytes()
+    flipped = bytearray(data)
+    place = len(flipped) // 2
+    flipped[place] ^= 0x01
+    files = dict(unpack(data))
+    name = max(path for path in files if path.startswith("documents/revision"))
+    changed = bytearray(files[name])
+    changed[len(changed) // 3] ^= 0x01
+    files[name] = bytes(changed)
+    good = True
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "tampered.zip"
-        copy.write_bytes(bytes(data))
-        story.stages.note(f"在副本中翻转一个比特 one bit flipped at byte {place} of a copy:")
-        return _verify(story, copy, expected=1, show=True, failures_only=True)
+        for what, forged in (
+            (f"翻转第 {place} 字节的一个比特 one bit flipped at byte {place} of a copy", bytes(flipped)),
+            (f"改动 {name} 一字节后重新打包 one byte of {name} changed, zip repacked", pack(files)),
+        ):
+            copy = Path(folder) / "forged.zip"
+            copy.write_bytes(forged)
+            story.stages.note(f"{what}:")
+            good &= _verify(story, copy, expected=1, show=True, failures_only=True)
+    return good
 
 
 def _verify(
@@ -896,7 +908,7 @@ def _verify(
         return False
     for check in report["checks"]:
         passed = check["verdict"] == "passed"
-        if show and not (failures_only and passed):
+        if show and (check["verdict"] == "failed" or not failures_only):
             story.stages.mark(
                 f"{check['number']:>2}. {check['code']}: {check['summary_zh']}", good=passed
             )

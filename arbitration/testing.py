@@ -204,6 +204,8 @@ class CaseBuilder:
             body={
                 "agreement": self.agreement,
                 "title": "Donation of masks (invented)",
+                "matter": MATTER,
+                "allocation": self.allocation,
                 "sha256": self.digest,
                 "original_sha256": hashlib.sha256(self.original).hexdigest(),
                 "pages": 1,

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import typer.main
 
-from api.cli import app
+from api.cli import build
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "cli.md"
 BEGIN, END = "<!-- begin cli -->\n", "<!-- end cli -->"
@@ -49,7 +49,7 @@ def main() -> int:
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
     new = (
-        f"{before}{BEGIN}" + "\n".join(describe(typer.main.get_command(app), "fuqi")) + END + after
+        f"{before}{BEGIN}" + "\n".join(describe(typer.main.get_command(build()), "fuqi")) + END + after
     )
     if write:
         PAGE.write_text(new, "utf-8")

@@ -122,7 +122,8 @@ def undeclared_objects(data: bytes, *, start: int, declared: Collection[int]) ->
     A reader that rebuilds a damaged table shows such objects, another does not: that is the
     incremental-saving attack of the Ruhr University (2019).
     """
-    known = frozenset(declared)
+    # Some writers point to the white space before the object.
+    known = {_skip_space(data, offset) for offset in declared}
     found = []
     for count, match in enumerate(_OBJECT.finditer(data, start)):
         if count >= OBJECTS_MAX:
@@ -144,6 +145,12 @@ def mentions(data: bytes, *names: str) -> Iterator[str]:
     for name in names:
         if re.search(_name_pattern(name) + _DELIMITER, data):
             yield name
+
+
+def _skip_space(data: bytes, offset: int) -> int:
+    while data[offset : offset + 1] in {b"\x00", b"\t", b"\n", b"\x0c", b"\r", b" "}:
+        offset += 1
+    return offset
 
 
 def _read(data: bytes, position: int, after: int) -> ByteRange:
@@ -171,7 +178,7 @@ def _read(data: bytes, position: int, after: int) -> ByteRange:
         fault = "no_contents_key"
     elif not _HEX.match(gap[1:-1]):
         fault = "mixed_case_hex"
-    elif not (position < length or second < position < end):
+    elif not (position < length or second <= position < end):
         fault = "outside_itself"
     elif not data[:end].rstrip(b"\x00\t\n\x0c\r ").endswith(b"%%EOF"):
         fault = "cut_revision"

@@ -168,23 +168,22 @@ def read_container(padded: bytes) -> SignedContainer:
 
     Raises:
         VerificationError: `cms.empty`, `cms.too_large`, `cms.malformed`, `cms.trailing_bytes`,
-            `cms.signer_count`, `cms.no_signed_attributes`, `cms.no_certificate`.
+            `cms.signer_count`, `cms.no_signed_attributes`, `cms.no_certificate`, `cms.algorithm`.
     """
     if not padded.strip(b"\x00"):
         raise VerificationError("the signature is empty", code="cms.empty")
     if len(padded) > CMS_MAX:
         raise VerificationError("the signature is too large", code="cms.too_large")
     with _parsing():
-        info = cms.ContentInfo.load(padded)
-        # Taken before any field is read: asn1crypto encodes anew, and slowly, what was read.
-        whole = bytes(info.dump())
-        if padded[len(whole) :].strip(b"\x00"):
+        der, length = to_der(padded)
+        if padded[length:].strip(b"\x00"):
             raise VerificationError(
                 "bytes stand behind the signature container", code="cms.trailing_bytes"
             )
+        info = cms.ContentInfo.load(der, strict=True)
         if info["content_type"].native != "signed_data":
             raise VerificationError("the container holds no signed data", code="cms.malformed")
-        return _take_apart(info, whole)
+        return _take_apart(info, rewritten=der != padded[:length])
 
 
 def read_timestamp(der: bytes) -> TimeStamp:
@@ -279,42 +278,65 @@ def verify_signature(
         raise VerificationError("the key cannot be used", code="cms.algorithm") from exc
 
 
-def is_der(data: bytes) -> bool:
-    """Whether every length in these bytes is definite, minimal and filled exactly.
+def to_der(data: bytes) -> tuple[bytes, int]:
+    """Rewrite the first BER value of `data` with definite, minimal lengths; and its length in `data`.
 
-    asn1crypto reads laxer encodings too, and can re-encode ours only in exponential time.
+    asn1crypto reads indefinite lengths too, but then takes exponential time to encode anew.
+    Strings in pieces become one; the order within sets is left as it is.
+
+    Raises:
+        ValueError: not BER, or nested deeper than `DER_DEPTH_MAX`.
     """
-    stack = [(0, len(data), 0)]
-    while stack:
-        position, end, depth = stack.pop()
-        while position < end:
-            start = _value_start(data, position, end)
-            if start is None or depth > DER_DEPTH_MAX:
-                return False
-            value, following = start
-            if data[position] & 0x20:
-                stack.append((value, following, depth + 1))
-            position = following
-    return True
+    encoded, end, _tag = _rewrite(data, 0, len(data), 0)
+    return encoded, end
 
 
-def _value_start(data: bytes, position: int, end: int) -> tuple[int, int] | None:
-    """Offsets of the value and of what follows it, None where the header breaks a rule of DER."""
-    if data[position] & 0x1F == 0x1F or position + 2 > end:
-        return None
-    length, value = data[position + 1], position + 2
-    if length >= 0x80:
+def _rewrite(data: bytes, position: int, limit: int, depth: int) -> tuple[bytes, int, int]:
+    """(DER of the value at `position`, offset behind it, its tag)."""
+    if depth > DER_DEPTH_MAX or position + 2 > limit or data[position] & 0x1F == 0x1F:
+        raise ValueError("not BER that is read here")
+    tag, length, start = data[position], data[position + 1], position + 2
+    if length > 0x80:
         count = length & 0x7F
-        value += count
-        if not 1 <= count <= 4 or value > end:
-            return None
-        length = int.from_bytes(data[position + 2 : value], "big")
-        if length < 0x80 or length.bit_length() <= 8 * (count - 1):
-            return None
-    return (value, value + length) if value + length <= end else None
+        start += count
+        if count > 4 or start > limit:
+            raise ValueError("length of a length")
+        length = int.from_bytes(data[position + 2 : start], "big")
+    elif length == 0x80 and not tag & 0x20:
+        raise ValueError("primitive value of indefinite length")
+    endless = data[position + 1] == 0x80
+    end = limit if endless else start + length
+    if end > limit:
+        raise ValueError("value beyond the end")
+    if not tag & 0x20:
+        return _header(tag, length) + data[start:end], end, tag
+    parts: list[bytes] = []
+    at = start
+    while at < end and not (endless and data[at : at + 2] == b"\x00\x00"):
+        part, at, inner = _rewrite(data, at, end, depth + 1)
+        # The pieces of a string are joined, so that only their values remain.
+        parts.append(_value(part) if tag == 0x24 and inner == 0x04 else part)
+    if endless:
+        if data[at : at + 2] != b"\x00\x00":
+            raise ValueError("end of contents is missing")
+        at += 2
+    body = b"".join(parts)
+    return _header(0x04 if tag == 0x24 else tag, len(body)) + body, at, 0x04 if tag == 0x24 else tag
 
 
-def _take_apart(info: cms.ContentInfo, whole: bytes) -> SignedContainer:
+def _header(tag: int, length: int) -> bytes:
+    if length < 0x80:
+        return bytes((tag, length))
+    size = length.to_bytes((length.bit_length() + 7) // 8, "big")
+    return bytes((tag, 0x80 | len(size))) + size
+
+
+def _value(encoded: bytes) -> bytes:
+    first = encoded[1]
+    return encoded[2 + (first & 0x7F if first & 0x80 else 0) :]
+
+
+def _take_apart(info: cms.ContentInfo, *, rewritten: bool) -> SignedContainer:
     data = info["content"]
     signers = data["signer_infos"]
     if len(signers) != 1:
@@ -334,8 +356,8 @@ def _take_apart(info: cms.ContentInfo, whole: bytes) -> SignedContainer:
         raise VerificationError("the content type was changed", code="cms.malformed")
     content = encapsulated["content"]
     algorithm = signer["signature_algorithm"]
-    name = str(algorithm.signature_algo)
-    unsigned = _attributes(signer["unsigned_attrs"])
+    name = _algorithm_name(algorithm)
+    unsigned = _attributes(signer["unsigned_attrs"], repeatable=True)
     tokens = unsigned.get("signature_time_stamp_token", [])
     salt = int(algorithm["parameters"]["salt_length"].native) if name == "rsassa_pss" else 0
     return SignedContainer(
@@ -353,9 +375,18 @@ def _take_apart(info: cms.ContentInfo, whole: bytes) -> SignedContainer:
         else bytes(content.contents if content_type == "data" else content.parsed.dump()),
         names_certificate=_names_certificate(attributes, certificate),
         timestamp=bytes(tokens[0].dump()) if tokens else b"",
-        loose=_loose_parts(whole, data, signer, unsigned),
+        loose=_loose_parts(data, signer, unsigned, rewritten=rewritten),
         salt_length=salt,
     )
+
+
+def _algorithm_name(algorithm: Any) -> str:
+    try:
+        return str(algorithm.signature_algo)
+    except ValueError as exc:
+        raise VerificationError(
+            "the signature algorithm is not known here", code="cms.algorithm"
+        ) from exc
 
 
 def _signature_hash(signer: cms.SignerInfo) -> str:
@@ -366,16 +397,16 @@ def _signature_hash(signer: cms.SignerInfo) -> str:
         return str(signer["digest_algorithm"]["algorithm"].native)
 
 
-def _attributes(attributes: Any) -> dict[str, list[Any]]:
-    """Type -> values. A type given twice is refused: readers would choose differently."""
+def _attributes(attributes: Any, *, repeatable: bool = False) -> dict[str, list[Any]]:
+    """Type -> values. A signed type given twice is refused: readers would choose differently."""
     found: dict[str, list[Any]] = {}
     if isinstance(attributes, core.Void):
         return found
     for attribute in attributes:
         kind = str(attribute["type"].native)
-        if kind in found:
+        if kind in found and not repeatable:
             raise VerificationError("an attribute is given twice", code="cms.malformed")
-        found[kind] = list(attribute["values"])
+        found.setdefault(kind, []).extend(attribute["values"])
     return found
 
 
@@ -419,7 +450,7 @@ def _names_certificate(attributes: dict[str, list[Any]], certificate: bytes) -> 
 
 
 def _loose_parts(
-    whole: bytes, data: cms.SignedData, signer: cms.SignerInfo, unsigned: dict[str, Any]
+    data: cms.SignedData, signer: cms.SignerInfo, unsigned: dict[str, Any], *, rewritten: bool
 ) -> tuple[str, ...]:
     """Parts that the signature does not protect and that could hold other bytes unnoticed."""
     loose = []
@@ -448,7 +479,7 @@ def _loose_parts(
         loose.append("unsigned_attributes")
     if len(unsigned.get("signature_time_stamp_token", [None])) != 1:
         loose.append("time_stamps")
-    if not is_der(whole):
+    if rewritten:
         loose.append("encoding")
     return tuple(loose)
 

@@ -22,11 +22,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.content import PdfContent
 from pyhanko.pdf_utils.generic import pdf_name
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
-from pyhanko.pdf_utils.layout import InnerScaling, Margins, SimpleBoxLayoutRule
+from pyhanko.pdf_utils.layout import AxisAlignment, InnerScaling, Margins, SimpleBoxLayoutRule
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.fields import (
     FieldMDPAction,
@@ -50,7 +49,6 @@ from pyhanko.stamp import StaticStampStyle
 from ledger.core.canonical import Json
 from ledger.core.errors import (
     ConflictError,
-    FuqiError,
     InputError,
     LimitError,
     NotFoundError,
@@ -58,12 +56,36 @@ from ledger.core.errors import (
 )
 from ledger.core.report import Report, Verdict
 from signing import changes, render
-from signing.active import find_active_content
-from signing.appearance import Appearance, FieldSpec, demo_page, signature_page
+from signing.appearance import Appearance, FieldSpec, signature_page
 from signing.cms import assemble, read_timestamp, signed_attributes, verify_signature
-from signing.pdf_reading import docmdp_of, form_of, open_reader, signatures_of
+from signing.demo_mark import stamp_demo_mark
+from signing.intake import PdfFacts, PdfLimits, intake
+from signing.pdf_reading import (
+    docmdp_of,
+    form_of,
+    open_reader,
+    revisions_of,
+    signatures_of,
+    translated,
+    visible_box,
+)
 from signing.trust import PkiTrust, require_certificate
 from signing.validate import integrity_report, validate_pdf
+
+__all__ = [
+    "FieldSpec",
+    "PdfFacts",
+    "PdfLimits",
+    "Prepared",
+    "check_all",
+    "embed",
+    "intake",
+    "place_fields",
+    "prepare",
+    "revisions_of",
+    "signatures_of",
+    "stamp_demo_mark",
+]
 
 PREPARED_FORMAT: Final = "fuqi/prepared-signature/v1"
 TOKEN_RESERVE: Final = 8_192
@@ -74,42 +96,6 @@ CHAIN_MAX: Final = 10
 FIELDS_MAX: Final = 50
 """Signature fields placed at once; more parties than any agreement of ours has."""
 _FIELD_NAME: Final = re.compile(r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")
-
-
-@dataclass(frozen=True, slots=True)
-class PdfLimits:
-    """What an uploaded PDF may be at most.
-
-    Attributes:
-        bytes_max: 20 MiB holds a scanned contract of 100 pages.
-        pages_max: 200 pages are drawn and compared within a minute.
-        side_max_pt: 14 400 points, the largest page PDF 1.7 allows.
-    """
-
-    bytes_max: int = 20 * 1024 * 1024
-    pages_max: int = 200
-    side_max_pt: int = 14_400
-
-
-@dataclass(frozen=True, slots=True)
-class PdfFacts:
-    """What intake found.
-
-    Attributes:
-        sha256: of the bytes.
-        page_sizes_pt: width and height of each page in whole points.
-        signatures: signature values that the file already holds.
-        certified: DocMDP permission of an earlier certification, 0 for none.
-        empty_fields: signature fields that can be signed.
-    """
-
-    sha256: bytes
-    size: int
-    pages: int
-    page_sizes_pt: tuple[tuple[int, int], ...]
-    signatures: int
-    certified: int
-    empty_fields: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,78 +136,6 @@ class Prepared:
             ) from exc
 
 
-def intake(data: bytes, *, limits: PdfLimits | None = None) -> PdfFacts:
-    """Accept a PDF for signing or refuse it with the reason.
-
-    Raises:
-        LimitError: `pdf.too_large`, `pdf.too_many_pages`, `pdf.page_too_large`.
-        InputError: `pdf.not_pdf`, `pdf.hidden_bytes`, `pdf.broken`, `pdf.encrypted`,
-            `pdf.parsers_disagree`, `pdf.no_pages`, `pdf.active_content`, `pdf.signature_broken`.
-        ConflictError: `pdf.signatures_forbid_more`.
-    """
-    bounds = limits or PdfLimits()
-    _require_bytes(data, bounds)
-    pages, sizes = _second_opinion(data, bounds)
-    reader, _strict = open_reader(data)
-    form = form_of(reader)
-    if form.pages != pages:
-        raise InputError(
-            "two PDF parsers count different pages: the file is ambiguous",
-            code="pdf.parsers_disagree",
-            pages=form.pages,
-            pages_second=pages,
-        )
-    _require_passive(reader)
-    signatures = signatures_of(data)
-    certified = docmdp_of(reader)
-    if signatures or changes.byte_ranges(data):
-        report = integrity_report(data)
-        if report.verdict is not Verdict.PASSED:
-            broken = next(check for check in report.checks if check.verdict is not Verdict.PASSED)
-            raise InputError(
-                "the file is already signed, and its signatures do not hold: " + broken.summary_en,
-                code="pdf.signature_broken",
-                check=broken.code,
-            )
-    if certified == 1 or (certified and not form.empty):
-        raise ConflictError(
-            "an earlier signature forbids further ones (DocMDP, or no field is left)",
-            code="pdf.signatures_forbid_more",
-            permission=certified,
-        )
-    return PdfFacts(
-        sha256=hashlib.sha256(data).digest(),
-        size=len(data),
-        pages=pages,
-        page_sizes_pt=sizes,
-        signatures=len(signatures),
-        certified=certified,
-        empty_fields=form.empty,
-    )
-
-
-def stamp_demo_mark(data: bytes) -> bytes:
-    """Mark every page as a demonstration, as an incremental update; before any signature.
-
-    Raises:
-        ConflictError: `pdf.already_signed`.
-        InputError: `pdf.broken`, `pdf.encrypted`.
-        UnavailableError: `font.not_found`.
-    """
-    if changes.byte_ranges(data):
-        raise ConflictError(
-            "a signed file cannot be marked: the mark would break its signatures",
-            code="pdf.already_signed",
-        )
-    with _translated():
-        writer = IncrementalPdfFileWriter(io.BytesIO(data), strict=False)
-        pages = form_of(open_reader(data)[0]).pages
-        stamps: dict[tuple[int, int], Any] = {}
-        for index in range(pages):
-            _stamp_page(writer, index, stamps)
-        return _written(writer)
-
-
 def place_fields(data: bytes, fields: Sequence[FieldSpec]) -> bytes:
     """Add every signature field at once; each locks all form fields that are no signature.
 
@@ -240,7 +154,7 @@ def place_fields(data: bytes, fields: Sequence[FieldSpec]) -> bytes:
         )
     names = [*form.empty, *form.filled, *(field.name for field in fields)]
     lock = FieldMDPSpec(FieldMDPAction.EXCLUDE, fields=names)
-    with _translated():
+    with translated():
         writer = IncrementalPdfFileWriter(io.BytesIO(data), strict=False)
         for field in fields:
             append_signature_field(
@@ -301,7 +215,7 @@ def prepare(
         raise ConflictError(
             "the first signature must certify the document", code="pdf.certify_missing"
         )
-    with _translated():
+    with translated():
         revision, digest = _write_revision(
             data,
             field=field,
@@ -400,7 +314,7 @@ def check_all(data: bytes, *, trust: PkiTrust, at: datetime) -> Report:
     return validate_pdf(data, trust=trust, at=at)
 
 
-class _MemoryPage(PdfContent):  # type: ignore[misc]
+class _MemoryPage(PdfContent):
     """The first page of a PDF in memory, as content of a stamp."""
 
     def __init__(self, data: bytes) -> None:
@@ -413,78 +327,6 @@ class _MemoryPage(PdfContent):  # type: ignore[misc]
         x1, y1, x2, y2 = (float(number) for number in page.get_object()["/BBox"])
         self.box.width, self.box.height = int(abs(x2 - x1)), int(abs(y2 - y1))
         return b"/Seen Do"
-
-
-class _translated:  # noqa: N801 - used like a function
-    """Turns whatever pyHanko raises on odd files into `pdf.broken`; our own errors pass."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _kind: object, exc: BaseException | None, _trace: object) -> None:
-        if isinstance(exc, Exception) and not isinstance(exc, FuqiError | AssertionError):
-            raise InputError("the PDF cannot be written to", code="pdf.broken") from exc
-
-
-def _require_bytes(data: bytes, bounds: PdfLimits) -> None:
-    if len(data) > bounds.bytes_max:
-        raise LimitError(
-            "the file is larger than the limit", code="pdf.too_large", limit=bounds.bytes_max
-        )
-    head = data.find(b"%PDF-", 0, 1024)
-    if head < 0:
-        raise InputError("this is no PDF file", code="pdf.not_pdf")
-    if head > 0:
-        raise InputError("bytes stand before the PDF header", code="pdf.hidden_bytes", where="head")
-    if b"%%EOF" not in data[-2048:] and b"%%EOF" not in data:
-        raise InputError("the file has no end: it is cut off", code="pdf.broken")
-    if changes.tail_after_last_eof(data):
-        raise InputError(
-            "bytes stand behind the end of the PDF", code="pdf.hidden_bytes", where="tail"
-        )
-
-
-def _second_opinion(data: bytes, bounds: PdfLimits) -> tuple[int, tuple[tuple[int, int], ...]]:
-    """Pages as PDFium sees them."""
-    try:
-        with render.Document(data) as document:
-            pages = document.page_count()
-            if pages > bounds.pages_max:
-                raise LimitError(
-                    "the file has more pages than the limit",
-                    code="pdf.too_many_pages",
-                    limit=bounds.pages_max,
-                )
-            sizes = document.page_sizes(at_most=bounds.pages_max)
-    except InputError as exc:
-        if exc.error_code == "render.encrypted":
-            raise InputError("the PDF is encrypted", code="pdf.encrypted") from exc
-        if exc.error_code.startswith("render."):
-            raise InputError("the PDF cannot be read", code="pdf.broken") from exc
-        raise
-    if pages == 0:
-        raise InputError("the PDF has no page", code="pdf.no_pages")
-    if any(not 1 <= side <= bounds.side_max_pt for size in sizes for side in size):
-        raise LimitError(
-            "a page is larger than the limit", code="pdf.page_too_large", limit=bounds.side_max_pt
-        )
-    return pages, sizes
-
-
-def _require_passive(reader: Any) -> None:
-    with _translated():
-        walk = find_active_content(reader.root)
-    if walk.findings:
-        first = walk.findings[0]
-        raise InputError(
-            f"the PDF holds active content: {first.kind} at {first.where}",
-            code="pdf.active_content",
-            kind=first.kind,
-            where=first.where,
-            count=len(walk.findings),
-        )
-    if not walk.complete:
-        raise LimitError("the PDF holds too many objects", code="pdf.too_many_objects")
 
 
 def _require_fields(data: bytes, fields: Sequence[FieldSpec], *, taken: set[str]) -> None:
@@ -585,9 +427,9 @@ def _write_revision(
             background=page,
             background_opacity=1,
             background_layout=SimpleBoxLayoutRule(
-                x_align=_LAYOUT.x_align,
-                y_align=_LAYOUT.y_align,
-                margins=Margins.uniform(0),
+                x_align=AxisAlignment.ALIGN_MID,
+                y_align=AxisAlignment.ALIGN_MID,
+                margins=Margins(0, 0, 0, 0),
                 inner_content_scaling=InnerScaling.STRETCH_FILL,
             ),
         )
@@ -623,77 +465,12 @@ def _lock_of(writer: Any, field: str) -> FieldMDPSpec | None:
 def _page_box(writer: Any, field: FieldSpec) -> tuple[int, int, int, int]:
     """The box in user space: a page may not begin at (0, 0)."""
     page = writer.find_page_for_modification(field.page)[0].get_object()
-    left, bottom, _right, _top = _visible_box(page)
+    left, bottom, _right, _top = visible_box(page)
     x, y = field.x + round(left), field.y + round(bottom)
     return x, y, x + field.width, y + field.height
-
-
-def _visible_box(page: Any) -> tuple[float, float, float, float]:
-    raw = _inherited(page, "/CropBox") or _inherited(page, "/MediaBox") or [0, 0, 612, 792]
-    x1, y1, x2, y2 = (float(number) for number in raw)
-    return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
-
-
-def _inherited(page: Any, key: str) -> Any:
-    """A page attribute, from the page or from the nodes above it."""
-    node = page
-    for _level in range(50):
-        if key in node:
-            return node[key]
-        if "/Parent" not in node:
-            return None
-        node = node["/Parent"]
-    return None
-
-
-def _stamp_page(writer: Any, index: int, stamps: dict[tuple[int, int], Any]) -> None:
-    """Draw the mark over what is there, upright however the page is turned."""
-    reference = writer.find_page_for_modification(index)[0]
-    page = reference.get_object()
-    left, bottom, right, top = _visible_box(page)
-    turn = int(_inherited(page, "/Rotate") or 0) % 360
-    width, height = max(1, round(right - left)), max(1, round(top - bottom))
-    size = (height, width) if turn in {90, 270} else (width, height)
-    if size not in stamps:
-        overlay = PdfFileReader(io.BytesIO(demo_page(width=size[0], height=size[1])))
-        stamps[size] = writer.import_page_as_xobject(overlay)
-    matrix = {
-        0: (1, 0, 0, 1, left, bottom),
-        90: (0, 1, -1, 0, right, bottom),
-        180: (-1, 0, 0, -1, right, top),
-        270: (0, -1, 1, 0, left, top),
-    }.get(turn, (1, 0, 0, 1, left, bottom))
-    numbers = " ".join(f"{number:g}" for number in matrix)
-    name = f"/FuqiDemo{index}"
-    old = page["/Contents"] if "/Contents" in page else generic.ArrayObject()
-    parts = (
-        [list.__getitem__(old, n) for n in range(len(old))]
-        if isinstance(old, list)
-        else [page.raw_get("/Contents")]
-    )
-    before = writer.add_object(generic.StreamObject(stream_data=b"q "))
-    after = writer.add_object(
-        generic.StreamObject(stream_data=f" Q q {numbers} cm {name} Do Q".encode("ascii"))
-    )
-    page[pdf_name("/Contents")] = generic.ArrayObject([before, *parts, after])
-    resources = generic.DictionaryObject(_raw_items(_inherited(page, "/Resources")))
-    objects = generic.DictionaryObject(_raw_items(resources.get("/XObject")))
-    objects[pdf_name(name)] = stamps[size]
-    resources[pdf_name("/XObject")] = objects
-    page[pdf_name("/Resources")] = resources
-    writer.mark_update(reference)
-
-
-def _raw_items(value: Any) -> dict[Any, Any]:
-    """The entries of a dictionary with references left as they are."""
-    item = value.get_object() if hasattr(value, "get_object") else value
-    return {key: dict.__getitem__(item, key) for key in item} if isinstance(item, dict) else {}
 
 
 def _written(writer: Any) -> bytes:
     buffer = io.BytesIO()
     writer.write(buffer)
     return buffer.getvalue()
-
-
-_LAYOUT: Final = StaticStampStyle().background_layout

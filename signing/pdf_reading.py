@@ -5,10 +5,11 @@ pyHanko stops with many kinds of exceptions on odd files; each is translated her
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from pyhanko.sign.diff_analysis import DiffResult
 from pyhanko.sign.fields import enumerate_sig_fields
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature, read_certification_data
 
-from ledger.core.errors import InputError, VerificationError
+from ledger.core.errors import FuqiError, InputError, VerificationError
 from signing import changes, render
 from signing.cms import read_container, read_timestamp
 from signing.reading import Difference, Form, RevisionFacts, SignatureFacts
@@ -43,10 +44,9 @@ def signatures_of(data: bytes) -> list[SignatureFacts]:
 def revisions_of(data: bytes) -> list[RevisionFacts]:
     """Every revision that the bytes show, the whole file last. Never raises."""
     closed_by: dict[int, str] = {}
-    try:
+    # The revisions of a file that cannot be parsed are still its revisions.
+    with contextlib.suppress(InputError):
         closed_by = {item.revision_size: item.field for item in signatures_of(data)}
-    except InputError:
-        pass  # the revisions of an unreadable file are still its revisions
     ends = {*changes.revision_ends(data), *(size for size in closed_by if size), len(data)}
     return [
         RevisionFacts(n, end, hashlib.sha256(data[:end]).digest(), closed_by.get(end, ""))
@@ -98,7 +98,7 @@ def difference_behind(reader: Any, field_name: str) -> Difference:
         for name, _value, reference in enumerate_sig_fields(reader, filled_status=True):
             if name != field_name:
                 continue
-            found = EmbeddedPdfSignature(reader, reference, name)
+            found: Any = EmbeddedPdfSignature(reader, reference, name)
             found.compute_integrity_info()
             result = found.diff_result
             known = isinstance(result, DiffResult)
@@ -203,14 +203,16 @@ def _read_form(reader: Any) -> Form:
     pages = _pages(reader)
     widgets: dict[tuple[int, int], tuple[int, list[float]]] = {}
     for index, page in enumerate(pages):
-        annotations = page["/Annots"] if "/Annots" in page else []
+        # Not .get: it would hand back the reference of an indirect array.
+        annotations = page["/Annots"] if "/Annots" in page else []  # noqa: SIM401
         for position in range(len(annotations)):
             raw = list.__getitem__(annotations, position)
             widget = raw.get_object() if hasattr(raw, "get_object") else raw
             if hasattr(raw, "idnum") and isinstance(widget, Mapping) and "/Rect" in widget:
                 rectangle = [float(number) for number in widget["/Rect"]]
                 widgets[raw.idnum, raw.generation] = (index, rectangle)
-    empty, filled = [], []
+    empty: list[str] = []
+    filled: list[str] = []
     boxes: dict[str, render.Box] = {}
     for name, value, reference in enumerate_sig_fields(reader):
         (empty if value is None else filled).append(str(name))
@@ -233,11 +235,9 @@ def _other_fields(reader: Any, signature_fields: set[str]) -> tuple[str, ...]:
     root = reader.root
     if "/AcroForm" not in root or "/Fields" not in root["/AcroForm"]:
         return ()
-    names = []
-    for item in root["/AcroForm"]["/Fields"]:
-        if isinstance(item, Mapping) and "/T" in item and str(item["/T"]) not in signature_fields:
-            names.append(str(item["/T"]))
-    return tuple(names)
+    items = [item for item in root["/AcroForm"]["/Fields"] if isinstance(item, Mapping)]
+    names = [str(item["/T"]) for item in items if "/T" in item]
+    return tuple(name for name in names if name not in signature_fields)
 
 
 def _pages(reader: Any) -> list[Any]:
@@ -288,3 +288,32 @@ def docmdp_of(reader: Any) -> int:
         return 0
     # A certification without a readable permission is taken at its strictest.
     return 1 if found.permission is None else int(found.permission.value)
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Turn whatever pyHanko raises on odd files into `pdf.broken`; our own errors pass."""
+    try:
+        yield
+    except (FuqiError, AssertionError):
+        raise
+    except Exception as exc:  # see open_reader
+        raise InputError("the PDF cannot be read or written to", code="pdf.broken") from exc
+
+
+def visible_box(page: Any) -> tuple[float, float, float, float]:
+    raw = inherited(page, "/CropBox") or inherited(page, "/MediaBox") or [0, 0, 612, 792]
+    x1, y1, x2, y2 = (float(number) for number in raw)
+    return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
+
+
+def inherited(page: Any, key: str) -> Any:
+    """A page attribute, from the page or from the nodes above it."""
+    node = page
+    for _level in range(50):
+        if key in node:
+            return node[key]
+        if "/Parent" not in node:
+            return None
+        node = node["/Parent"]
+    return None

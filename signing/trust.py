@@ -147,7 +147,9 @@ def check_path(
             return _validate_above(leaf, pool, anchors, at=at)
         return _validate(leaf, pool, anchors, at=at)
     except _ERRORS:
-        return _failed("malformed", "the certificate is malformed", "证书格式错误")
+        return Finding(
+            Verdict.INDETERMINATE, "malformed", "the certificate cannot be read", "证书无法解析"
+        )
 
 
 def check_revocation(
@@ -214,7 +216,11 @@ def require_certificate(der: bytes) -> Any:
     """
     try:
         loaded = x509.Certificate.load(der, strict=True)
-        loaded.native  # noqa: B018 - parsing is lazy; this reads every field
+        # Parsing is lazy, so every field that is used is read once here; extensions are read where
+        # they are judged, because real certificates carry odd ones.
+        for part in ("serial_number", "issuer", "subject", "validity"):
+            loaded["tbs_certificate"][part].native  # noqa: B018
+        loaded.public_key.dump()
     except _ERRORS as exc:
         raise InputError("this is no certificate in DER", code="trust.certificate") from exc
     return loaded
@@ -300,7 +306,7 @@ def _validate_above(
     if issuer is None:
         return _untrusted(leaf, authorities)
     if any(issuer.dump() == anchor.dump() for anchor in anchors):
-        above = (bytes(issuer.dump()),)
+        above: tuple[bytes, ...] = (bytes(issuer.dump()),)
     else:
         finding = _validate(issuer, authorities, anchors, at=at)
         if finding.verdict is not Verdict.PASSED:

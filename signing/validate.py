@@ -44,6 +44,8 @@ BYTES_MAX: Final = 64 * 1024 * 1024
 RSA_BITS_MIN: Final = 2048
 
 _LEVELS_ALLOWED: Final = frozenset({"NONE", "LTA_UPDATES", "FORM_FILLING"})
+_UNSUPPORTED: Final = frozenset({"cms.algorithm", "cms.no_certificate", "cms.no_signed_attributes"})
+"""Faults of a container that is not wrong but that cannot be verified here."""
 _P, _F, _I = Verdict.PASSED, Verdict.FAILED, Verdict.INDETERMINATE
 
 
@@ -200,7 +202,7 @@ def _check_signatures_found(file: Examined) -> None:
         faults.append("count")
     if any(len(item.fields) != 1 for item in file.signatures):
         faults.append("shared")
-    if any(item.fault for item in file.signatures):
+    if any(item.fault and item.fault not in _UNSUPPORTED for item in file.signatures):
         faults.append("malformed")
     ends = [item.revision_size for item in file.signatures]
     if len(set(ends)) != len(ends):
@@ -244,6 +246,16 @@ def _has_traces(file: Examined) -> bool:
 def _check_each_container(file: Examined) -> None:
     for item in file.signatures:
         who: dict[str, Json] = {"signature": item.order, "field": item.field}
+        if item.fault in _UNSUPPORTED:
+            file.add(
+                "pdf.signature_value",
+                _I,
+                f"signature {item.order} is of a kind that is not supported",
+                f"签名 {item.order} 的类型不受支持",
+                **who,
+                reason=item.fault,
+            )
+            continue
         ok = not item.fault
         file.add(
             "pdf.byte_range",
@@ -365,8 +377,8 @@ def _check_algorithm(
 
 
 def _check_coverage(file: Examined) -> None:
-    last = max((item.revision_size for item in file.signatures), default=0)
-    rest = len(file.data) - last
+    last = max(file.signatures, key=lambda item: item.revision_size, default=None)
+    rest = len(file.data) - (last.revision_size if last else 0)
     if rest == 0:
         file.add(
             "pdf.coverage",
@@ -376,13 +388,29 @@ def _check_coverage(file: Examined) -> None:
             size=len(file.data),
         )
         return
+    archival = last is not None and _is_archival(file, last)
     file.add(
         "pdf.coverage",
-        _F,
-        f"{rest} bytes behind the last signature are not signed",
-        f"最后一个签名之后有 {rest} 个字节未被签名",
+        _I if archival else _F,
+        f"{rest} bytes behind the last signature are not signed"
+        + ("; they look like validation data" if archival else ""),
+        f"最后一个签名之后有 {rest} 个字节未被签名" + ("，似为验证数据" if archival else ""),
         unsigned_bytes=rest,
     )
+
+
+def _is_archival(file: Examined, last: SignatureFacts) -> bool:
+    """Whether the unsigned rest is what PAdES B-LT appends: not proof of change, nor proof of none.
+
+    pyHanko calls an empty rest NONE although other readers may see objects in it (attack isa_B).
+    """
+    if last.fault or changes.tail_after_last_eof(file.data):
+        return False
+    try:
+        found = difference_behind(file.reader, last.field)
+    except VerificationError:
+        return False
+    return found.level == "LTA_UPDATES" and not found.changed_fields and found.docmdp_ok is True
 
 
 def _check_undeclared(file: Examined) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from api.callers import Caller, Role, require_visible
 from api.flows.agreements import agreement_for
-from api.flows.matched import allocation_facts, organisations_of_subject
+from api.flows.matched import match_facts, match_subjects, organisations_of_subject
 from api.flows.parties import authorisation_of
 from api.flows.signatures import pki_trust
 from api.ports import Ports
@@ -240,20 +240,23 @@ def _contents(
     people = party_queries.parties_by_ids(
         session, [one for s in signers for one in (s.organisation_id, s.person_id)]
     )
-    opened = _opened(session, ports, [agreement.id, *people])
+    match = match_subjects(session, agreement.allocation_id)
+    opened = _opened(session, ports, [agreement.id, *people, *match])
     _require_final(session, opened)
     receipts = [
         build_receipt(
             session,
             one.row,
             verifier=ports.log_key.verifier,
-            private=one.private if _concerns(one, agreement, signers) else None,
+            private=one.private
+            if one.row.subject in match or _concerns(one, agreement, signers)
+            else None,
             with_evidence=False,
         )
         for one in opened
     ]
     revisions = [ports.blobs.get(row.sha256) for row in queries.revisions_of(session, agreement.id)]
-    facts = allocation_facts(session, agreement.allocation_id)
+    facts = match_facts([one.body for one in opened if one.row.subject in match])
     trust = pki_trust(ports, at=at)
     return BundleContents(
         id=bundle_id,

@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Final
+
 from sqlalchemy.orm import Session
 
 from ledger.core.canonical import Json
-from ledger.tables.supply import AllocationRow, HospitalRow, NeedRow, OfferRow, RoundRow
+from ledger.tables.supply import AllocationRow, HospitalRow, NeedRow, OfferRow
+
+FACTS: Final = (
+    "round",
+    "allocation",
+    "offer",
+    "window",
+    "need",
+    "quantity",
+    "inputs_sha256",
+    "policy_sha256",
+    "plan_sha256",
+    "certificate_sha256",
+    "objective",
+)
 
 
-def allocation_facts(session: Session, allocation_id: str | None) -> dict[str, Json] | None:
-    """The accepted line and its round's digests, as the entries state them; None without a match."""
+def match_subjects(session: Session, allocation_id: str | None) -> tuple[str, ...]:
+    """The subjects whose entries prove a match: the line and its round; empty without a match."""
     line = None if allocation_id is None else session.get(AllocationRow, allocation_id)
-    if line is None:
-        return None
-    found = session.get(RoundRow, line.round_id)
-    assert found is not None
-    return {
-        "round": found.id,
-        "allocation": line.id,
-        "offer": line.offer_id,
-        "need": line.need_id,
-        "quantity": line.quantity,
-        "km": line.km,
-        "inputs_sha256": found.inputs_sha256,
-        "policy_sha256": found.policy_sha256,
-        "plan_sha256": found.plan_sha256,
-        "certificate_sha256": found.certificate_sha256,
-        "objective": (found.summary or {}).get("objective"),
-    }
+    return () if line is None else (line.id, line.round_id)
+
+
+def match_facts(bodies: Sequence[Mapping[str, Json]]) -> dict[str, Json] | None:
+    """Facts of the line and its round, taken from the opened bodies of their entries; None without."""
+    found = {key: body[key] for body in bodies for key in FACTS if key in body}
+    return found if "allocation" in found else None
 
 
 def organisations_of_subject(session: Session, subject: str) -> tuple[str | None, ...]:

@@ -124,8 +124,9 @@ def express_intent(
         at=at,
     )
     authority = authority_at(session, signer, matter=row.matter, act=made.act, at=at)
+    # Neither act means anything about an agreement that is closed or expired.
+    rules.consent(state_of(session, row), party=signer.organisation_id, at=at)
     if made.act == "consent":
-        rules.consent(state_of(session, row), party=signer.organisation_id, at=at)
         signer.consented_at = signer.consented_at or at
     else:
         signer.intent_at = at

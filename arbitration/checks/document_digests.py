@@ -59,6 +59,13 @@ def _entry_problems(context: Context) -> list[Problem]:
         agreement["pages"],
         agreement["origin"],
     )
-    if recorded != stated or body["title"] != agreement["title"]:
-        return [wrong("the log finalised another document", "日志中定稿的是另一份文件")]
-    return []
+    problems: list[Problem] = []
+    if recorded != stated:
+        problems.append(wrong("the log finalised another document", "日志中定稿的是另一份文件"))
+    problems += [
+        wrong(f"the agreement's {key} is not what the log says", f"合同的 {key} 与日志不符")
+        for key in ("title", "template", "matter", "allocation")
+        # Entries of earlier versions name neither matter nor allocation.
+        if key in body and body[key] != agreement[key]
+    ]
+    return problems

@@ -61,7 +61,15 @@ def _recorded_problems(
 ) -> list[Problem]:
     name, problems = str(party["id"]), list[Problem]()
     body = registered.body or {}
-    for key in ("kind", "name", "invented", "number_masked", "place", "receiving_system"):
+    for key in (
+        "kind",
+        "category",
+        "name",
+        "invented",
+        "number_masked",
+        "place",
+        "receiving_system",
+    ):
         if body[key] != party[key]:
             problems.append(
                 wrong(f"{name}: {key} is not the recorded one", f"{name} 的 {key} 与记录不符")
@@ -72,6 +80,10 @@ def _recorded_problems(
     reached = max((int(one["level"]) for one in matches), default=0)
     if reached < LEVEL_MIN:
         problems.append(wrong(f"{name}: no provider confirmed the name", f"{name} 的实名未获确认"))
+    elif party["level_reason"] not in {one["level_reason"] for one in matches}:
+        problems.append(
+            wrong(f"{name}: another reason for the level", f"{name} 的等级理由与记录不符")
+        )
     elif int(party["level"]) > reached:
         problems.append(
             wrong(f"{name}: a level that no check gave", f"{name} 所称等级高于核验结果")

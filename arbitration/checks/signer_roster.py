@@ -37,6 +37,9 @@ def check(context: Context) -> Check:
             problems.append(unclear(f"a {kind} entry is not opened", f"{kind} 记录未披露"))
         elif sorted(str((event.body or {})["signer"]) for event in entries) != ids:
             problems.append(wrong(f"{kind} entries name other signers", f"{kind} 记录的签署方不符"))
+    seats = sorted((row["signer"], row["organisation"], row["person"]) for row in signers)
+    if sorted((row["signer"], row["to"], row["handler"]) for row in bundle.part(11)) != seats:
+        problems.append(wrong("delivered to others than the signers", "送达对象与签署方不符"))
     if len({row["certificate"] for row in signers}) != len(signers):
         # One person may act for both sides only with two keys, each bound to its organisation.
         problems.append(wrong("two signatures by one certificate", "两个签名使用同一证书"))

@@ -41,7 +41,7 @@ class AgreementRow(Base):
     formed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """When it was declined, withdrawn or expired; a formed one has `formed_at`."""
-    ended_reason: Mapped[str | None] = mapped_column(String(400))
+    ended_reason: Mapped[str | None] = mapped_column(String(500))
 
 
 class SignerRow(Base):
@@ -56,7 +56,7 @@ class SignerRow(Base):
     """donor | recipient | principal | contractor | party"""
     organisation_id: Mapped[str] = mapped_column(ForeignKey("party.id"), index=True)
     person_id: Mapped[str] = mapped_column(ForeignKey("party.id"), index=True)
-    field: Mapped[str] = mapped_column(String(60))
+    field: Mapped[str] = mapped_column(String(64))
     delivered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     opened_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     read_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -17,6 +17,7 @@ from reportlab.lib.enums import TA_CENTER, TA_LEFT, TA_RIGHT
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
+from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import (
     BaseDocTemplate,
@@ -34,6 +35,7 @@ from reportlab.platypus import (
 from ledger.core.errors import LimitError
 from signing.appearance import FieldSpec
 from signing.fonts import FontFile, require_glyphs
+from signing.templates.breaking import break_lines
 
 PAGES_MAX: Final = 200
 """The same limit that uploads have."""
@@ -274,7 +276,7 @@ class _SignatureBox(Flowable):  # type: ignore[misc]
     def draw(self) -> None:
         canvas = self.canv
         canvas.setFont(self.bold, 10.5)
-        canvas.drawString(0, BOX_HEIGHT + 7, f"{self.party.role}（电子签名 e-signature）")
+        canvas.drawString(0, BOX_HEIGHT + 7, f"{self.party.role}（电子签名）")
         canvas.setStrokeColor(_RULE)
         canvas.setLineWidth(0.6)
         canvas.rect(0, 0, BOX_WIDTH, BOX_HEIGHT)
@@ -307,7 +309,7 @@ def _story(document: Document, styles: _Styles, boxes: list[FieldSpec]) -> list[
             KeepTogether([_grid(rows, (48, 112), styles, label=True, first_bold=True)]),
             Spacer(1, 7),
         ]
-    story.append(Paragraph(escape(document.recital), _plain(styles)))
+    story.append(_flow(document.recital, _plain(styles)))
     for number, clause in enumerate(document.clauses, start=1):
         story += _clause(number, clause, styles)
     story += _signature_page(document, styles, boxes)
@@ -322,8 +324,7 @@ def _clause(number: int, clause: Clause, styles: _Styles) -> list[Any]:
     )
     style = styles.strong if clause.highlighted else styles.body
     body = [
-        Paragraph(f"{number}.{n}　{escape(text)}", style)
-        for n, text in enumerate(clause.paragraphs, start=1)
+        _flow(f"{number}.{n}　{text}", style) for n, text in enumerate(clause.paragraphs, start=1)
     ]
     # A heading alone at the foot of a page is bad form; the rest may break anywhere.
     parts: list[Any] = [KeepTogether([heading, *body[:1]]), *body[1:]]
@@ -411,10 +412,21 @@ def _signature_page(document: Document, styles: _Styles, boxes: list[FieldSpec])
     return [
         CondPageBreak(BOX_HEIGHT * len(rows) + 60 * mm),
         Spacer(1, 12),
-        Paragraph(escape(document.closing), _plain(styles)),
+        _flow(document.closing, _plain(styles)),
         Spacer(1, 10),
         table,
     ]
+
+
+def _flow(text: str, style: ParagraphStyle) -> Paragraph:
+    """A paragraph over the full width, broken by our own rules."""
+    lines = break_lines(
+        text,
+        first_width=WIDTH - style.leftIndent - style.firstLineIndent,
+        width=WIDTH - style.leftIndent,
+        measure=lambda part: float(stringWidth(part, style.fontName, style.fontSize)),
+    )
+    return Paragraph("<br/>".join(escape(line) for line in lines), style)
 
 
 def _plain(styles: _Styles) -> ParagraphStyle:

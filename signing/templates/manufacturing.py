@@ -147,7 +147,10 @@ def _delivery(fields: Fields) -> Clause:
         title="交付时间与地点",
         title_en="Time and place of delivery",
         paragraphs=(
-            f"乙方应当于 {deadline} 前（含当日）将定作物交付至：{place}；{by}运输费用及交付前的风险由乙方承担。",
+            (
+                f"乙方应当于 {deadline} 前（含当日）将定作物交付至：{place}；"
+                f"{by}运输费用及交付前的风险由乙方承担。"
+            ),
             f"收货人：{consignee}。以收货人签收时间为交付时间，签收以双方在系统中的签名记录为准。",
         ),
     )

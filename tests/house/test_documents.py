@@ -94,10 +94,10 @@ def fuqi_commands() -> set[str]:
     """`verify`, `bundle`, `bundle verify`, …"""
     import typer.main
 
-    from api.cli import app
+    from api.cli import build
 
     names: set[str] = set()
-    root = typer.main.get_command(app)
+    root = typer.main.get_command(build())
     for name, command in getattr(root, "commands", {}).items():
         names.add(name)
         names |= {f"{name} {inner}" for inner in getattr(command, "commands", {})}

@@ -264,7 +264,7 @@ def upgrade() -> None:
         sa.Column("created_at", ledger.store.UtcDateTime(timezone=True), nullable=False),
         sa.Column("formed_at", ledger.store.UtcDateTime(timezone=True), nullable=True),
         sa.Column("ended_at", ledger.store.UtcDateTime(timezone=True), nullable=True),
-        sa.Column("ended_reason", sa.String(length=400), nullable=True),
+        sa.Column("ended_reason", sa.String(length=500), nullable=True),
         sa.ForeignKeyConstraint(
             ["owner_organisation_id"], ["party.id"], name=op.f("fk_agreement_owner_organisation_id")
         ),
@@ -535,7 +535,7 @@ def upgrade() -> None:
         sa.Column("role", sa.String(length=40), nullable=False),
         sa.Column("organisation_id", sa.String(length=40), nullable=False),
         sa.Column("person_id", sa.String(length=40), nullable=False),
-        sa.Column("field", sa.String(length=60), nullable=False),
+        sa.Column("field", sa.String(length=64), nullable=False),
         sa.Column("delivered_at", ledger.store.UtcDateTime(timezone=True), nullable=True),
         sa.Column("opened_at", ledger.store.UtcDateTime(timezone=True), nullable=True),
         sa.Column("read_at", ledger.store.UtcDateTime(timezone=True), nullable=True),

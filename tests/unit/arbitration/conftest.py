@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -60,13 +60,13 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> NoteSigner:
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory, stranger: NoteSigner) -> Iterator[Made]:
-    yield made_of(formed_case(tmp_path_factory.mktemp("case")), stranger)
+def made(tmp_path_factory: pytest.TempPathFactory, stranger: NoteSigner) -> Made:
+    return made_of(formed_case(tmp_path_factory.mktemp("case")), stranger)
 
 
 @pytest.fixture(scope="session")
-def matched(tmp_path_factory: pytest.TempPathFactory, stranger: NoteSigner) -> Iterator[Made]:
-    yield made_of(formed_case(tmp_path_factory.mktemp("matched"), matched=True), stranger)
+def matched(tmp_path_factory: pytest.TempPathFactory, stranger: NoteSigner) -> Made:
+    return made_of(formed_case(tmp_path_factory.mktemp("matched"), matched=True), stranger)
 
 
 @pytest.fixture

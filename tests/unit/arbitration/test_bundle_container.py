@@ -79,7 +79,7 @@ def test_two_files_under_one_name_are_refused():
         (30, 4, "bundle.extra"),  # extra field length
         (32, 4, "bundle.comment"),  # file comment length
         (24, 7, "bundle.compressed"),  # sizes that differ
-        (42, 9, "bundle.not_canonical"),  # offset into the middle of a header
+        (42, 9, "bundle.truncated"),  # offset that leads past the list of files
     ],
 )
 def test_a_directory_record_with_odd_fields_is_refused(offset: int, value: int, code: str):
