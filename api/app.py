@@ -19,7 +19,6 @@ from api.compose import open_chain, open_ports
 from api.deps import Rule, Shell
 from api.edge import BodyLimit, OwnSiteOnly, RequestEdge, Site
 from api.errors import add_error_handlers
-from api.flows.deploy import ensure_contract
 from api.limits import RATES, Rate, RateLimiter
 from api.ports import Ports
 from api.routes.table import ROUTERS
@@ -118,7 +117,6 @@ class _RunningWorker:
 
 def _start_worker(ports: Ports, clock: Callable[[], datetime]) -> _RunningWorker:
     chain = open_chain(ports.settings)
-    ensure_contract(ports, chain, clock=clock)
     worker = Worker(ports, chain, clock=clock)
     thread = threading.Thread(target=worker.run, name="fuqi-worker", daemon=True)
     thread.start()

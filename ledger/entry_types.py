@@ -9,9 +9,12 @@ from __future__ import annotations
 from typing import Final
 
 ENTRY_TYPES: Final[dict[str, str]] = {
-    "party.registered": "kind, name, number_commitment, level, invented, source",
-    "identity.checked": "party, kind, method, provider, provider_label, status, request, evidence, level",
-    "authorisation.granted": "organisation, person, matters, powers, seal_scope, valid_from, valid_to",
+    "party.registered": "party, kind, category, name, number_masked, number_commitment, level, invented, "
+    "place, receiving_system",
+    "identity.checked": "request, kind, subject, status, provider, label_en, label_zh, mock, checked_at, "
+    "evidence_sha256, level",
+    "authorisation.granted": "authorisation (id, organisation, person, matters, powers, amount_max, "
+    "valid_from, valid_to, seal_scope, revoked_at)",
     "authorisation.revoked": "authorisation, reason",
     "certificate.issued": "certificate, issuer, serial, sha256, spki_sha256, not_before, not_after, label",
     "key.revoked": "certificate, serial, reason",

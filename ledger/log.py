@@ -204,6 +204,12 @@ def root_at(session: Session, size: int) -> Digest32:
     return merkle.root(size, _reader(session, {}))
 
 
+def cosigned_note(session: Session, checkpoint: CheckpointRow) -> str:
+    """The signed note with the cosignatures that witnesses have given it, one line each."""
+    lines = [row.line for row in queries.cosignatures_of(session, checkpoint.size)]
+    return checkpoint.note + "".join(f"{line}\n" for line in lines)
+
+
 class StoredCheckpoints:
     """What the submitter needs to know of the log (its `CheckpointSource`)."""
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
-import click
 import typer.main
 
 from api.cli import build
@@ -16,9 +16,10 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "cli.md"
 BEGIN, END = "<!-- begin cli -->\n", "<!-- end cli -->"
 
 
-def describe(command: click.Command, path: str) -> list[str]:
+def describe(command: Any, path: str) -> list[str]:
     """One command as Markdown, then its sub-commands."""
-    context = click.Context(command, info_name=path)
+    # Typer brings its own copy of Click: what a command is, is asked of its methods, not of its class.
+    context = command.context_class(command, info_name=path)
     lines = [f"## `{path}`", "", (command.help or "").split("\f")[0].strip(), ""]
     usage = " ".join(command.collect_usage_pieces(context))
     lines += ["```", f"{path} {usage}".rstrip(), "```", ""]
@@ -26,13 +27,13 @@ def describe(command: click.Command, path: str) -> list[str]:
         if getattr(parameter, "hidden", False) or parameter.name == "help":
             continue
         names = ", ".join([*parameter.opts, *parameter.secondary_opts])
-        if isinstance(parameter, click.Argument):
+        if parameter.param_type_name == "argument":
             names = (parameter.metavar or parameter.name or "").upper()
         text = " ".join((getattr(parameter, "help", "") or "").split())
         lines.append(f"- `{names}` {text}".rstrip())
     if lines[-1]:
         lines.append("")
-    if isinstance(command, click.Group):
+    if hasattr(command, "list_commands"):
         for name in command.list_commands(context):
             inner = command.get_command(context, name)
             if inner is not None and not inner.hidden:
@@ -49,7 +50,10 @@ def main() -> int:
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
     new = (
-        f"{before}{BEGIN}" + "\n".join(describe(typer.main.get_command(build()), "fuqi")) + END + after
+        f"{before}{BEGIN}"
+        + "\n".join(describe(typer.main.get_command(build()), "fuqi"))
+        + END
+        + after
     )
     if write:
         PAGE.write_text(new, "utf-8")

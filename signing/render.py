@@ -30,6 +30,7 @@ SECONDS_MAX: Final = 20
 TEXT_MAX: Final = 200_000
 """Characters read from one page."""
 _BYTES_PER_PIXEL: Final = 4
+_FLAGS: Final = pdfium.FPDF_ANNOT | pdfium.FPDF_REVERSE_BYTE_ORDER
 _LOCK: Final = threading.RLock()
 
 
@@ -71,6 +72,8 @@ class Document:
     def __enter__(self) -> Self:
         with _LOCK, _translated():
             self._open = pypdfium2.PdfDocument(self._data)
+            # Signature boxes are form widgets: without a form environment they stay invisible.
+            self._open.init_forms()
         return self
 
     def __exit__(self, *_exc: object) -> None:
@@ -112,7 +115,9 @@ class Document:
             finally:
                 text_page.close()
             boxes = [box for box in masks if box.page == page]
-            width, height, pixels = _draw(handle, side_px, deadline=deadline, masks=boxes)
+            width, height, pixels = _draw(
+                handle, side_px, form=self._open.formenv, deadline=deadline, masks=boxes
+            )
         return PageView(text=text, width=width, height=height, pixels=pixels)
 
     def png(self, page: int, *, side_px: int) -> bytes:
@@ -126,7 +131,11 @@ class Document:
         deadline = time.monotonic() + SECONDS_MAX
         with _LOCK, _translated(), self._page(page) as handle:
             width, height, pixels = _draw(
-                handle, min(side_px, SIDE_MAX_PX), deadline=deadline, masks=()
+                handle,
+                min(side_px, SIDE_MAX_PX),
+                form=self._open.formenv,
+                deadline=deadline,
+                masks=(),
             )
         return _png(width, height, pixels)
 
@@ -186,7 +195,7 @@ def _translated() -> Iterator[None]:
 
 
 def _draw(
-    handle: Any, side_px: int, *, deadline: float, masks: Sequence[Box]
+    handle: Any, side_px: int, *, form: Any, deadline: float, masks: Sequence[Box]
 ) -> tuple[int, int, bytes]:
     """Progressive rendering, so that a page made to be slow is given up and not waited for."""
     width_pt, height_pt = handle.get_size()
@@ -199,6 +208,8 @@ def _draw(
     try:
         pdfium.FPDFBitmap_FillRect(bitmap, 0, 0, width, height, 0xFFFFFFFF)
         _render_within(bitmap, handle.raw, width, height, deadline)
+        if form is not None:
+            pdfium.FPDF_FFLDraw(form.raw, bitmap, handle.raw, 0, 0, width, height, 0, _FLAGS)
         for box in masks:
             left, top, right, bottom = _device_box(handle.raw, box, width, height)
             pdfium.FPDFBitmap_FillRect(bitmap, left, top, right - left, bottom - top, 0xFF000000)
@@ -219,10 +230,9 @@ def _render_within(bitmap: Any, page: Any, width: int, height: int, deadline: fl
     pause = pause_type()
     pause.version = 1
     pause.NeedToPauseNow = callback_type(lambda _self: int(time.monotonic() > deadline))
-    flags = pdfium.FPDF_ANNOT | pdfium.FPDF_REVERSE_BYTE_ORDER
     try:
         status = pdfium.FPDF_RenderPageBitmap_Start(
-            bitmap, page, 0, 0, width, height, 0, flags, ctypes.byref(pause)
+            bitmap, page, 0, 0, width, height, 0, _FLAGS, ctypes.byref(pause)
         )
         if status == pdfium.FPDF_RENDER_TOBECONTINUED:
             raise UnavailableError("the page takes too long to draw", code="render.too_slow")

@@ -32,15 +32,17 @@ def check(context: Context) -> Check:
         latest = at if latest is None else max(latest, at)
         if at > context.at + TOLERANCE:
             problems.append(wrong(f"{event.id} lies in the future", f"{event.id} 时间在未来"))
+    times = {event.id: time_of(event.at) for event in bundle.events}
     for receipt in bundle.receipts:
-        anchor = receipt["anchor"]
+        anchor, name = receipt["anchor"], str(receipt["entry"]["id"])
         if anchor is None:
             continue
         mined = datetime.fromtimestamp(int(anchor["block_time"]), tz=UTC)
-        event = next(one for one in bundle.events if one.id == receipt["entry"]["id"])
-        if mined < time_of(event.at) - TOLERANCE:
+        if name not in times:
+            problems.append(wrong(f"{name} is not the entry in its receipt", f"{name} 与回执不符"))
+        elif mined < times[name] - TOLERANCE:
             problems.append(
-                wrong(f"{event.id} was anchored before it happened", f"{event.id} 先锚定后发生")
+                wrong(f"{name} was anchored before it happened", f"{name} 先锚定后发生")
             )
     problems += _stated_problems(context)
     return conclude(

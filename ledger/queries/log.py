@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from ledger.tables.log import CheckpointRow, DataKeyRow, EntryRow
+from ledger.tables.log import CheckpointRow, CosignatureRow, DataKeyRow, EntryRow, NodeRow
 
 IDS_PER_QUERY: Final = 500
 """SQLite's default limit on bound parameters is 999 in old builds."""
@@ -112,3 +112,51 @@ def entries_page(session: Session, *, after: int, limit: int) -> Sequence[EntryR
 def checkpoint_of_size(session: Session, size: int) -> CheckpointRow | None:
     """The checkpoint over exactly `size` leaves."""
     return session.get(CheckpointRow, size)
+
+
+def checkpoints_after(session: Session, size: int, *, limit: int) -> Sequence[CheckpointRow]:
+    """Checkpoints over more than `size` leaves, smallest first."""
+    return session.scalars(
+        select(CheckpointRow)
+        .where(CheckpointRow.size > size)
+        .order_by(CheckpointRow.size)
+        .limit(limit)
+    ).all()
+
+
+def cosignatures_of(session: Session, size: int) -> Sequence[CosignatureRow]:
+    """Cosignatures of the checkpoint over exactly `size` leaves, by witness."""
+    return session.scalars(
+        select(CosignatureRow)
+        .where(CosignatureRow.size == size)
+        .order_by(CosignatureRow.witness)
+        .limit(PAGE_MAX)
+    ).all()
+
+
+def cosigned_size(session: Session, witness: str, *, up_to: int) -> int:
+    """Size of the newest checkpoint that this witness cosigned for us, 0 for none."""
+    newest = select(func.max(CosignatureRow.size)).where(
+        CosignatureRow.witness == witness, CosignatureRow.size <= up_to
+    )
+    return session.scalar(newest) or 0
+
+
+def node_hashes(session: Session, *, level: int, start: int, count: int) -> list[bytes]:
+    """Hashes of the complete subtrees `start` .. `start + count - 1` of a level; fewer where some lack."""
+    rows = session.execute(
+        select(NodeRow.hash)
+        .where(NodeRow.level == level, NodeRow.index >= start, NodeRow.index < start + count)
+        .order_by(NodeRow.index)
+    )
+    return list(rows.scalars())
+
+
+def entry_bytes(session: Session, *, start: int, count: int) -> list[bytes]:
+    """Canonical bytes of leaves `start` .. `start + count - 1`; fewer where some lack."""
+    rows = session.execute(
+        select(EntryRow.bytes)
+        .where(EntryRow.seq >= start, EntryRow.seq < start + count)
+        .order_by(EntryRow.seq)
+    )
+    return list(rows.scalars())

@@ -58,6 +58,8 @@ class DataKeyRow(Base):
     wrapped: Mapped[bytes | None] = mapped_column(LargeBinary)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     erased_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    restricted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """Since when it is stored and protected and nothing else (PIPL Art. 47); the key is kept."""
 
 
 class NodeRow(Base):
@@ -79,6 +81,20 @@ class CheckpointRow(Base):
     root: Mapped[str] = mapped_column(String(64))
     note: Mapped[str] = mapped_column(Text)
     signed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class CosignatureRow(Base):
+    """A witness's signature on a checkpoint, verified before it was stored (C2SP tlog-cosignature)."""
+
+    __tablename__ = "cosignature"
+
+    size: Mapped[int] = mapped_column(BigInteger, ForeignKey("checkpoint.size"), primary_key=True)
+    witness: Mapped[str] = mapped_column(String(200), primary_key=True)
+    """Verifier key of the witness, `name+hash+base64`."""
+    line: Mapped[str] = mapped_column(Text)
+    """The note line, without its newline."""
+    cosigned_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    """The time that the witness signed."""
 
 
 class OutboxRow(Base):

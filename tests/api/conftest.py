@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import structlog
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
@@ -69,6 +70,18 @@ class World:
             assert answer.status_code == 200, answer.text
             self.clients[login] = client
         return self.clients[login]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quiet_log() -> Iterator[None]:
+    """The default log draws every local variable of a traceback, which takes seconds."""
+    before = structlog.get_config()
+    structlog.configure(
+        processors=[structlog.processors.format_exc_info, structlog.processors.JSONRenderer()],
+        logger_factory=structlog.ReturnLoggerFactory(),
+    )
+    yield
+    structlog.configure(**before)
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
+import structlog
 from fastapi import APIRouter, Depends, FastAPI, Request
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
@@ -105,6 +106,20 @@ def test_what_may_be_tried_again_says_so(client: TestClient) -> None:
     assert retryable == {"unavailable", "rate", "integrity"}
     assert client.get("/api/v1/test/raise/unavailable").headers["retry-after"] == "2"
     assert client.get("/api/v1/test/raise/rate").headers["retry-after"] == "7"
+
+
+def test_a_refusal_is_logged_with_its_code_and_request_and_without_the_path(
+    client: TestClient,
+) -> None:
+    with structlog.testing.capture_logs(
+        processors=[structlog.contextvars.merge_contextvars]
+    ) as events:
+        answer = client.get("/api/v1/rounds/rnd_secret")
+    [event] = [one for one in events if one["event"] == "request.refused"]
+    assert event["code"] == "auth.required"
+    assert event["request_id"] == answer.headers["x-request-id"]
+    assert event["route"] == "/api/v1/rounds/{round_id}"
+    assert "rnd_secret" not in str(event)
 
 
 def test_a_malformed_body_names_the_place_and_never_the_value(client: TestClient) -> None:

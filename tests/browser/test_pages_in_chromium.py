@@ -238,7 +238,8 @@ def test_a_registration_with_a_bad_number_says_why_and_keeps_what_was_typed(
 def test_copying_a_digest_says_so(site: Any, page: Any) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=site.url)
     log_in(page, site, "demo-donor")
+    page.wait_for_load_state()
     button = page.locator("[data-copy]").first
     button.click()
-    assert button.inner_text() == "已复制"
+    page.locator("[data-copy]", has_text="已复制").wait_for()
     assert page.evaluate("navigator.clipboard.readText()") == button.get_attribute("data-copy")

@@ -26,8 +26,7 @@ INSIDE = (  # what a build that only takes *.py would leave out
     *(rf"{package}/py\.typed" for package in sorted(PACKAGES)),
 )
 NOT_INSIDE = (
-    r"(^|/)tests?/",
-    r"(^|/)docs/",
+    r"^(tests|docs|bench|scripts)/",
     r"\.pyc$",
     r"node_modules",
     r"^contracts/(out|cache)/",

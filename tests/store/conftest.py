@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 import shutil
-import sqlite3
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path

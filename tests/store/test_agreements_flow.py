@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import shutil
 import threading
 from collections import Counter
@@ -42,6 +43,7 @@ from ledger.core.errors import (
 )
 from ledger.core.ids import derived_id
 from ledger.core.report import Verdict
+from ledger.entry_types import ENTRY_TYPES
 from ledger.queries import agreements as queries
 from ledger.tables.agreements import (
     AgreementRow,
@@ -1015,3 +1017,30 @@ def test_the_same_proof_sent_twice_at_once_is_one_intent(fresh, meeting):
     send = lambda: fresh.express("donor", made, proof=proof)  # noqa: E731
     assert race(send, send) == ["done", "done"]
     assert len(fresh.entries("intent.expressed")) == 1
+
+
+def test_every_entry_holds_what_its_type_promises(fresh):
+    """ledger/entry_types.py is what the bundle's reader is told to expect."""
+    publish(fresh)
+    fresh.consented()
+    fresh.sign("donor")
+    fresh.sign("hospital")
+    publish(fresh, id=TWO)
+    fresh(agreements.withdraw, caller("donor"), TWO, reason="no", at=AT)
+    publish(fresh, id=ident("agr", "three"))
+    with store.transaction(fresh.ports.sessions) as session:
+        third = queries.signers_of(session, ident("agr", "three"))[1]
+    fresh(agreements.decline, caller("hospital"), third.id, reason="no", at=AT)
+    with store.transaction(fresh.ports.sessions) as session:
+        parties.revoke_authorisation(
+            session, fresh.ports, OPERATOR, ident("aut", "donor/1"), reason="left", at=AT
+        )
+    missing = {}
+    for kind, body in fresh.entries():
+        text = re.sub(r"\([^)]*\)", "", ENTRY_TYPES[kind])
+        lacking = {word.strip() for word in text.split(",")} - set(body)
+        if lacking:
+            missing[kind] = sorted(lacking)
+    assert missing == {}, missing
+    seen = {kind for kind, _ in fresh.entries()}
+    assert len(seen) == 14, sorted(seen)

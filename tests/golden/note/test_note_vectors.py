@@ -16,7 +16,7 @@ from ledger.core.errors import VerificationError
 from ledger.note import VerifierKey, open_note, open_text
 
 FILE = json.loads((Path(__file__).parent / "vectors.json").read_text(encoding="utf-8"))
-ENTRIES = Path(__file__).parents[1] / "entry" / "vectors.json"
+TREE = Path(__file__).parents[1] / "merkle" / "vectors.json"
 NEUMANN_KEY = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
 NEUMANN_NOTE = (
     "If you think cryptography is the answer to your problem,\n"
@@ -46,10 +46,10 @@ def test_our_notes_are_what_the_specification_says():
 
 def test_our_checkpoints_open_and_say_size_and_root():
     verifier = VerifierKey.parse(FILE["verifier"])
-    empty, full = (open_note(note, verifier=verifier) for note in FILE["checkpoints"])
-    entries = json.loads(ENTRIES.read_text(encoding="utf-8"))
-    assert (empty.size, empty.root.hex()) == (0, hashlib.sha256().hexdigest())
-    assert (full.size, full.root.hex()) == (len(entries["vectors"]), entries["root"])
+    tree = json.loads(TREE.read_text(encoding="utf-8"))
+    opened = [open_note(note, verifier=verifier) for note in FILE["checkpoints"]]
+    assert [one.size for one in opened] == list(range(9))
+    assert [one.root.hex() for one in opened] == tree["roots"]
 
 
 def test_our_signed_text_opens():
