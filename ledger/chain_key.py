@@ -109,9 +109,7 @@ class OperatorKey:
             **({} if to is None else {"to": to}),
         }
         signed = self._account.sign_transaction(fields)
-        return SignedTx(
-            raw=bytes(signed.raw_transaction), tx_hash="0x" + bytes(signed.hash).hex()
-        )
+        return SignedTx(raw=bytes(signed.raw_transaction), tx_hash="0x" + bytes(signed.hash).hex())
 
 
 def created_address(sender: bytes, nonce: int) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,8 +23,12 @@ from ledger.core.units import Digest32, digest32
 from ledger.key_file import read_or_make
 
 ED25519: Final = b"\x01"
+COSIGNATURE: Final = b"\x04"
+"""Signature types of signed notes: a log's own Ed25519 signature, a witness's timestamped one."""
 NOTE_BYTES_MAX: Final = 4096
 """A checkpoint with a few dozen cosignatures; anything longer is refused unread."""
+WITNESSES_MAX: Final = 15
+"""Their lines fit into a note of 4 KiB, whatever their names up to 100 characters."""
 TEXT_CHARS_MAX: Final = 1024
 """A few short lines: names and digests."""
 
@@ -51,12 +56,11 @@ class VerifierKey:
     @property
     def key_id(self) -> bytes:
         """First four bytes of SHA-256(name, newline, 0x01, public key)."""
-        return hashlib.sha256(self.name.encode() + b"\n" + ED25519 + self.public).digest()[:4]
+        return _key_id(self.name, ED25519, self.public)
 
     def text(self) -> str:
         """`name+xxxxxxxx+base64(0x01 || key)`."""
-        encoded = base64.b64encode(ED25519 + self.public).decode()
-        return f"{self.name}+{self.key_id.hex()}+{encoded}"
+        return _key_text(self.name, ED25519, self.public)
 
     @classmethod
     def parse(cls, text: str) -> VerifierKey:
@@ -65,17 +69,57 @@ class VerifierKey:
         Raises:
             VerificationError: `note.key`.
         """
-        try:
-            name, _, encoded = text.split("+", 2)
-            raw = base64.b64decode(encoded, validate=True)
-            key = cls(name=name, public=raw[1:])
-            same = key.text() == text
-        except (ValueError, binascii.Error) as exc:
-            raise VerificationError("not a verifier key", code="note.key") from exc
-        # A name is not empty and holds no space, else note lines could be read in two ways.
-        if raw[:1] != ED25519 or len(raw) != 33 or not same or name.split() != [name]:
-            raise VerificationError("not an Ed25519 verifier key", code="note.key")
-        return key
+        name, public = _parse_key(text, ED25519)
+        return cls(name=name, public=public)
+
+
+@dataclass(frozen=True, slots=True)
+class CosignerKey:
+    """A witness's name and Ed25519 public key for cosignatures (c2sp.org/tlog-cosignature)."""
+
+    name: str
+    public: bytes
+
+    @property
+    def key_id(self) -> bytes:
+        """First four bytes of SHA-256(name, newline, 0x04, public key)."""
+        return _key_id(self.name, COSIGNATURE, self.public)
+
+    def text(self) -> str:
+        """`name+xxxxxxxx+base64(0x04 || key)`."""
+        return _key_text(self.name, COSIGNATURE, self.public)
+
+    @classmethod
+    def parse(cls, text: str) -> CosignerKey:
+        """Read the text form.
+
+        Raises:
+            VerificationError: `note.key`.
+        """
+        name, public = _parse_key(text, COSIGNATURE)
+        return cls(name=name, public=public)
+
+
+@dataclass(frozen=True, slots=True)
+class WitnessPolicy:
+    """`k` of the witnesses `keys` must have cosigned a checkpoint for it to count as witnessed."""
+
+    k: int
+    keys: tuple[CosignerKey, ...]
+
+    @classmethod
+    def of(cls, k: object, keys: Sequence[CosignerKey]) -> WitnessPolicy:
+        """A policy that can be met and in which every witness counts once.
+
+        Raises:
+            VerificationError: `note.policy`.
+        """
+        distinct = len({key.public for key in keys}) == len({key.name for key in keys}) == len(keys)
+        fits = isinstance(k, int) and not isinstance(k, bool) and 1 <= k <= len(keys)
+        if not (distinct and fits and len(keys) <= WITNESSES_MAX):
+            raise VerificationError("not a k-of-n policy", code="note.policy")
+        assert isinstance(k, int)
+        return cls(k=k, keys=tuple(keys))
 
 
 class NoteSigner:
@@ -116,6 +160,71 @@ class NoteSigner:
     def _note(self, body: str) -> str:
         blob = self.verifier.key_id + self._key.sign(body.encode())
         return f"{body}\n— {self.verifier.name} {base64.b64encode(blob).decode()}\n"
+
+
+def cosign(checkpoint: Checkpoint, *, name: str, key: Ed25519PrivateKey, time: int) -> str:
+    """The note line of a cosignature made at `time` (seconds since 1970), without its newline.
+
+    Source: c2sp.org/tlog-cosignature, Ed25519 form.
+    """
+    assert 0 < time < 2**63
+    public = key.public_key().public_bytes_raw()
+    signed = key.sign(_cosigned(checkpoint, time))
+    blob = _key_id(name, COSIGNATURE, public) + time.to_bytes(8, "big") + signed
+    return f"— {name} {base64.b64encode(blob).decode()}"
+
+
+def cosignature_time(note: str, *, witness: CosignerKey) -> int | None:
+    """When `witness` cosigned the checkpoint in `note`, seconds since 1970; None where it did not.
+
+    Raises:
+        VerificationError: `note.shape`; `note.cosignature`: a line under its name and key that is wrong.
+    """
+    checkpoint, lines = parse_note(note)
+    times: list[int] = []
+    for name, blob in lines:
+        if name != witness.name or blob[:4] != witness.key_id:
+            continue
+        time = int.from_bytes(blob[4:12], "big")
+        try:
+            if len(blob) != 4 + 8 + 64 or not 0 < time < 2**63:
+                raise InvalidSignature
+            Ed25519PublicKey.from_public_bytes(witness.public).verify(
+                blob[12:], _cosigned(checkpoint, time)
+            )
+        except InvalidSignature as exc:
+            raise VerificationError(
+                "a witness's signature on the checkpoint is wrong", code="note.cosignature"
+            ) from exc
+        times.append(time)
+    return min(times, default=None)
+
+
+def _cosigned(checkpoint: Checkpoint, time: int) -> bytes:
+    return f"cosignature/v1\ntime {time}\n{checkpoint.body()}".encode()
+
+
+def _key_id(name: str, kind: bytes, public: bytes) -> bytes:
+    return hashlib.sha256(name.encode() + b"\n" + kind + public).digest()[:4]
+
+
+def _key_text(name: str, kind: bytes, public: bytes) -> str:
+    encoded = base64.b64encode(kind + public).decode()
+    return f"{name}+{_key_id(name, kind, public).hex()}+{encoded}"
+
+
+def _parse_key(text: str, kind: bytes) -> tuple[str, bytes]:
+    try:
+        name, _, encoded = text.split("+", 2)
+        raw = base64.b64decode(encoded, validate=True)
+    except (ValueError, binascii.Error) as exc:
+        raise VerificationError("not a verifier key", code="note.key") from exc
+    # A name is not empty and holds no space, else note lines could be read in two ways.
+    if raw[:1] != kind or len(raw) != 33 or name.split() != [name]:
+        raise VerificationError("not an Ed25519 verifier key", code="note.key")
+    if _key_text(name, kind, raw[1:]) != text:
+        raise VerificationError("not a verifier key", code="note.key")
+    return name, raw[1:]
 
 
 def open_text(note: str, *, verifier: VerifierKey) -> str:

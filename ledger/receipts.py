@@ -20,7 +20,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -31,8 +31,8 @@ from ledger.core import merkle
 from ledger.core.canonical import Json, canonical_parse, commitment
 from ledger.core.errors import FuqiError, InputError, VerificationError
 from ledger.core.report import Check, Report, Verdict
-from ledger.log import ENTRY_VERSION, inclusion
-from ledger.note import VerifierKey, open_note
+from ledger.log import ENTRY_VERSION, cosigned_note, inclusion
+from ledger.note import CosignerKey, VerifierKey, WitnessPolicy, cosignature_time, open_note
 from ledger.queries import anchors as anchor_queries
 from ledger.queries import log as queries
 from ledger.tables.anchors import AnchorRow
@@ -63,14 +63,22 @@ class ChainPin:
 
 @dataclass(frozen=True, slots=True)
 class LedgerTrust:
-    """Whom the verifier trusts: the log's key and the chains that may anchor it."""
+    """Whom the verifier trusts: the log's key, the chains that may anchor it, and k of n witnesses.
+
+    `witnesses` None, as in files that do not name any: cosignatures are not asked for.
+    """
 
     verifier: VerifierKey
     chains: tuple[ChainPin, ...] = field(default=())
+    witnesses: WitnessPolicy | None = None
 
     def as_json(self) -> dict[str, Json]:
-        """`fuqi/ledger-trust/v1`."""
-        return {
+        """`fuqi/ledger-trust/v1`; `witnesses` only where there is such a policy."""
+        policy: dict[str, Json] = {}
+        if self.witnesses is not None:
+            keys = [key.text() for key in self.witnesses.keys]
+            policy = {"witnesses": {"k": self.witnesses.k, "keys": keys}}
+        return policy | {
             "v": TRUST_VERSION,
             "log": self.verifier.text(),
             "chains": [
@@ -107,7 +115,12 @@ class LedgerTrust:
                 )
                 for pin in value["chains"]
             )
-            return cls(verifier=VerifierKey.parse(str(value["log"])), chains=pins)
+            policy = None
+            if value.get("witnesses") is not None:
+                keys = [CosignerKey.parse(str(key)) for key in value["witnesses"]["keys"]]
+                policy = WitnessPolicy.of(value["witnesses"]["k"], keys)
+            verifier = VerifierKey.parse(str(value["log"]))
+            return cls(verifier=verifier, chains=pins, witnesses=policy)
         except (KeyError, TypeError, ValueError, VerificationError) as exc:
             raise InputError("this is not a ledger trust file", code="trust.malformed") from exc
 
@@ -155,7 +168,7 @@ def build_receipt(
         "path": [
             digest.hex() for digest in inclusion(session, index=entry.seq, size=checkpoint.size)
         ],
-        "note": checkpoint.note,
+        "note": cosigned_note(session, checkpoint),
     }
     if anchor is not None:
         receipt["state"] = anchor.state
@@ -190,18 +203,23 @@ def verify_receipt(
 
     Args:
         receipt: parsed `fuqi/receipt/v1`.
-        trust: pinned log key and chains; None leaves the two pin checks indeterminate.
+        trust: pinned log key and chains; None leaves the two pin checks indeterminate. With a policy of
+            witnesses, `receipt.witnesses` is checked too.
         evidence: chain evidence where the receipt leaves it out (in bundles).
     """
     checks: list[Check] = []
-    for code, step in (
+    steps: list[tuple[str, Callable[[Mapping[str, Any]], Check]]] = [
         ("receipt.entry", _check_entry),
         ("receipt.commitment", _check_commitment),
         ("receipt.inclusion", _check_inclusion),
         ("receipt.checkpoint", lambda value: _check_note(value, trust)),
         ("receipt.anchor", lambda value: _check_anchor(value, evidence)),
         ("receipt.chain", lambda value: _check_pin(value, trust, evidence)),
-    ):
+    ]
+    policy = None if trust is None else trust.witnesses
+    if policy is not None:
+        steps.insert(4, ("receipt.witnesses", lambda value: _check_witnesses(value, policy)))
+    for code, step in steps:
         try:
             checks.append(step(receipt))
         except FuqiError as exc:
@@ -333,6 +351,31 @@ def _check_note(receipt: Mapping[str, Any], trust: LedgerTrust | None) -> Check:
         code,
         f"the checkpoint is signed by the pinned log {verifier.name}",
         f"检查点由已固定的日志 {verifier.name} 签名",
+    )
+
+
+def _check_witnesses(receipt: Mapping[str, Any], policy: WitnessPolicy) -> Check:
+    code = "receipt.witnesses"
+    log = receipt["log"]
+    if log is None:
+        return _unknown(code, "no checkpoint covers the entry yet")
+    signed = {
+        key.name: time
+        for key in policy.keys
+        if (time := cosignature_time(log["note"], witness=key)) is not None
+    }
+    if len(signed) < policy.k:
+        return _unknown(
+            code,
+            f"{len(signed)} of {len(policy.keys)} pinned witnesses cosigned the checkpoint; "
+            f"{policy.k} are needed",
+        )
+    return _passed(
+        code,
+        f"{len(signed)} of {len(policy.keys)} pinned witnesses cosigned the checkpoint, {policy.k} needed",
+        f"已固定的 {len(policy.keys)} 个见证方中有 {len(signed)} 个为检查点联署（要求 {policy.k} 个）",
+        witnesses=sorted(signed),
+        first_cosigned=min(signed.values()),
     )
 
 

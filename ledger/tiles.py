@@ -33,8 +33,6 @@ WIDTH: Final = 1 << HEIGHT
 """Hashes in a full tile."""
 ENTRIES: Final = -1
 """In place of a level: the entry bundles."""
-CHECKPOINTS_PER_RUN: Final = 4096
-"""Checkpoints whose partial tiles one run writes; more are taken by the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,23 +105,20 @@ def write_tiles(session: Session, folder: Path, *, repair: bool = False) -> Tile
             return TilesWritten(size=0, written=0, repaired=0, unchanged=0)
         done = 0 if repair else published
         counts = {"written": 0, "repaired": 0, "unchanged": 0}
-        final = _sizes(session, done, newest.size)[-1]
-        for size in _sizes(session, done, newest.size):
+        for size in queries.checkpoint_sizes_after(session, done):
             for tile in tiles_of(size, since=done):
-                if tile.width < WIDTH and _fills(tile, final):
+                if tile.width < WIDTH and _fills(tile, newest.size):
                     continue
                 counts[_put(folder / tile.path, _content(session, tile))] += 1
                 if tile.width == WIDTH:
                     # A reader of an older checkpoint takes the full tile instead.
                     shutil.rmtree(folder / f"{tile.path}.p", ignore_errors=True)
             done = size
-        row = queries.checkpoint_of_size(session, final)
-        assert row is not None
         # A crash before this line: the old checkpoint stands with every tile it needs.
-        counts[_put(folder / "checkpoint", cosigned_note(session, row).encode())] += 1
+        counts[_put(folder / "checkpoint", cosigned_note(session, newest).encode())] += 1
     except OSError as exc:
         raise UnavailableError("the tile folder cannot be written", code="tiles.storage") from exc
-    return TilesWritten(size=final, **counts)
+    return TilesWritten(size=newest.size, **counts)
 
 
 def _published(session: Session, folder: Path, *, repair: bool) -> int:
@@ -158,12 +153,6 @@ def _require_ours(session: Session, seen: Checkpoint) -> None:
         published_size=seen.size,
         log_size=size,
     )
-
-
-def _sizes(session: Session, done: int, newest: int) -> list[int]:
-    """Checkpoint sizes to publish, the newest of this run last."""
-    rows = queries.checkpoints_after(session, done, limit=CHECKPOINTS_PER_RUN)
-    return [row.size for row in rows] or [newest]
 
 
 def _fills(tile: Tile, size: int) -> bool:

@@ -473,6 +473,8 @@ def _publish(
         "document.finalised",
         {
             "title": row.title,
+            "matter": row.matter,
+            "allocation": row.allocation_id,
             "sha256": document_sha256,
             "original_sha256": original_sha256,
             "pages": facts.pages,

@@ -293,11 +293,10 @@ def _concerns(one: Opened, agreement: AgreementRow, signers: Sequence[SignerRow]
         return True
     if one.row.type == "authorisation.granted":
         return str(one.body["authorisation"]["person"]) in {s.person_id for s in signers}
-    if one.row.type == "authorisation.revoked":
-        return one.body["authorisation"] in {s.authorisation_id for s in signers}
-    if one.row.type in ("certificate.issued", "key.revoked"):
+    if one.row.type == "certificate.issued":
         return one.body["certificate"] in {s.certificate_id for s in signers}
-    return False
+    # Every revocation of the parties is opened: a closed one might be the signer's own.
+    return one.row.type in ("authorisation.revoked", "key.revoked")
 
 
 def _require_final(session: Session, opened: Sequence[Opened]) -> None:

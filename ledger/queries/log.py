@@ -114,14 +114,13 @@ def checkpoint_of_size(session: Session, size: int) -> CheckpointRow | None:
     return session.get(CheckpointRow, size)
 
 
-def checkpoints_after(session: Session, size: int, *, limit: int) -> Sequence[CheckpointRow]:
-    """Checkpoints over more than `size` leaves, smallest first."""
-    return session.scalars(
-        select(CheckpointRow)
-        .where(CheckpointRow.size > size)
-        .order_by(CheckpointRow.size)
-        .limit(limit)
-    ).all()
+def checkpoint_sizes_after(session: Session, size: int) -> list[int]:
+    """Sizes of the checkpoints over more than `size` leaves, smallest first; eight bytes each."""
+    return list(
+        session.scalars(
+            select(CheckpointRow.size).where(CheckpointRow.size > size).order_by(CheckpointRow.size)
+        )
+    )
 
 
 def cosignatures_of(session: Session, size: int) -> Sequence[CosignatureRow]:

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -84,6 +85,28 @@ def test_storing_the_right_bytes_again_heals_a_damaged_file(blobs, tmp_path):
     path.write_bytes(b"damaged")
     assert blobs.put(DATA) == DIGEST
     assert blobs.get(DIGEST) == DATA
+
+
+def test_bytes_name_and_new_folders_are_durable_before_the_digest_is_told(
+    blobs, tmp_path, monkeypatch
+):
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("no /proc on this machine to ask which file was synced")
+    synced, original = [], os.fsync
+
+    def watch(descriptor):
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        original(descriptor)
+
+    monkeypatch.setattr(module.os, "fsync", watch)
+    folder = tmp_path / "blobs" / DIGEST[:2] / DIGEST[2:4]
+    blobs.put(DATA)
+    assert synced[0].name.endswith(".part")
+    assert synced[1:] == [folder, folder.parent, tmp_path / "blobs"]
+    (folder / DIGEST).unlink()
+    synced.clear()
+    blobs.put(DATA)
+    assert synced[1:] == [folder]
 
 
 def test_a_file_above_the_limit_is_refused(blobs, monkeypatch, tmp_path):

@@ -51,6 +51,33 @@ def test_a_checkpoint_is_three_lines_a_blank_one_and_a_signature(signer):
     assert open_note(note, verifier=signer.verifier) == CHECKPOINT
 
 
+def test_the_empty_log_has_a_checkpoint_too(signer):
+    empty = Checkpoint(NAME, 0, digest32(bytes(32)))
+    assert open_note(signer.sign(empty), verifier=signer.verifier) == empty
+
+
+def test_a_note_of_exactly_the_limit_is_read_and_one_byte_more_is_not(signer):
+    note = signer.sign(CHECKPOINT)
+    # A cosignature line under a name that fills what is left.
+    line = "— {} AAAA\n"
+    room = NOTE_BYTES_MAX - len(note.encode()) - len(line.format("").encode())
+    assert len((note + line.format("x" * room)).encode()) == NOTE_BYTES_MAX
+    open_note(note + line.format("x" * room), verifier=signer.verifier)
+    longer = note + line.format("x" * (room + 1))
+    assert refusal(open_note, longer, verifier=signer.verifier) == "note.shape"
+
+
+def test_a_text_of_exactly_the_limit_is_signed(signer):
+    text = "a" * (TEXT_CHARS_MAX - 1) + "\n"
+    assert open_text(signer.sign_text(text), verifier=signer.verifier) == text
+
+
+@pytest.mark.parametrize("length", [0, 31, 33])
+def test_a_key_of_another_length_is_refused_even_under_its_right_id(length):
+    text = VerifierKey(name=NAME, public=bytes(length)).text()
+    assert refusal(VerifierKey.parse, text) == "note.key"
+
+
 def test_signing_again_gives_the_same_bytes(signer):
     assert signer.sign(CHECKPOINT) == signer.sign(CHECKPOINT)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import copy
 import hashlib
+import hmac
 import json
 from pathlib import Path
 
@@ -121,6 +122,8 @@ def test_what_is_left_out_is_not_known_rather_than_passed(path, receipt):
         assert set(found.values()) == {P}
         return
     assert found["anchor"] != P
+    if path == ("anchor", "evidence"):
+        assert (found["anchor"], found["chain"]) == (U, U)
 
 
 @pytest.mark.parametrize("name", ["v", "state", "entry", "private", "log", "anchor"])
@@ -217,6 +220,35 @@ def test_evidence_may_stand_beside_the_receipt(receipt):
     other = {**evidence, "block_hash": "0x" + "00" * 32}
     found = verdicts(receipt, evidence=other)
     assert (found["anchor"], found["chain"]) == (F, F)
+
+
+def test_labels_of_the_chain_are_told_wherever_the_evidence_stands(receipt):
+    evidence = receipt["anchor"]["evidence"]
+    labels = (evidence["label_zh"], evidence["label_en"])
+    assert verify_receipt(receipt, trust=TRUST).labels == labels
+    receipt["anchor"]["evidence"] = None
+    assert verify_receipt(receipt, trust=TRUST).labels == ()
+    assert verify_receipt(receipt, trust=TRUST, evidence=evidence).labels == labels
+
+
+def test_a_report_says_whether_the_body_was_disclosed(receipt):
+    assert verify_receipt(receipt, trust=TRUST).checks[1].details == {"disclosed": True}
+    receipt["private"] = None
+    assert verify_receipt(receipt, trust=TRUST).checks[1].details == {"disclosed": False}
+
+
+@pytest.mark.parametrize(("length", "verdict"), [(15, F), (16, P), (64, P), (65, F)])
+def test_a_salt_has_16_to_64_bytes(receipt, length, verdict):
+    salt = bytes(length)
+    data = json.dumps(
+        receipt["private"]["body"], ensure_ascii=False, sort_keys=True, separators=(",", ":")
+    ).encode()
+    fields = entry_fields(receipt)
+    fields["commitments"]["body"] = hmac.new(salt, data, "sha256").hexdigest()
+    entry = json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
+    receipt["private"]["salt"] = salt.hex()
+    receipt["entry"]["bytes"] = base64.b64encode(entry).decode()
+    assert verdicts(receipt)["commitment"] == verdict
 
 
 def test_an_entry_that_is_whole_but_not_in_the_log_fails_inclusion(receipt):

@@ -331,6 +331,14 @@ def test_a_new_field_that_covers_the_page_cannot_hide_a_change(pki, approval):
     assert "pdf.visual" in failing(judged(data, pki))
 
 
+def test_a_small_new_box_of_a_later_signer_is_indeterminate(pki, approval):
+    def change(writer):
+        append_signature_field(writer, SigFieldSpec("new", on_page=0, box=(20, 80, 120, 130)))
+
+    report = judged(signed_anyhow(updated(approval, change), pki, field="new"), pki)
+    assert verdicts(report, "pdf.visual") == [Verdict.INDETERMINATE]
+
+
 def test_a_field_edited_by_the_next_signer_fails(pki):
     """Permitted by the letter of PDF, but no step of ours explains it."""
     base = raw_pdf(
