@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import posixpath
+import re
 import shutil
 import sys
 from collections.abc import Mapping
@@ -27,7 +29,11 @@ SOLC_VERSION: Final = "0.8.37"
 EVM_VERSION: Final = "prague"
 """The newest rule set that the embedded chain (py-evm) runs; consortium chains are older or equal."""
 OPTIMIZER_RUNS: Final = 200
+PACKAGES: Final = ROOT.parent / "node_modules"
+"""Where an import that begins with `@` is read from: libraries used from source, pinned in package-lock.json."""
 CONTRACTS: Final = ("EvidenceLog",)
+"""Paths under `src`, without `.sol`; the last part is the contract's and the artifact's name."""
+_IMPORT: Final = re.compile(r'^import [^;"]*"([^"]+)";', re.MULTILINE)
 
 
 def find_compiler() -> Path:
@@ -68,10 +74,14 @@ def compile_all(compiler: Path) -> dict[str, dict[str, Json]]:
         raise UnavailableError(
             f"the Solidity sources do not compile: {exc}", code="contracts.compile_failed"
         ) from exc
-    digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in sources.items()}
     artifacts: dict[str, dict[str, Json]] = {}
-    for name in CONTRACTS:
-        output = answer["contracts"][f"src/{name}.sol"][name]
+    for path in CONTRACTS:
+        name = path.rpartition("/")[2]
+        output = answer["contracts"][f"src/{path}.sol"][name]
+        digests = {
+            file: hashlib.sha256(sources[file].encode()).hexdigest()
+            for file in _closure(f"src/{path}.sol", sources)
+        }
         body: dict[str, Json] = {
             "v": "fuqi/artifact/v1",
             "name": name,
@@ -89,11 +99,28 @@ def compile_all(compiler: Path) -> dict[str, dict[str, Json]]:
 
 
 def read_sources() -> dict[str, str]:
-    """Every source file: path from `contracts/` -> text."""
-    return {
+    """Every source file: path from `contracts/` -> text; packages' files by the name they are imported under.
+
+    Raises:
+        UnavailableError: `contracts.source_missing` when a package is not installed.
+    """
+    texts = {
         path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
         for path in sorted(SOURCES.rglob("*.sol"))
     }
+    waiting = [name for path, text in texts.items() for name in _imports(path, text)]
+    while waiting:
+        name = waiting.pop()
+        if name in texts:
+            continue
+        try:
+            texts[name] = (PACKAGES / name).read_text(encoding="utf-8")
+        except OSError as exc:
+            raise UnavailableError(
+                f"{name} is not installed: run `npm ci`", code="contracts.source_missing"
+            ) from exc
+        waiting += _imports(name, texts[name])
+    return dict(sorted(texts.items()))
 
 
 def main() -> int:
@@ -109,6 +136,28 @@ def main() -> int:
         (ARTIFACTS / f"{name}.json").write_text(text, encoding="utf-8")
         sys.stdout.write(f"{name}: {sha256(text.encode()).hex()}\n")
     return 0
+
+
+def _imports(path: str, text: str) -> list[str]:
+    """Names of the files that a source imports, as `read_sources` names them."""
+    return [
+        found
+        if found.startswith("@")
+        else posixpath.normpath(posixpath.dirname(path) + "/" + found)
+        for found in _IMPORT.findall(text)
+    ]
+
+
+def _closure(path: str, sources: Mapping[str, str]) -> list[str]:
+    """The files that one contract is made of: another contract's change leaves its artifact alone."""
+    found: set[str] = set()
+    waiting = [path]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += _imports(name, sources[name])
+    return sorted(found)
 
 
 def _settings() -> dict[str, Any]:

@@ -31,6 +31,15 @@ TRUST_CHECKS = {
 }
 
 
+HONEST = {
+    "Signature-P-HU_MIC-1.pdf",
+    "pades-ocsp-sign-cert.pdf",
+    "pades-tst-with-null-type.pdf",
+    "pdf-with-eof-cr.pdf",
+}
+"""Files without any fault once every certificate in them is trusted; a stricter check would lose them."""
+
+
 def files(folder: str) -> list:
     found = sorted((SHARED / folder).glob("*.pdf"))
     if not found:
@@ -46,6 +55,14 @@ def own_trust(data: bytes) -> PkiTrust:
     except FuqiError:
         roots = ()
     return PkiTrust(ca_roots=roots, tsa_roots=roots)
+
+
+def outcome(data: bytes) -> str:
+    try:
+        intake(data)
+    except FuqiError as exc:
+        return exc.error_code
+    return "accepted"
 
 
 @pytest.mark.parametrize("path", files("pdf-attacks"))
@@ -71,17 +88,13 @@ def test_no_file_raises_and_each_is_quick(path):
     report = validate_pdf(data, trust=own_trust(data), at=AT)
     assert time.monotonic() - start < SECONDS_MAX
     assert report.checks
-    # None of these authorities publishes a list to us, so none can pass.
-    assert report.verdict is not Verdict.PASSED
+    assert (report.verdict is Verdict.PASSED) == (path.name in HONEST)
     assert revisions_of(data)
 
 
 @pytest.mark.parametrize("path", files("pdf-validation"))
 def test_intake_raises_nothing_but_our_errors(path):
-    try:
-        intake(path.read_bytes())
-    except FuqiError as exc:
-        assert exc.error_code.startswith("pdf.")
+    assert outcome(path.read_bytes()).startswith(("accepted", "pdf."))
 
 
 KNOWN = {

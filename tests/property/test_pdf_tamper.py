@@ -31,6 +31,14 @@ def verdict(data: bytes) -> Verdict:
     return validate_pdf(data, trust=sample().trust, at=sample().at).verdict
 
 
+def outcome(data: bytes) -> str:
+    try:
+        intake(data)
+    except FuqiError as exc:
+        return exc.error_code
+    return "accepted"
+
+
 def test_the_untouched_file_passes():
     assert verdict(sample().data) is Verdict.PASSED
 
@@ -102,10 +110,7 @@ def test_a_cut_file_passes_only_at_the_end_of_a_signed_revision(where):
 def test_random_bytes_raise_nothing_but_our_errors(data):
     for candidate in (data, b"%PDF-1.7\n" + data, raw_pdf([])[:-6] + data + b"%%EOF"):
         assert verdict(candidate) is not Verdict.PASSED
-        try:
-            intake(candidate)
-        except FuqiError as exc:
-            assert exc.error_code.startswith("pdf.")
+        assert outcome(candidate).startswith(("accepted", "pdf."))
 
 
 @FEW
