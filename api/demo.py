@@ -867,7 +867,10 @@ def _tampered(story: Story, bundle: Path) -> bool:
     good = True
     with tempfile.TemporaryDirectory() as folder:
         for what, forged in (
-            (f"翻转第 {place} 字节的一个比特 one bit flipped at byte {place} of a copy", bytes(flipped)),
+            (
+                f"翻转第 {place} 字节的一个比特 one bit flipped at byte {place} of a copy",
+                bytes(flipped),
+            ),
             (f"改动 {name} 一字节后重新打包 one byte of {name} changed, zip repacked", pack(files)),
         ):
             copy = Path(folder) / "forged.zip"

@@ -14,7 +14,6 @@ from pydantic import ValidationError
 from api.settings import Settings
 from ledger.core.errors import InputError
 
-
 DEMO_HOME: Final = Path("var/demo")
 
 

@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MEBIBYTE: Final = 1024 * 1024
-_ORIGIN: Final = re.compile(r"^[a-z0-9.-]+(/[a-z0-9._-]+)*$")
+_ORIGIN: Final = re.compile(r"[a-z0-9.-]+(/[a-z0-9._-]+)*")
 
 
 class Settings(BaseSettings):
@@ -69,7 +69,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if not _ORIGIN.match(self.log_origin):
+        if not _ORIGIN.fullmatch(self.log_origin):
             raise ValueError("FUQI_LOG_ORIGIN is a host name and path without a scheme")
         if self.production:
             missing = [

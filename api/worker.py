@@ -15,6 +15,7 @@ from typing import Final
 
 import structlog
 
+from api.flows.agreements import expire_due
 from api.ports import Ports
 from ledger.chain import ChainPort
 from ledger.core.errors import FuqiError
@@ -130,7 +131,9 @@ class Worker:
             self._stop.wait(pause)
 
     def step(self) -> Progress:
-        """Sequence what waits and move the newest checkpoint towards final."""
+        """Close what is overdue, sequence what waits, move the newest checkpoint towards final."""
+        with transaction(self._ports.sessions) as session:
+            expire_due(session, self._ports, at=self._clock())
         sequence_all(self._ports, clock=self._clock)
         self._submitter.drain(20)
         return progress_of(self._ports)

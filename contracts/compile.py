@@ -30,7 +30,7 @@ EVM_VERSION: Final = "prague"
 """The newest rule set that the embedded chain (py-evm) runs; consortium chains are older or equal."""
 OPTIMIZER_RUNS: Final = 200
 PACKAGES: Final = ROOT.parent / "node_modules"
-"""Where an import that begins with `@` is read from: libraries used from source, pinned in package-lock.json."""
+"""Where an import that begins with `@` is read from; package-lock.json pins what lies there."""
 CONTRACTS: Final = ("EvidenceLog",)
 """Paths under `src`, without `.sol`; the last part is the contract's and the artifact's name."""
 _IMPORT: Final = re.compile(r'^import [^;"]*"([^"]+)";', re.MULTILINE)

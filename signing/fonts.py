@@ -8,13 +8,14 @@ Only TrueType outlines are looked for: ReportLab embeds no CFF (.otf) font.
 
 from __future__ import annotations
 
+import re
 import threading
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFError, TTFont
@@ -51,6 +52,7 @@ TEXT_MAX: Final = 200_000
 _PROBE: Final = "中华人民共和国合同签名￥〔〕①0A"
 """A font that lacks one of these is not a font for Chinese contracts."""
 _PRINTABLE_SPACE: Final = frozenset("\n \u3000\u00a0")
+_WIDE_CODE: Final = re.compile(r"> <([0-9A-F]{5,6})>")
 _LOCK: Final = threading.Lock()
 
 
@@ -142,6 +144,26 @@ def require_glyphs(text: str, *, font: FontFile | None = None) -> None:
         )
 
 
+class _PlaneFont(TTFont):  # type: ignore[misc]
+    """A font whose text can be extracted and searched in every plane of Unicode.
+
+    ReportLab 5.1 writes a code point beyond U+FFFF as five hex digits into the ToUnicode map, which
+    demands UTF-16: U+20BB7 was extracted as U+20BB and rubbish, so 𠮷 was not found in its own contract.
+    """
+
+    def addObjects(self, doc: Any) -> None:  # noqa: N802 - the name is ReportLab's
+        before = set(doc.idToObject)
+        super().addObjects(doc)
+        for name in set(doc.idToObject) - before:
+            if str(name).startswith("toUnicodeCMap:"):
+                stream = doc.idToObject[name]
+                stream.content = _WIDE_CODE.sub(_as_utf16, stream.content)
+
+
+def _as_utf16(match: re.Match[str]) -> str:
+    return f"> <{chr(int(match.group(1), 16)).encode('utf-16-be').hex().upper()}>"
+
+
 def _is_hidden(char: str) -> bool:
     return char not in _PRINTABLE_SPACE and unicodedata.category(char) in {
         "Cc",
@@ -177,7 +199,7 @@ def _load(path: Path) -> FontFile | None:
     name = f"fuqi-{path.stem}"
     with _LOCK:
         try:
-            font = TTFont(name, str(path))
+            font = _PlaneFont(name, str(path))
         except (TTFError, OSError, ValueError, IndexError, KeyError):
             return None
         glyphs = frozenset(code for code, glyph in font.face.charToGlyph.items() if glyph)

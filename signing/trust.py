@@ -436,7 +436,7 @@ def _top_issuer(leaf: x509.Certificate, pool: Sequence[x509.Certificate]) -> str
         if not above:
             break
         top = above[0]
-    if top.issuer.dump() == leaf.subject.dump():
+    if top.issuer.dump() == leaf.subject.dump() and not leaf.ca:
         return f"self-signed certificate {hashlib.sha256(leaf.dump()).hexdigest()[:16]}"
     return _name_text(top.issuer)
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from api.callers import Caller, require_organisation, require_visible
+from api.callers import OPERATOR, Caller, require_organisation, require_visible
 from api.flows.idempotency import fingerprint, require_same
 from api.flows.parties import authorisation_of
 from api.ports import Ports
@@ -35,6 +35,7 @@ CONSENT_VERSION: Final = "fuqi/e-form-consent/v1"
 EXPIRY_MAX: Final = timedelta(days=365)
 TITLE_CHARACTERS_MAX: Final = 120
 READ_SECONDS_MAX: Final = 86_400
+_OPEN_STATES: Final = (rules.State.PUBLISHED.value, rules.State.SIGNING.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,6 +345,29 @@ def withdraw(
     party = require_organisation(caller)
     step = rules.withdraw(state_of(session, row), party=party, reason=reason, at=at)
     return _close(session, ports, caller, row, step, reason=reason, by=party, at=at)
+
+
+def expire_due(session: Session, ports: Ports, *, at: datetime, limit: int = 50) -> int:
+    """Close agreements whose time is over; for the worker. Returns how many."""
+    rows = queries.due_agreements(session, at=at, limit=limit)
+    for found in rows:
+        row = queries.lock_agreement(session, found.id)
+        if row is None or row.state not in _OPEN_STATES:
+            continue
+        step = rules.expire(state_of(session, row), at=at)
+        row.state = step.agreement.state.value
+        row.ended_at = step.agreement.ended_at
+        for event in step.events:
+            record_step(
+                session,
+                ports,
+                OPERATOR,
+                row,
+                event,
+                {"expires_at": utc_text(row.expires_at)},
+                at=at,
+            )
+    return len(rows)
 
 
 def authority_at(

@@ -21,7 +21,13 @@ from api.callers import Caller, Role, require_role, require_visible
 from api.flows.idempotency import fingerprint, require_same
 from api.ports import Ports
 from ledger.core.canonical import Json, commitment
-from ledger.core.errors import ConflictError, ForbiddenError, InputError, NotFoundError
+from ledger.core.errors import (
+    ConflictError,
+    ForbiddenError,
+    InputError,
+    NotFoundError,
+    UnavailableError,
+)
 from ledger.core.ids import new_id, require_id
 from ledger.core.units import utc_text
 from ledger.log import NewEntry, record
@@ -31,6 +37,7 @@ from ledger.tables.parties import AuthorisationRow, CertificateRow, PartyRow
 from signing.ca import CertificateSubject
 from signing.identity import (
     Authorisation,
+    Status,
     VerificationRequest,
     VerificationResult,
     check_resident_id,
@@ -78,6 +85,8 @@ def verify_and_register(ports: Ports, party: NewParty, *, at: datetime) -> Party
     Raises:
         InputError: `id.malformed`, `party.name`, `party.text`, `party.category`, `identity.*` (the exact
             fault).
+            `identity.mismatch`.
+        UnavailableError: `identity.source_down`.
         ConflictError: `party.number_taken`, `identity.attempts_exhausted`.
         ExistsWithDifferentFieldError: same id, other body.
     """
@@ -102,8 +111,23 @@ def verify_and_register(ports: Ports, party: NewParty, *, at: datetime) -> Party
     )
     # Asked outside the transaction: a slow provider must hold no lock. A crash here leaves nothing.
     result = ports.provider.verify(request)
+    _require_usable(result)
     with transaction(ports.sessions) as session:
         return _record(session, ports, party, number=number, result=result, at=at)
+
+
+def _require_usable(result: VerificationResult) -> None:
+    """A mismatch registers nobody; an outage says so and is tried again. No record stays at level 0."""
+    if result.status is Status.MISMATCH:
+        raise InputError(
+            "name and number do not belong together; correct them and send them under a new id",
+            code="identity.mismatch",
+        )
+    if result.status is Status.SOURCE_DOWN:
+        raise UnavailableError(
+            "the verification provider's source does not answer; nothing was recorded",
+            code="identity.source_down",
+        )
 
 
 def require_number(party: NewParty, *, today: date) -> str:

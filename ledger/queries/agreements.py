@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -93,4 +94,14 @@ def intents_of(session: Session, signer_id: str) -> Sequence[IntentRow]:
         .where(IntentRow.signer_id == signer_id, IntentRow.used_at.is_not(None))
         .order_by(IntentRow.used_at, IntentRow.id)
         .limit(PAGE_MAX)
+    ).all()
+
+
+def due_agreements(session: Session, *, at: datetime, limit: int) -> Sequence[AgreementRow]:
+    """Open agreements whose time is over."""
+    return session.scalars(
+        select(AgreementRow)
+        .where(AgreementRow.state.in_(("published", "signing")), AgreementRow.expires_at <= at)
+        .order_by(AgreementRow.expires_at, AgreementRow.id)
+        .limit(limit)
     ).all()

@@ -1044,3 +1044,13 @@ def test_every_entry_holds_what_its_type_promises(fresh):
     assert missing == {}, missing
     seen = {kind for kind, _ in fresh.entries()}
     assert len(seen) == 14, sorted(seen)
+
+
+def test_the_worker_closes_what_is_overdue_once(bench):
+    end = bench.agreement.expires_at
+    for at, closed in ((end - timedelta(seconds=1), 0), (end, 1), (end, 0)):
+        with store.transaction(bench.ports.sessions) as session:
+            assert agreements.expire_due(session, bench.ports, at=at) == closed
+    assert bench.agreement.state == "expired"
+    assert bench.agreement.ended_at == end
+    assert bench.entries("agreement.expired")

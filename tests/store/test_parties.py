@@ -27,6 +27,7 @@ from ledger.core.errors import (
     FuqiError,
     InputError,
     NotFoundError,
+    UnavailableError,
 )
 from ledger.core.ids import derived_id
 from ledger.tables.log import EntryRow
@@ -289,14 +290,22 @@ def test_a_number_sent_under_many_ids_at_once_makes_one_party(bench):
     assert len(bench.kinds()) == 2
 
 
-@pytest.mark.parametrize(
-    ("word", "reason"),
-    [("不符", "identity.mismatch"), ("无记录", "identity.no_data"), ("故障", "identity.no_data")],
-)
-def test_a_name_that_no_source_confirms_is_kept_at_level_zero(bench, word, reason):
-    row = bench.register(organisation(name=f"示例{word}（虚构）"))
+def test_a_name_that_no_source_knows_is_kept_at_level_zero(bench):
+    row = bench.register(organisation(name="示例无记录（虚构）"))
     assert row.level == 0
-    assert reason in row.level_reason
+    assert "identity.no_data" in row.level_reason
+
+
+@pytest.mark.parametrize(
+    ("word", "error", "code"),
+    [
+        ("不符", InputError, "identity.mismatch"),
+        ("故障", UnavailableError, "identity.source_down"),
+    ],
+)
+def test_a_mismatch_or_an_outage_registers_nobody(bench, word, error, code):
+    refused(error, code, bench.register, organisation(name=f"示例{word}（虚构）"), bench=bench)
+    assert bench.rows(PartyRow) == []
 
 
 # ------------------------------------------------------------------ authority
@@ -432,7 +441,7 @@ def test_a_handler_without_authority_gets_no_certificate(pair):
 
 
 def test_an_unconfirmed_name_gets_no_certificate(bench):
-    bench.register(organisation(name="示例不符（虚构）"))
+    bench.register(organisation(name="示例无记录（虚构）"))
     bench.register(person())
     bench.grant()
     key = DeviceKey.create()

@@ -36,8 +36,7 @@ class Log:
         self.signer, self.tree, self.name = signer, MemoryLog(), name
 
     def grow(self, count):
-        for _ in range(count):
-            self.tree.grow(1)
+        self.tree.grow(count)
         return self
 
     def fork(self, from_size):
@@ -311,7 +310,8 @@ def test_the_answers_over_http_are_those_of_the_protocol(address, witness, log, 
     liar = log.fork(2).grow(9)
     assert post(address, liar.request(4))[0] == 422
     thief = NoteSigner(tmp_path / "thief.key", name=ORIGIN)
-    assert post(address, make_request(0, [], thief.sign(Checkpoint(ORIGIN, 1, digest32(bytes(32))))))[0] == 403  # fmt: skip
+    note = thief.sign(Checkpoint(ORIGIN, 1, digest32(bytes(32))))
+    assert post(address, make_request(0, [], note))[0] == 403
     other = NoteSigner(tmp_path / "thief.key", name="other.example.invalid")
     note = other.sign(Checkpoint(other.verifier.name, 1, digest32(bytes(32))))
     assert post(address, make_request(0, [], note))[0] == 404

@@ -115,12 +115,12 @@ def test_the_signature_boxes_lie_on_the_last_page_without_overlap(name):
 
 def test_a_long_table_and_long_texts_flow_over_pages():
     item = SAMPLE_DONATION["items"][0]
-    data = {**SAMPLE_DONATION, "items": [item] * 120, "purpose": "用途说明。" * 300}
+    data = {**SAMPLE_DONATION, "items": [item] * 120, "purpose": "甘。" * 300}
     made = render("donation", data=data, demo=True)
     assert made.pages > 6
     text = text_of(made.pdf)
     assert text.count("20261101A") == 120
-    assert text.count("用途说明。") == 300
+    assert text.count("甘") == 300
 
 
 @pytest.mark.parametrize(

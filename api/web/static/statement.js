@@ -1,0 +1,72 @@
+// The statement a signer reads and this device signs: rebuilt and compared before it is shown
+// (signing/intent.py says the same), so that no server can show one sentence and have another one signed.
+
+import { canonicalBytes, concat, equal, fromBase64, includes, fromHex } from "./encoding.js";
+import { DeviceError } from "./device.js";
+
+const TAG = "fuqi/intent/v1";
+const VERBS = {
+  consent: ["同意以电子形式订立本文件", "agree to electronic form for"],
+  sign: ["签署文件", "sign"],
+};
+const FIELDS = [
+  "act", "agreement", "at", "document_sha256", "field", "method", "nonce", "organisation",
+  "organisation_name", "person", "person_name", "text_en", "text_zh", "v",
+];
+const SIGNED_ATTRIBUTES_TAG = 0x31;
+
+function refuse(why) {
+  throw new DeviceError("device.statement", why);
+}
+
+function texts(statement) {
+  const [zh, en] = VERBS[statement.act];
+  const { person_name: person, organisation_name: organisation, document_sha256: digest } = statement;
+  return [
+    `本人${person}，代表${organisation}，${zh}（SHA-256：${digest}）。`,
+    `I, ${person}, for ${organisation}, ${en} document ${digest} (SHA-256).`,
+  ];
+}
+
+/**
+ * The bytes to sign for `made` (the server's answer), made from the JSON that is shown.
+ * @throws DeviceError `device.statement` when it is not about this document, this person and this act.
+ */
+export function messageOf(made, { agreement, signer, act }) {
+  const statement = made.statement;
+  if (Object.keys(statement).sort().join() !== FIELDS.join()) refuse("its fields are other ones");
+  const wanted = {
+    v: TAG,
+    agreement: agreement.id,
+    document_sha256: agreement.document_sha256,
+    person: signer.person_id,
+    person_name: signer.person_name,
+    organisation: signer.organisation_id,
+    organisation_name: signer.organisation_name,
+    act,
+    field: act === "sign" ? signer.field : "",
+    method: "device_key",
+  };
+  for (const [field, value] of Object.entries(wanted)) {
+    if (statement[field] !== value) refuse(`its ${field} is another one`);
+  }
+  const [zh, en] = texts(statement);
+  if (statement.text_zh !== zh || statement.text_en !== en) refuse("its text says something else");
+  const message = concat(new TextEncoder().encode(TAG), Uint8Array.of(0), canonicalBytes(statement));
+  if (!equal(message, fromBase64(made.message_base64))) refuse("its bytes are other ones");
+  return message;
+}
+
+/**
+ * The CMS attributes to sign. The device signs no other bytes: a SET that holds the digest of the
+ * prepared file and names the certificate of this device.
+ */
+export function attributesOf(prepared, { certificateSha256 }) {
+  const bytes = fromBase64(prepared.signed_attrs_base64);
+  const fits =
+    bytes[0] === SIGNED_ATTRIBUTES_TAG &&
+    includes(bytes, fromHex(prepared.document_digest)) &&
+    includes(bytes, fromHex(certificateSha256));
+  if (!fits) throw new DeviceError("device.attributes", "these are not the attributes of this signature");
+  return bytes;
+}
