@@ -31,7 +31,14 @@ EVM_VERSION: Final = "prague"
 OPTIMIZER_RUNS: Final = 200
 PACKAGES: Final = ROOT.parent / "node_modules"
 """Where an import that begins with `@` is read from; package-lock.json pins what lies there."""
-CONTRACTS: Final = ("EvidenceLog",)
+CONTRACTS: Final = (
+    "EvidenceLog",
+    "SignerRegistry",
+    "Seals",
+    "verifiers/P256Verifier",
+    "verifiers/K1Verifier",
+    "verifiers/CmsVerifier",
+)
 """Paths under `src`, without `.sol`; the last part is the contract's and the artifact's name."""
 _IMPORT: Final = re.compile(r'^import [^;"]*"([^"]+)";', re.MULTILINE)
 

@@ -53,7 +53,7 @@ _ACCEPT: Final = keccak(b"AcceptRegistrars(bytes32 set,uint64 epoch,uint64 deadl
 _PARTY: Final = "(address,bytes,bytes32,bytes)[]"
 _APPROVAL: Final = "(address,bytes,bytes)[]"
 _OPENING: Final = "(uint64,uint64,bytes32,bytes,bytes,bytes32[])"
-SEAL_TYPES: Final = ("bytes32", "bytes32", "bytes32", "uint64", _PARTY)
+SEAL_TYPES: Final = ("bytes32", "bytes32", "uint64", _PARTY)
 PROMOTE_TYPES: Final = ("bytes32", "bytes32", "uint64", _OPENING, _PARTY)
 REVOKE_SEAL_TYPES: Final = ("bytes32", "bytes32", "uint16", "uint64", _PARTY)
 REGISTER_TYPES: Final = ("bytes32", "uint64", "uint64", "uint8", "bytes32", "uint64", _APPROVAL)
@@ -77,7 +77,7 @@ RECORD_OF: Final = _selector("recordOf", ("bytes32",))
 REVOCATION_OF: Final = _selector("revocationOf", ("bytes32",))
 SEAL_OF_LEAF: Final = _selector("sealOfLeaf", ("bytes32",))
 KEY_OF: Final = _selector("keyOf", ("bytes32",))
-SEALED_TOPIC: Final = keccak(b"Sealed(bytes32,bytes32,bytes32,uint8,bytes32[],bytes32[])")
+SEALED_TOPIC: Final = keccak(b"Sealed(bytes32,bytes32,bytes32,bytes32,uint256,uint8)")
 PROMOTED_TOPIC: Final = keccak(b"Promoted(bytes32,bytes32,uint64)")
 
 ERRORS: Final[Mapping[bytes, tuple[str, tuple[str, ...]]]] = {
@@ -88,7 +88,6 @@ ERRORS: Final[Mapping[bytes, tuple[str, tuple[str, ...]]]] = {
         ("SealsOrder", ("bytes32", "bytes32")),
         ("SealsNotDocumentVerifier", ("address",)),
         ("SealsDocumentNotSigned", ("bytes32",)),
-        ("SealsPartiesMismatch", ("bytes32", "bytes32")),
         ("SealsBadSignature", ("bytes32", "bytes32")),
         ("SealsLate", ("uint256", "uint64")),
         ("SealsExists", ("bytes32", "uint64")),
@@ -258,7 +257,7 @@ def registrars_digest(
 
 def encode_seal(terms: Terms, parties: Sequence[Party]) -> bytes:
     """Call data of `seal`."""
-    values = [terms.doc, terms.parties_root, terms.prev, terms.deadline, _parties(parties)]
+    values = [terms.doc, terms.prev, terms.deadline, _parties(parties)]
     return SEAL + encode(SEAL_TYPES, values)
 
 

@@ -16,6 +16,9 @@ from eth_hash.auto import keccak
 
 from ledger.chain import Fees, SignedTx
 from ledger.core.errors import ConflictError, NotFoundError, UnavailableError
+from ledger.core.recursion import cap_recursion
+
+cap_recursion()
 
 _KEY_TEXT: Final = re.compile(r"^(0x)?[0-9a-fA-F]{64}\n?$")
 _ORDER: Final = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141

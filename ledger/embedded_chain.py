@@ -42,8 +42,11 @@ from ledger.chain import (
 from ledger.chain_key import OperatorKey, created_address
 from ledger.core.canonical import Json
 from ledger.core.errors import ConflictError, UnavailableError
+from ledger.core.recursion import cap_recursion
 from ledger.core.units import UnixSeconds
 from ledger.embedded_store import AppendRecord, ChainFile
+
+cap_recursion()
 
 CHAIN_FILE: Final = "chain.sqlite3"
 KEY_FILE: Final = "operator.key"

@@ -16,6 +16,9 @@ from typing import Final
 from eth.db.backends.base import BaseDB
 
 from ledger.core.errors import UnavailableError
+from ledger.core.recursion import cap_recursion
+
+cap_recursion()
 
 SCHEMA_VERSION: Final = 1
 _SCHEMA: Final = """

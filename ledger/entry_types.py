@@ -18,8 +18,8 @@ ENTRY_TYPES: Final[dict[str, str]] = {
     "authorisation.revoked": "authorisation, reason",
     "certificate.issued": "certificate, issuer, serial, sha256, spki_sha256, not_before, not_after, label",
     "key.revoked": "certificate, serial, reason",
-    "document.finalised": "agreement, title, matter, allocation, sha256, original_sha256, pages, origin, template, "
-    "consent_version, demo",
+    "document.finalised": "agreement, title, matter, allocation, sha256, original_sha256, pages, origin, "
+    "template, consent_version, demo",
     "document.delivered": "agreement, to, system, sent_at, received_at",
     "document.opened": "agreement, by, sha256",
     "document.read": "agreement, by, sha256, pages, seconds",

@@ -10,6 +10,7 @@ Order of writes and what a crash leaves behind:
 
 from __future__ import annotations
 
+import base64
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from sqlalchemy.orm import Session
 from ledger.core import merkle
 from ledger.core.canonical import Json, canonical_bytes, commitment
 from ledger.core.errors import (
+    ConflictError,
     ExistsWithDifferentFieldError,
     InputError,
     NotFoundError,
@@ -29,6 +31,7 @@ from ledger.core.errors import (
 )
 from ledger.core.ids import require_id
 from ledger.core.units import Digest32, digest32, utc_text
+from ledger.disclosure import fields_commitment
 from ledger.entry_types import ENTRY_TYPES
 from ledger.note import Checkpoint, NoteSigner
 from ledger.queries import log as queries
@@ -36,9 +39,15 @@ from ledger.tables.log import CheckpointRow, EntryRow, NodeRow
 from ledger.vault import SALT_BYTES, PrivateBody, Vault
 
 ENTRY_VERSION: Final = "fuqi/entry/v1"
+DISCLOSABLE_VERSION: Final = "fuqi/entry/v2"
+"""As v1, and `commitments.fields` commits to each field of the body (ledger/disclosure.py)."""
+ENTRY_VERSIONS: Final = (ENTRY_VERSION, DISCLOSABLE_VERSION)
+CONSISTENCY_VERSION: Final = "fuqi/consistency-proof/v1"
 ENTRY_BYTES_MAX: Final = 4096
 """Ids, a type, a time and two digests: a larger entry is our own bug."""
 BODY_BYTES_MAX: Final = 256 * 1024
+_V2_END: Final = f'"v":"{DISCLOSABLE_VERSION}"}}'.encode()
+"""Keys are sorted, so the version ends the bytes."""
 SEQUENCE_BATCH: Final = 4096
 """Rows sequenced in one transaction; keeps the lock short."""
 SEQUENCER_LOCK: Final = 0x66757171
@@ -58,6 +67,7 @@ class NewEntry:
         subject: random id of the thing it is about.
         actor: party or account id, or "system".
         body: private body; only its salted commitment enters the log.
+        disclosable: whether single fields of it may be shown later; makes an entry `fuqi/entry/v2`.
     """
 
     id: str
@@ -66,6 +76,7 @@ class NewEntry:
     subject: str
     actor: str
     body: Mapping[str, Json]
+    disclosable: bool = False
 
 
 def record(session: Session, vault: Vault, entry: NewEntry) -> EntryRow:
@@ -81,7 +92,7 @@ def record_many(session: Session, vault: Vault, entries: Sequence[NewEntry]) -> 
     Raises:
         InputError: `entry.type`, `entry.body_size`, `id.malformed`.
         ExistsWithDifferentFieldError: same id, other content; `field` names the first difference in the
-            order type, subject, actor, at, body.
+            order type, subject, actor, at, disclosable, body.
     """
     _lock_journal(session)
     known = queries.entries_by_ids(session, [entry.id for entry in entries])
@@ -123,15 +134,18 @@ def _journal_row(entry: NewEntry, *, order: int, salt: bytes, prev: str | None) 
     if len(canonical_bytes(entry.body)) > BODY_BYTES_MAX:
         raise InputError("the record is too large", code="entry.body_size", limit=BODY_BYTES_MAX)
     body_commitment = commitment(salt, entry.body).hex()
+    commitments = {"body": body_commitment}
+    if entry.disclosable:
+        commitments["fields"] = fields_commitment(entry.body, salt).hex()
     data = canonical_bytes(
         {
-            "v": ENTRY_VERSION,
+            "v": DISCLOSABLE_VERSION if entry.disclosable else ENTRY_VERSION,
             "id": entry.id,
             "type": entry.type,
             "at": utc_text(entry.at),
             "subject": entry.subject,
             "actor": entry.actor,
-            "commitments": {"body": body_commitment},
+            "commitments": commitments,
             "prev": prev,
         }
     )
@@ -210,6 +224,64 @@ def cosigned_note(session: Session, checkpoint: CheckpointRow) -> str:
     return checkpoint.note + "".join(f"{line}\n" for line in lines)
 
 
+def tlog_proof(session: Session, entry_id: str, *, size: int | None = None) -> str:
+    """The entry's inclusion proof as a C2SP `tlog-proof@v1` text, with its bytes as the extra data.
+
+    Args:
+        size: of the checkpoint to prove it in; None for the newest.
+
+    Raises:
+        NotFoundError: no such entry; `log.no_checkpoint`: none of that size.
+        ConflictError: `log.not_in_tree`: the entry is not in that tree (yet).
+    """
+    entry = session.get(EntryRow, entry_id)
+    if entry is None:
+        raise NotFoundError("there is no such record")
+    checkpoint = _checkpoint(session, size)
+    if entry.seq is None or entry.seq >= checkpoint.size:
+        raise ConflictError("the entry is not in this tree", code="log.not_in_tree")
+    path = inclusion(session, index=entry.seq, size=checkpoint.size)
+    lines = [
+        "c2sp.org/tlog-proof@v1",
+        f"extra {base64.b64encode(entry.bytes).decode()}",
+        f"index {entry.seq}",
+        *(base64.b64encode(step).decode() for step in path),
+    ]
+    return "\n".join(lines) + "\n\n" + cosigned_note(session, checkpoint)
+
+
+def consistency_proof(session: Session, old_size: int, size: int | None) -> dict[str, Json]:
+    """`fuqi/consistency-proof/v1`: both signed checkpoints and the path between them (hex).
+
+    Raises:
+        InputError: `log.sizes`: the old size is not below the new one.
+        NotFoundError: `log.no_checkpoint`.
+    """
+    new = _checkpoint(session, size)
+    if old_size >= new.size:
+        raise InputError("the old size must be below the new one", code="log.sizes")
+    old = _checkpoint(session, old_size)
+    return {
+        "v": CONSISTENCY_VERSION,
+        "old": {"size": old.size, "root": old.root, "note": cosigned_note(session, old)},
+        "new": {"size": new.size, "root": new.root, "note": cosigned_note(session, new)},
+        "path": [step.hex() for step in consistency(session, old.size, new.size)],
+    }
+
+
+def _checkpoint(session: Session, size: int | None) -> CheckpointRow:
+    row = (
+        queries.latest_checkpoint(session)
+        if size is None
+        else queries.checkpoint_of_size(session, size)
+    )
+    if row is None:
+        raise NotFoundError(
+            "no checkpoint was signed at that size", code="log.no_checkpoint", size=size
+        )
+    return row
+
+
 class StoredCheckpoints:
     """What the submitter needs to know of the log (its `CheckpointSource`)."""
 
@@ -230,6 +302,7 @@ def _require_same(row: EntryRow, private: PrivateBody, entry: NewEntry) -> None:
         ("subject", row.subject, entry.subject),
         ("actor", row.actor, entry.actor),
         ("at", row.at, entry.at.replace(microsecond=0)),
+        ("disclosable", row.bytes.endswith(_V2_END), entry.disclosable),
     )
     for field, old, new in compared:
         if old != new:

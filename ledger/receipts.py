@@ -5,6 +5,7 @@ Format `fuqi/receipt/v1` (JSON, integers only, hex in lower case):
     v, state       journaled | logged | mined | final
     entry          {id, bytes (base64 of the canonical entry), leaf}
     private        null, or {body, salt}: opens the entry's commitment
+    disclosed      absent, or `fuqi/disclosure/v1`: opens single fields of an entry v2
     log            null while only journaled, else {verifier, index, size, root, path[], note}
     anchor         null until mined, else {size, root, chain_id, contract, tx_hash, block_number, block_hash,
                    block_time, gas_used, state, evidence}; `evidence` is `fuqi/chain-evidence/v1`, or null
@@ -31,7 +32,8 @@ from ledger.core import merkle
 from ledger.core.canonical import Json, canonical_parse, commitment
 from ledger.core.errors import FuqiError, InputError, VerificationError
 from ledger.core.report import Check, Report, Verdict
-from ledger.log import ENTRY_VERSION, cosigned_note, inclusion
+from ledger.disclosure import verify_disclosure
+from ledger.log import ENTRY_VERSIONS, cosigned_note, inclusion
 from ledger.note import CosignerKey, VerifierKey, WitnessPolicy, cosignature_time, open_note
 from ledger.queries import anchors as anchor_queries
 from ledger.queries import log as queries
@@ -131,9 +133,15 @@ def build_receipt(
     *,
     verifier: VerifierKey,
     private: PrivateBody | None = None,
+    disclosed: Mapping[str, Json] | None = None,
     with_evidence: bool = True,
 ) -> dict[str, Json]:
-    """The receipt of `entry` as things stand now; its `state` says how far it has come."""
+    """The receipt of `entry` as things stand now; its `state` says how far it has come.
+
+    Args:
+        private: opens the whole body; leave it out to show nothing, or only what `disclosed` shows.
+        disclosed: from `ledger.disclosure.disclose`; for entries v2.
+    """
     receipt: dict[str, Json] = {
         "v": RECEIPT_VERSION,
         "state": "journaled",
@@ -148,6 +156,8 @@ def build_receipt(
         "log": None,
         "anchor": None,
     }
+    if disclosed is not None:
+        receipt["disclosed"] = disclosed
     if entry.seq is None:
         return receipt
     anchor = anchor_queries.anchor_covering(session, entry.seq)
@@ -219,6 +229,8 @@ def verify_receipt(
     policy = None if trust is None else trust.witnesses
     if policy is not None:
         steps.insert(4, ("receipt.witnesses", lambda value: _check_witnesses(value, policy)))
+    if isinstance(receipt, Mapping) and receipt.get("disclosed") is not None:
+        steps.insert(2, ("receipt.disclosure", _check_disclosure))
     for code, step in steps:
         try:
             checks.append(step(receipt))
@@ -263,7 +275,7 @@ def _check_entry(receipt: Mapping[str, Any]) -> Check:
         return _failed(code, "unknown receipt version")
     fields = entry_fields(receipt)
     data = base64.b64decode(receipt["entry"]["bytes"], validate=True)
-    if fields.get("v") != ENTRY_VERSION or fields.get("id") != receipt["entry"]["id"]:
+    if fields.get("v") not in ENTRY_VERSIONS or fields.get("id") != receipt["entry"]["id"]:
         return _failed(code, "the entry is not the one the receipt names")
     # They are printed below: words only, nothing that could steer a terminal or a page.
     if not _WORD.fullmatch(fields["id"]) or not _WORD.fullmatch(fields["type"]):
@@ -297,6 +309,20 @@ def _check_commitment(receipt: Mapping[str, Any]) -> Check:
         "the disclosed body is the one the entry committed to",
         "所披露内容与存证承诺一致",
         disclosed=True,
+    )
+
+
+def _check_disclosure(receipt: Mapping[str, Any]) -> Check:
+    code = "receipt.disclosure"
+    promised = entry_fields(receipt)["commitments"].get("fields")
+    if promised is None:
+        return _failed(code, "the entry makes no promise about single fields")
+    shown = verify_disclosure(receipt["disclosed"], bytes.fromhex(promised))
+    return _passed(
+        code,
+        f"{len(shown)} disclosed fields are those the entry committed to",
+        f"所披露的 {len(shown)} 个字段与存证承诺一致",
+        fields=sorted(shown),
     )
 
 

@@ -35,8 +35,11 @@ from ledger.chain import (
 from ledger.chain_key import OperatorKey, created_address
 from ledger.core.canonical import Json
 from ledger.core.errors import ConflictError, InputError, UnavailableError, VerificationError
+from ledger.core.recursion import cap_recursion
 from ledger.core.units import UnixSeconds
 from ledger.rpc_values import data_of, header_rlp, malformed, quantity
+
+cap_recursion()
 
 TIMEOUT_SECONDS: Final = 10
 """For one question; a healthy node answers in milliseconds."""

@@ -269,6 +269,7 @@ class _Server(ThreadingHTTPServer):
     """One thread per connection, a bounded number of them."""
 
     daemon_threads = True
+    request_queue_size = 2 * CONNECTIONS_MAX
     block_on_close = False
 
     def __init__(self, address: tuple[str, int], witness: Witness, report: Report) -> None:

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from ledger.core.recursion import cap_recursion
+
 ROOT = Path(__file__).resolve().parent.parent
 POSTGRES_START_SECONDS = 30
 
@@ -67,6 +69,12 @@ def _block_network(event: str, arguments: tuple[object, ...]) -> None:
 
 
 sys.addaudithook(_block_network)
+
+
+# ------------------------------------------------------------------ recursion
+def pytest_runtest_setup() -> None:
+    """Undo what py-evm does on import (also when a test imports it itself): see `ledger.core.recursion`."""
+    cap_recursion()
 
 
 # ------------------------------------------------------------------ data

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
+from sqlalchemy.orm import Session
 from starlette.responses import HTMLResponse, Response
 
 from api.access import KEYS_PER_ACCOUNT_MAX
@@ -22,10 +23,12 @@ from api.errors import Problem, problem_of, request_id_of
 from api.flows import access, registration
 from api.routes.accounts import open_login, organisation_facts, set_session_cookie
 from api.routes.base import pages_of
+from api.schemas.accounts import OrganisationOut
 from api.web.pages import go, own_address
 from ledger.core.errors import FuqiError
 from ledger.core.ids import derived_id, new_id
 from ledger.queries import access as access_queries
+from ledger.queries import parties as party_queries
 from ledger.tables.parties import PartyRow
 
 router = APIRouter(include_in_schema=False)
@@ -185,6 +188,7 @@ def me_page(request: Request, session: SessionDep, at: AtDep, caller: Member) ->
         caller=caller,
         facts=facts,
         person=person,
+        names=_names(session, facts),
         at=at,
         keys=access_queries.keys_of(session, caller.account_id, limit=KEYS_PER_ACCOUNT_MAX),
         key_id=new_id("key", at=at),
@@ -230,6 +234,12 @@ def attempt_ids(attempt: str) -> dict[str, str]:
             ("consent", "cst"),
         )
     }
+
+
+def _names(session: Session, facts: OrganisationOut | None) -> dict[str, str]:
+    """Names of the handlers that hold an authorisation, by party id."""
+    ids = [] if facts is None else [one.person_id for one in facts.authorisations]
+    return {key: row.name for key, row in party_queries.parties_by_ids(session, ids).items()}
 
 
 def _problem(request: Request, error: FuqiError) -> Problem:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from datetime import datetime
 
 from fastapi import APIRouter, Request, Response
@@ -31,6 +32,7 @@ from api.schemas.accounts import (
     AuthorisationOut,
     CertificateIn,
     CertificateOut,
+    CertificateSummary,
     HandlerIn,
     KeyIn,
     KeyOut,
@@ -179,6 +181,27 @@ def revoke_key(session: SessionDep, at: AtDep, caller: Member, key_id: str) -> K
     """Revoke one of the caller's own keys."""
     row: ApiKeyRow = access.revoke_key(session, caller, key_id=key_id, at=at)
     return KeyOut.model_validate(row)
+
+
+@router.get("/certificates")
+def list_certificates(session: SessionDep, at: AtDep, caller: Handler) -> list[CertificateSummary]:
+    """The caller's certificates that are valid now, newest first: signatures use the first one."""
+    if caller.person_id is None or caller.organisation_id is None:
+        return []
+    rows = party_queries.usable_certificates(
+        session, organisation_id=caller.organisation_id, person_id=caller.person_id, at=at
+    )
+    return [
+        CertificateSummary(
+            id=row.id,
+            serial=row.serial,
+            sha256=hashlib.sha256(row.der).hexdigest(),
+            spki_sha256=row.spki_sha256,
+            not_before=row.not_before,
+            not_after=row.not_after,
+        )
+        for row in rows
+    ]
 
 
 @router.post("/certificates", status_code=201)

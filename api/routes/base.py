@@ -17,6 +17,8 @@ router = APIRouter()
 
 METHODS: Final = ("get", "post", "put", "patch", "delete")
 ASSET_CACHE: Final = "public, max-age=31536000, immutable"
+MODULE_CACHE: Final = "public, no-cache"
+"""For an address without the digest: modules import each other by plain name and must never be stale."""
 
 
 def pages_of(request: Request) -> Pages:
@@ -45,11 +47,16 @@ def health(request: Request, session: SessionDep) -> Health:
 
 @router.get("/static/{name}", include_in_schema=False, dependencies=[Depends(PUBLIC)])
 def static_file(request: Request, name: str) -> Response:
-    """One of the few files the pages use; the address carries their digest, so they never go stale."""
+    """One of the few files the pages use; kept for ever where the address carries its digest."""
     asset = pages_of(request).assets.get(name)
     if asset is None:
         raise NotFoundError("there is no such file")
-    return Response(asset.body, media_type=asset.media_type, headers={"Cache-Control": ASSET_CACHE})
+    tag = f'"{asset.version}"'
+    exact = request.query_params.get("v") == asset.version
+    headers = {"Cache-Control": ASSET_CACHE if exact else MODULE_CACHE, "ETag": tag}
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=headers)
+    return Response(asset.body, media_type=asset.media_type, headers=headers)
 
 
 @router.get("/openapi.json", include_in_schema=False, dependencies=[Depends(PUBLIC)])

@@ -9,13 +9,17 @@ from fastapi import APIRouter
 from api.routes import (
     account_pages,
     accounts,
+    agreement_forms,
     agreement_pages,
     agreements,
     base,
     evidence,
+    people_pages,
     public,
     rounds,
+    signing_pages,
     supply,
+    supply_pages,
     verify,
 )
 
@@ -25,9 +29,14 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     verify.router,
     accounts.router,
     account_pages.router,
+    people_pages.router,
     supply.router,
+    supply_pages.router,
     rounds.router,
     agreements.router,
+    # Its fixed addresses stand before `/agreements/{agreement_id}`.
+    agreement_forms.router,
     agreement_pages.router,
+    signing_pages.router,
     evidence.router,
 )

@@ -139,3 +139,14 @@ class CertificateOut(Output):
     chain_base64: str = Field(description="issuer certificates, concatenated DER")
     not_before: datetime
     not_after: datetime
+
+
+class CertificateSummary(Output):
+    """One usable certificate of the caller: which key it certifies, and how long."""
+
+    id: str
+    serial: str
+    sha256: str = Field(description="SHA-256 of the certificate (DER)")
+    spki_sha256: str = Field(description="SHA-256 of the public key (SubjectPublicKeyInfo, DER)")
+    not_before: datetime
+    not_after: datetime

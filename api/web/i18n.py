@@ -44,3 +44,8 @@ class Texts:
     def pick(self, zh: str, en: str) -> str:
         """Choose between two texts that come from data."""
         return zh if self.language == "zh" else en
+
+    def under(self, *prefixes: str) -> dict[str, str]:
+        """Every text whose key begins with one of `prefixes`: what a page hands to its script."""
+        at = LANGUAGES.index(self.language)
+        return {key: pair[at] for key, pair in self.table.items() if key.startswith(prefixes)}

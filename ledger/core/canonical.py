@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
@@ -19,6 +20,8 @@ from ledger.core.units import Digest32, digest32
 Json: TypeAlias = "None | bool | int | str | Sequence[Json] | Mapping[str, Json]"
 
 INTEGER_MAX: Final = 2**53 - 1
+_STRING: Final = re.compile(rb'"(?:[^"\\\\]|\\\\.)*+"', re.DOTALL)
+_BRACKET: Final = re.compile(rb"[\[\]{}]")
 DEPTH_MAX: Final = 64
 """Deeper documents are refused: no record of ours nests past ten."""
 
@@ -48,6 +51,7 @@ def canonical_parse(data: bytes) -> Json:
     Raises:
         InputError: `canonical.not_json`, `canonical.not_canonical` and the codes of `canonical_bytes`.
     """
+    _require_shallow(data)
     try:
         value: Json = json.loads(data.decode("utf-8"))
         again = canonical_bytes(value)
@@ -76,6 +80,21 @@ def commitment(salt: bytes, value: Json) -> Digest32:
 def sha256(data: bytes) -> Digest32:
     """Plain SHA-256."""
     return digest32(hashlib.sha256(data).digest())
+
+
+def _require_shallow(data: bytes) -> None:
+    """Refuse deep nesting before the parser sees it.
+
+    The C parser recurses on the C stack; where a library has raised the recursion limit (py_ecc sets
+    100 000), a few kilobytes of brackets would kill the process.
+    """
+    if data.count(b"[") + data.count(b"{") <= DEPTH_MAX:
+        return
+    depth = 0
+    for match in _BRACKET.finditer(_STRING.sub(b"", data)):
+        depth += 1 if match.group() in b"[{" else -1
+        if depth > DEPTH_MAX:
+            raise InputError(f"nested deeper than {DEPTH_MAX}", code="canonical.depth")
 
 
 def _check(value: object, *, depth: int) -> None:

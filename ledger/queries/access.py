@@ -82,3 +82,13 @@ def delete_expired_sessions(session: Session, *, account_id: str, at: datetime) 
     session.execute(
         delete(SessionRow).where(SessionRow.account_id == account_id, SessionRow.expires_at <= at)
     )
+
+
+def accounts_of_person(session: Session, person_id: str, *, limit: int) -> Sequence[AccountRow]:
+    """Accounts of one natural person, oldest first."""
+    return session.scalars(
+        select(AccountRow)
+        .where(AccountRow.person_id == person_id)
+        .order_by(AccountRow.created_at, AccountRow.id)
+        .limit(limit)
+    ).all()

@@ -273,3 +273,13 @@ def test_a_route_with_two_rules_stops_the_start(
     monkeypatch.setattr(api.app, "ROUTERS", (router,))
     with pytest.raises(RuntimeError, match="/unclear"):
         make_app(tmp_path)
+
+
+def test_a_deeply_nested_request_is_refused_and_does_not_kill_the_server(client):
+    """web3's dependencies raise the recursion limit so far that json's C parser would overflow the stack."""
+    deep = b'{"a":' + b"[" * 200_000
+    answer = client.post(
+        "/api/v1/register", content=deep, headers={"content-type": "application/json"}
+    )
+    assert answer.status_code in (400, 413, 422)
+    assert client.get("/api/v1/health").status_code == 200

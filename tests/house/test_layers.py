@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -154,3 +155,18 @@ def test_every_module_says_what_it_is_for(path: Path) -> None:
 
 def test_tests_are_no_package() -> None:
     assert list((ROOT / "tests").rglob("__init__.py")) == []
+
+
+def test_importing_everything_leaves_the_recursion_limit_low() -> None:
+    # py-evm raises it to 100 000; deep JSON would then overflow the C stack and end the process.
+    names = [name_of(path) for path in MODULES if "/versions/" not in path.as_posix()]
+    names = [name for name in names if name not in ("api.__main__", "ledger.migrations.env")]
+    code = (
+        f"import importlib, sys\n[importlib.import_module(n) for n in {names!r}]\n"
+        "print(sys.getrecursionlimit())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) <= 2_000

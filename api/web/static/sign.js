@@ -52,7 +52,7 @@ function phase() {
   if (!me.consented_at) return "consent";
   if (state.facts.signers.some((one) => !one.consented_at)) return "wait_consent";
   if (state.facts.signers.some((one) => one.position < me.position && !one.signed_at)) return "wait_turn";
-  return me.intent_at && !state.made.sign ? "finish" : "sign";
+  return me.intent_at ? "finish" : "sign";
 }
 
 function showSteps(now) {
@@ -214,7 +214,7 @@ async function step(name, work) {
 async function sign() {
   for (const name of ["intent", "prepare", "device", "complete"]) progress(name, "waiting");
   part("progress").hidden = false;
-  if (mine().intent_at && !state.made.sign) progress("intent", "done");
+  if (mine().intent_at) progress("intent", "done");
   else await step("intent", () => affirm("sign"));
   const prepared = await step("prepare", () => call("POST", `${signerPath}/signature/prepare`));
   const signature = await step("device", async () => {

@@ -162,7 +162,7 @@ def test_the_demonstration_mark_stands_on_every_page_and_keeps_the_text():
 @pytest.mark.parametrize("turn", [0, 90, 180, 270])
 def test_the_demonstration_mark_is_upright_on_turned_pages(turn):
     data = raw_pdf([], page=f"/Rotate {turn} /CropBox [50 20 300 300]")
-    width, height, strip = red_rows(stamp_demo_mark(data))
+    _width, height, strip = red_rows(stamp_demo_mark(data))
     assert any(strip[: height // 12]), "the line at the top"
     assert any(strip[-height // 12 :]), "the line at the foot"
     plain = red_rows(data)[2]

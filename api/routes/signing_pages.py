@@ -1,0 +1,50 @@
+"""The page on which a handler reads, consents and signs with the key of their own device."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from starlette.responses import HTMLResponse, Response
+
+from api.deps import AtDep, Handler, PortsDep, SessionDep, Tenant
+from api.flows import agreements
+from api.routes.agreements import AgreementId
+from api.routes.base import pages_of
+from api.views.agreements import agreement_facts
+from api.web.pages import go
+from ledger.core.errors import NotFoundError
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/agreements/{agreement_id}/sign", response_class=HTMLResponse)
+def sign_page(
+    request: Request, session: SessionDep, caller: Handler, agreement_id: AgreementId
+) -> Response:
+    """All pages and the steps of this signer. Only a named signer gets it, never the sender for them.
+
+    Raises:
+        NotFoundError: not a signer of this agreement.
+    """
+    facts = agreement_facts(session, caller, agreement_id)
+    mine = next((one for one in facts.signers if one.mine), None)
+    if mine is None:
+        raise NotFoundError("there is no such record")
+    return pages_of(request).page(
+        request, "sign.html", caller=caller, record_demo=facts.demo, facts=facts, mine=mine
+    )
+
+
+@router.post("/agreements/{agreement_id}/withdraw")
+def withdraw(
+    session: SessionDep,
+    ports: PortsDep,
+    at: AtDep,
+    caller: Tenant,
+    agreement_id: AgreementId,
+    reason: Annotated[str, Form(min_length=1, max_length=400)],
+) -> Response:
+    """Take an agreement back before the last signature."""
+    agreements.withdraw(session, ports, caller, agreement_id, reason=reason, at=at)
+    return go(f"/agreements/{agreement_id}")
