@@ -37,7 +37,7 @@ def rows_of(measures: Iterable[Any]) -> list[dict[str, Any]]:
 
 
 def show(rows: list[dict[str, Any]], console: Console) -> None:
-    """The table."""
+    """The table; what figures are compared with stands below it, once each."""
     table = Table(box=None, pad_edge=False)
     for title, justify in (
         ("measure", "left"),
@@ -46,9 +46,10 @@ def show(rows: list[dict[str, Any]], console: Console) -> None:
         ("baseline", "right"),
         ("ratio", "right"),
         ("n", "right"),
-        ("against", "left"),
+        ("", "right"),
     ):
-        table.add_column(title, justify=justify, overflow="fold")
+        table.add_column(title, justify=justify, no_wrap=True)
+    notes = list(dict.fromkeys(row["against"] for row in rows if row["against"]))
     for row in rows:
         table.add_row(
             row["name"],
@@ -57,9 +58,13 @@ def show(rows: list[dict[str, Any]], console: Console) -> None:
             _text(row["baseline"]),
             "" if row["ratio"] is None else f"{row['ratio']:.2f}",
             str(row["n"]),
-            row["against"],
+            f"({notes.index(row['against']) + 1})" if row["against"] else "",
         )
-    console.print(table)
+    # A pipe or a narrow terminal must not cut names that people search for.
+    console.print(table, width=max(console.width, 110), crop=False, overflow="ignore")
+    console.print("baselines:", highlight=False)
+    for number, note in enumerate(notes, start=1):
+        console.print(f"  ({number}) {note}", markup=False, highlight=False)
 
 
 def main(arguments: list[str]) -> int:
@@ -83,6 +88,14 @@ def main(arguments: list[str]) -> int:
             failed.append(name)
     show(rows, console)
     LATEST.parent.mkdir(exist_ok=True)
+    if arguments and LATEST.is_file():
+        # A run of some modules brings theirs up to date and keeps the others.
+        measured = {row["name"] for row in rows}
+        earlier = json.loads(LATEST.read_text("utf-8"))["measures"]
+        rows = sorted(
+            [*rows, *(row for row in earlier if row["name"] not in measured)],
+            key=lambda row: row["name"],
+        )
     machine = {
         "python": platform.python_version(),
         "cores": os.cpu_count(),

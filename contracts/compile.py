@@ -38,6 +38,7 @@ CONTRACTS: Final = (
     "verifiers/P256Verifier",
     "verifiers/K1Verifier",
     "verifiers/CmsVerifier",
+    "verifiers/RsaVerifier",
 )
 """Paths under `src`, without `.sol`; the last part is the contract's and the artifact's name."""
 _IMPORT: Final = re.compile(r'^import [^;"]*"([^"]+)";', re.MULTILINE)

@@ -296,6 +296,19 @@ def encode_revoke_key(
     return REVOKE_KEY + encode(REVOKE_KEY_TYPES, values)
 
 
+def encode_registrars(
+    registrars: Sequence[bytes],
+    *,
+    threshold: int,
+    deadline: int,
+    approvals: Sequence[Approval],
+    accept: bool,
+) -> bytes:
+    """Call data of `offerRegistrars` or `acceptRegistrars`; key hashes ascending."""
+    values = [list(registrars), threshold, deadline, _approvals(approvals)]
+    return (ACCEPT_REGISTRARS if accept else OFFER_REGISTRARS) + encode(REGISTRARS_TYPES, values)
+
+
 def encode_verify(key: bytes, digest: bytes, signature: bytes) -> bytes:
     """Call data of an ERC-7913 verifier."""
     return VALID + encode(VERIFY_TYPES, [key, digest, signature])

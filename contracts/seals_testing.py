@@ -117,7 +117,8 @@ class Anvil:
 
     def call(self, to: bytes, data: bytes) -> bytes:
         """A call that changes nothing, in a block at the time of the next transaction."""
-        request = {"to": "0x" + to.hex(), "data": "0x" + data.hex(), "gas": hex(GAS_MAX)}
+        request = {"from": self._sender, "data": "0x" + data.hex(), "gas": hex(GAS_MAX)}
+        request["to"] = "0x" + to.hex()
         at = {"time": hex(self._time)}
         return bytes.fromhex(self.ask("eth_call", request, "latest", {}, at)[2:])
 

@@ -32,6 +32,10 @@ class BlobStore(Protocol):
         """Whether the bytes are there."""
         ...
 
+    def remove(self, digest: str) -> None:
+        """Erase the bytes; what is not there counts as removed."""
+        ...
+
 
 class FileBlobs:
     """Blobs in a folder, two hex characters per level."""
@@ -105,6 +109,24 @@ class FileBlobs:
     def has(self, digest: str) -> bool:
         """Whether the bytes are there."""
         return self._path(digest).exists()
+
+    def remove(self, digest: str) -> None:
+        """Unlink the file and make that durable. The device may keep old blocks: encrypt it.
+
+        Raises:
+            UnavailableError: `storage.unavailable`.
+            InputError: `blob.digest`.
+        """
+        path = self._path(digest)
+        try:
+            path.unlink()
+            _sync_folder(path.parent)
+        except FileNotFoundError:
+            return
+        except OSError as exc:
+            raise UnavailableError(
+                "the file store does not remove the file", code="storage.unavailable"
+            ) from exc
 
     def _holds(self, path: Path, digest: str) -> bool:
         """Whether the right bytes are there: a damaged copy is written anew, not taken for stored."""

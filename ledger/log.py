@@ -11,17 +11,18 @@ Order of writes and what a crash leaves behind:
 from __future__ import annotations
 
 import base64
+import hmac
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final, cast
 
-from sqlalchemy import func, select, text
+from sqlalchemy import Table, bindparam, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from ledger.core import merkle
-from ledger.core.canonical import Json, canonical_bytes, commitment
+from ledger.core.canonical import Json, canonical_bytes
 from ledger.core.errors import (
     ConflictError,
     ExistsWithDifferentFieldError,
@@ -35,8 +36,8 @@ from ledger.disclosure import fields_commitment
 from ledger.entry_types import ENTRY_TYPES
 from ledger.note import Checkpoint, NoteSigner
 from ledger.queries import log as queries
-from ledger.tables.log import CheckpointRow, EntryRow, NodeRow
-from ledger.vault import SALT_BYTES, PrivateBody, Vault
+from ledger.tables.log import CheckpointRow, EntryRow, NodeRow, PrivateBodyRow
+from ledger.vault import SALT_BYTES, PrivateBody, SealedLater, Vault
 
 ENTRY_VERSION: Final = "fuqi/entry/v1"
 DISCLOSABLE_VERSION: Final = "fuqi/entry/v2"
@@ -54,6 +55,14 @@ SEQUENCER_LOCK: Final = 0x66757171
 """PostgreSQL advisory lock of the one sequencer."""
 JOURNAL_LOCK: Final = 0x6675716A
 """PostgreSQL advisory lock held by a transaction that journals entries; SQLite has one writer anyway."""
+
+
+# On the tables, not the classes: rows by the thousand need no objects.
+_JOURNAL: Final = cast("Table", EntryRow.__table__)
+_INSERT_ENTRY: Final = insert(_JOURNAL)
+_INSERT_BODY: Final = insert(cast("Table", PrivateBodyRow.__table__))
+_INSERT_NODE: Final = insert(cast("Table", NodeRow.__table__))
+_PLACE_ENTRY: Final = update(_JOURNAL).where(_JOURNAL.c.id == bindparam("entry"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +94,7 @@ def record(session: Session, vault: Vault, entry: NewEntry) -> EntryRow:
 
 
 def record_many(session: Session, vault: Vault, entries: Sequence[NewEntry]) -> list[EntryRow]:
-    """Journal entries in the caller's transaction, in order.
+    """Journal entries in the caller's transaction, in order, and return their rows.
 
     An entry whose id is already there with the same content is returned as it stands.
 
@@ -94,46 +103,64 @@ def record_many(session: Session, vault: Vault, entries: Sequence[NewEntry]) -> 
         ExistsWithDifferentFieldError: same id, other content; `field` names the first difference in the
             order type, subject, actor, at, disclosable, body.
     """
+    known = append_many(session, vault, entries)
+    fresh = [entry.id for entry in entries if entry.id not in known]
+    known |= queries.entries_by_ids(session, fresh)
+    return [known[entry.id] for entry in entries]
+
+
+def append_many(session: Session, vault: Vault, entries: Sequence[NewEntry]) -> dict[str, EntryRow]:
+    """As `record_many`, without reading back what it wrote: the way for large batches.
+
+    Returns the rows that were there before, by id. Raises as `record_many`.
+    """
     _lock_journal(session)
     known = queries.entries_by_ids(session, [entry.id for entry in entries])
     order = queries.last_order(session)
     subjects = list(dict.fromkeys(entry.subject for entry in entries))
     heads = queries.last_leaves(session, subjects)
-    rows: list[EntryRow] = []
-    fresh: list[EntryRow] = []
-    private: dict[str, PrivateBody] = {}
+    rows: list[dict[str, Any]] = []
+    private: list[SealedLater] = []
+    made: dict[str, NewEntry] = {}
     for entry in entries:
-        existing = known.get(entry.id)
-        if existing is not None:
-            kept = private.get(entry.id) or vault.get(session, entry.id)
-            _require_same(existing, kept, entry)
-            rows.append(existing)
+        if entry.id in known:
+            _require_same(known[entry.id], vault.get(session, entry.id), entry)
             continue
+        if entry.id in made:
+            _require_same_request(made[entry.id], entry)
+            continue
+        made[entry.id] = entry
         order += 1
         salt = secrets.token_bytes(SALT_BYTES)
-        row = _journal_row(entry, order=order, salt=salt, prev=heads.get(entry.subject))
-        heads[entry.subject] = row.leaf
-        known[entry.id] = row
-        private[entry.id] = PrivateBody(salt=salt, body=entry.body)
+        body = _body_bytes(entry)
+        row = _journal_row(entry, body, order=order, salt=salt, prev=heads.get(entry.subject))
+        heads[entry.subject] = row["leaf"]
         rows.append(row)
-        fresh.append(row)
-    if fresh:
+        private.append(SealedLater(entry.id, entry.subject, salt, body))
+    if rows:
         # Entries first: a private body refers to its entry.
-        session.add_all(fresh)
+        session.execute(_INSERT_ENTRY, rows)
+        sealed = vault.seal_many(session, private, at=rows[0]["journaled_at"])
+        session.execute(_INSERT_BODY, sealed)
         session.flush()
-        items = [(row.id, row.subject, private[row.id]) for row in fresh]
-        session.add_all(vault.seal_many(session, items, at=fresh[0].at))
-        session.flush()
-    return rows
+    return known
 
 
-def _journal_row(entry: NewEntry, *, order: int, salt: bytes, prev: str | None) -> EntryRow:
+def _body_bytes(entry: NewEntry) -> bytes:
     require_id(entry.id, prefix="ent")
     if entry.type not in ENTRY_TYPES:
         raise InputError(f"unknown entry type {entry.type}", code="entry.type")
-    if len(canonical_bytes(entry.body)) > BODY_BYTES_MAX:
+    body = canonical_bytes(entry.body)
+    if len(body) > BODY_BYTES_MAX:
         raise InputError("the record is too large", code="entry.body_size", limit=BODY_BYTES_MAX)
-    body_commitment = commitment(salt, entry.body).hex()
+    return body
+
+
+def _journal_row(
+    entry: NewEntry, body: bytes, *, order: int, salt: bytes, prev: str | None
+) -> dict[str, Any]:
+    """Columns of the journal; `body` is canonical, so that it is encoded once (see `commitment`)."""
+    body_commitment = hmac.digest(salt, body, "sha256").hex()
     commitments = {"body": body_commitment}
     if entry.disclosable:
         commitments["fields"] = fields_commitment(entry.body, salt).hex()
@@ -151,19 +178,20 @@ def _journal_row(entry: NewEntry, *, order: int, salt: bytes, prev: str | None) 
     )
     assert len(data) <= ENTRY_BYTES_MAX
     at = entry.at.replace(microsecond=0)
-    return EntryRow(
-        id=entry.id,
-        type=entry.type,
-        at=at,
-        subject=entry.subject,
-        actor=entry.actor,
-        body_commitment=body_commitment,
-        prev=prev,
-        bytes=data,
-        leaf=merkle.leaf_hash(data).hex(),
-        journaled_at=at,
-        order=order,
-    )
+    return {
+        "id": entry.id,
+        "type": entry.type,
+        "at": at,
+        "subject": entry.subject,
+        "actor": entry.actor,
+        "body_commitment": body_commitment,
+        "prev": prev,
+        "bytes": data,
+        "leaf": merkle.leaf_hash(data).hex(),
+        "seq": None,
+        "journaled_at": at,
+        "order": order,
+    }
 
 
 def sequence(session: Session, signer: NoteSigner, *, at: datetime) -> CheckpointRow | None:
@@ -178,6 +206,7 @@ def sequence(session: Session, signer: NoteSigner, *, at: datetime) -> Checkpoin
     """
     if not _become_sequencer(session):
         return None
+    session.flush()
     rows = queries.unsequenced(session, limit=SEQUENCE_BATCH)
     if not rows:
         return None
@@ -185,16 +214,21 @@ def sequence(session: Session, signer: NoteSigner, *, at: datetime) -> Checkpoin
     fresh: dict[tuple[int, int], Digest32] = {}
     reader = _reader(session, fresh)
     _require_intact(session, reader, size=size)
-    nodes: list[NodeRow] = []
+    nodes: list[dict[str, object]] = []
+    places: list[dict[str, object]] = []
     for row in rows:
         leaf = digest32(bytes.fromhex(row.leaf))
         assert merkle.leaf_hash(row.bytes) == leaf, "journal row does not match its leaf"
         for level, index, value in merkle.nodes_completed_by(size, leaf, reader):
             fresh[(level, index)] = value
-            nodes.append(NodeRow(level=level, index=index, hash=value))
-        row.seq = size
+            nodes.append({"level": level, "index": index, "hash": value})
+        places.append({"entry": row.id, "seq": size})
         size += 1
-    session.add_all(nodes)
+    session.execute(_PLACE_ENTRY, places)
+    session.execute(_INSERT_NODE, nodes)
+    for held in session.identity_map.values():
+        if isinstance(held, EntryRow):
+            session.expire(held, ["seq"])
     root = merkle.root(size, reader)
     checkpoint = Checkpoint(origin=signer.verifier.name, size=size, root=root)
     stored = CheckpointRow(size=size, root=root.hex(), note=signer.sign(checkpoint), signed_at=at)
@@ -296,24 +330,39 @@ class StoredCheckpoints:
 
 
 def _require_same(row: EntryRow, private: PrivateBody, entry: NewEntry) -> None:
+    _require_same_request(
+        NewEntry(
+            id=row.id,
+            type=row.type,
+            at=row.at,
+            subject=row.subject,
+            actor=row.actor,
+            body=private.body,
+            disclosable=row.bytes.endswith(_V2_END),
+        ),
+        entry,
+    )
+
+
+def _require_same_request(old: NewEntry, new: NewEntry) -> None:
     """Idempotency: the declared order of fields is the order of complaint."""
     compared: tuple[tuple[str, object, object], ...] = (
-        ("type", row.type, entry.type),
-        ("subject", row.subject, entry.subject),
-        ("actor", row.actor, entry.actor),
-        ("at", row.at, entry.at.replace(microsecond=0)),
-        ("disclosable", row.bytes.endswith(_V2_END), entry.disclosable),
+        ("type", old.type, new.type),
+        ("subject", old.subject, new.subject),
+        ("actor", old.actor, new.actor),
+        ("at", old.at.replace(microsecond=0), new.at.replace(microsecond=0)),
+        ("disclosable", old.disclosable, new.disclosable),
     )
-    for field, old, new in compared:
-        if old != new:
-            raise ExistsWithDifferentFieldError(f"different {field}", field=field, id=entry.id)
-    for key in sorted(set(private.body) | set(entry.body)):
+    for field, before, after in compared:
+        if before != after:
+            raise ExistsWithDifferentFieldError(f"different {field}", field=field, id=new.id)
+    for key in sorted(set(old.body) | set(new.body)):
         # Absent is not the same as null: the commitments differ.
-        if (key in private.body) != (key in entry.body) or canonical_bytes(
-            private.body.get(key)
-        ) != canonical_bytes(entry.body.get(key)):
+        if (key in old.body) != (key in new.body) or canonical_bytes(
+            old.body.get(key)
+        ) != canonical_bytes(new.body.get(key)):
             field = f"body.{key}"
-            raise ExistsWithDifferentFieldError(f"different {field}", field=field, id=entry.id)
+            raise ExistsWithDifferentFieldError(f"different {field}", field=field, id=new.id)
 
 
 def _require_intact(session: Session, reader: merkle.NodeReader, *, size: int) -> None:

@@ -27,7 +27,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, event, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -104,11 +104,14 @@ class Simulator:
         with sqlite3.connect(path) as source:
             source.backup(self._template)
         source.close()
+        # One engine for all seeds: it keeps its compiled statements; each run overwrites its database.
+        self._engine = make_engine("sqlite:///:memory:")
         self.signer = NoteSigner(folder / "log.key", name="sim.fuqi.invalid/log")
         self.vault = Vault(_ClearKeys())
 
     def close(self) -> None:
-        """Release the template."""
+        """Release both databases."""
+        self._engine.dispose()
         self._template.close()
 
     def run(self, seed: int, *, steps: int = STEPS) -> Outcome:
@@ -117,15 +120,11 @@ class Simulator:
         Raises:
             PromiseBrokenError: a promise does not hold.
         """
-        engine = make_engine("sqlite:///:memory:")
-        try:
-            connection = engine.raw_connection()
-            target: Any = connection.driver_connection
-            self._template.backup(target)
-            connection.close()
-            return World(seed, engine, signer=self.signer, vault=self.vault).live(steps)
-        finally:
-            engine.dispose()
+        connection = self._engine.raw_connection()
+        target: Any = connection.driver_connection
+        self._template.backup(target)
+        connection.close()
+        return World(seed, self._engine, signer=self.signer, vault=self.vault).live(steps)
 
 
 class _SimChain(FakeChain):
@@ -234,9 +233,11 @@ class _SimSessions(sessionmaker[Session]):
     @contextmanager
     def _begin(self) -> Iterator[Session]:
         with super().begin() as session:
+            event.listen(session, "after_flush", _note_write)
             yield session
-            self.world.at_commit("before")
-        self.world.at_commit("after")
+            writes = "wrote" in session.info or bool(session.new or session.dirty)
+            self.world.at_commit("before", writes=writes)
+        self.world.at_commit("after", writes=writes)
 
 
 class World:
@@ -267,8 +268,8 @@ class World:
     def live(self, steps: int) -> Outcome:
         """`steps` random acts with faults, then recovery; the promises hold after each."""
         acts: list[tuple[Callable[[], None], int]] = [
-            (self._journal, 12), (self._retry, 6), (self._sequence, 12), (self._submit, 40),
-            (self._mine, 18), (self._wait, 8), (self._reorganise, 5), (self._forget, 2),
+            (self._journal, 16), (self._retry, 6), (self._sequence, 18), (self._submit, 40),
+            (self._mine, 26), (self._wait, 8), (self._reorganise, 8), (self._forget, 2),
             (self._go_stale, 3), (self._come_back, 6), (self._spike, 2), (self._calm, 6), (self._restart, 2),
         ]  # fmt: skip
         names, weights = [act for act, _ in acts], [weight for _, weight in acts]
@@ -280,15 +281,15 @@ class World:
         self.outcome.entries = len(self._acknowledged)
         return self.outcome
 
-    def at_commit(self, when: str) -> None:
+    def at_commit(self, when: str, *, writes: bool) -> None:
         """Called around every commit: perhaps the process dies, or the database's answer is lost."""
         if not self._commits_fail:
             return
-        roll = self._rng.randrange(100)
-        if roll < 2:
+        roll = self._rng.randrange(100) if writes else self._rng.randrange(1000)
+        if roll < 5:
             self._counts[f"killed.{when}_commit"] += 1
             raise KilledError
-        if roll < 3:
+        if roll < 8:
             self._counts[f"database.{when}_commit"] += 1
             raise OperationalError("COMMIT", None, sqlite3.OperationalError("connection lost"))
 
@@ -385,7 +386,7 @@ class World:
         self._chain.forget_pool()
 
     def _go_stale(self) -> None:
-        self._chain.go_stale(self._rng.randint(1, 6))
+        self._chain.go_stale(self._rng.randint(1, 12))
 
     def _come_back(self) -> None:
         self._chain.stale = None
@@ -540,6 +541,11 @@ class World:
             raise PromiseBrokenError(
                 f"seed {self.outcome.seed}, step {self.outcome.steps} ({self._last}): {what}"
             )
+
+
+def _note_write(session: Session, context: object) -> None:
+    del context
+    session.info["wrote"] = True
 
 
 def _silence() -> UnavailableError:

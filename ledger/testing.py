@@ -6,6 +6,7 @@ against the real ones. Its evidence is real: tries, header and hashes that `ledg
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias, TypeVar
@@ -72,7 +73,7 @@ class _Block:
         packed = self.head.size | self.head.time << 64 | self.head.index << 128
         for slot, value in ((0, int.from_bytes(self.head.root, "big")), (1, packed)):
             slots[keccak(slot.to_bytes(32, "big"))] = rlp.encode(value)
-        code_hash = artifacts.load("EvidenceLog").code_hash if self.deployed else keccak(b"")
+        code_hash = _artifact().code_hash if self.deployed else keccak(b"")
         accounts[keccak(_ADDRESS)] = rlp.encode([1, 0, slots.root_hash, code_hash])
         accounts[keccak(b"another account")] = rlp.encode([0, 1, keccak(b"\x80"), keccak(b"")])
         self.tries = (accounts, slots)
@@ -221,7 +222,7 @@ class FakeChain:
             header_rlp=block.header,
             account_proof=_proof(accounts, keccak(_ADDRESS)),
             storage_proofs=proofs,
-            code_hash="0x" + artifacts.load("EvidenceLog").code_hash.hex(),
+            code_hash="0x" + _artifact().code_hash.hex(),
         )
 
     def _deploy(self, stored: Deployment | None) -> Deployment:
@@ -230,7 +231,7 @@ class FakeChain:
                 raise ConflictError("it is not there", code="chain.deployment_missing")
             self._append_block(deployed=True, nonce=self._blocks[-1].nonce + 1)
             self.mine(self.final_depth)
-        artifact = artifacts.load("EvidenceLog")
+        artifact = _artifact()
         found = Deployment(
             chain_id=_CHAIN_ID,
             address="0x" + _ADDRESS.hex(),
@@ -353,6 +354,12 @@ class MemoryLog:
         """See `CheckpointSource.consistency`."""
         del session
         return self.path(old_size, size)
+
+
+@functools.cache
+def _artifact() -> artifacts.Artifact:
+    """Loading checks the digest of the whole file; once is enough for all blocks."""
+    return artifacts.load("EvidenceLog")
 
 
 def _proof(trie: Any, key: bytes) -> list[bytes]:

@@ -92,6 +92,16 @@ class PrivateBody:
     body: Mapping[str, Json]
 
 
+@dataclass(frozen=True, slots=True)
+class SealedLater:
+    """A body on its way into the vault: `body` in canonical bytes, so that it is encoded only once."""
+
+    entry_id: str
+    subject: str
+    salt: bytes
+    body: bytes
+
+
 class Vault:
     """Seals and opens private bodies. Stateless but for the key provider."""
 
@@ -100,21 +110,24 @@ class Vault:
         self._provider = provider
 
     def seal_many(
-        self, session: Session, items: Sequence[tuple[str, str, PrivateBody]], *, at: datetime
-    ) -> list[PrivateBodyRow]:
-        """Seal (entry id, subject, body) triples, making a subject's key with its first record.
+        self, session: Session, items: Sequence[SealedLater], *, at: datetime
+    ) -> list[dict[str, object]]:
+        """Seal bodies, making a subject's key with its first record.
 
-        Adds new data keys to the session; the returned rows are for the caller to add.
+        Adds new data keys to the session; returns the columns of `private_body` for the caller to insert.
 
         Raises:
             ConflictError: `vault.erased`: the subject's data was erased; nothing may be added.
+                `vault.restricted`: its use was stopped.
         """
-        keys = self._data_keys(session, [subject for _, subject, _ in items], at=at)
-        rows: list[PrivateBodyRow] = []
-        for entry_id, subject, private in items:
-            plain = canonical_bytes({"body": private.body, "salt": private.salt.hex()})
-            sealed = _seal(AESGCM(keys[subject]), plain, entry_id)
-            rows.append(PrivateBodyRow(entry_id=entry_id, subject=subject, sealed=sealed))
+        keys = self._data_keys(session, [item.subject for item in items], at=at)
+        ciphers = {subject: AESGCM(key) for subject, key in keys.items()}
+        rows: list[dict[str, object]] = []
+        for item in items:
+            # Canonical by construction: what is between the braces is canonical, and the keys are in order.
+            plain = b'{"body":%b,"salt":"%b"}' % (item.body, item.salt.hex().encode())
+            sealed = _seal(ciphers[item.subject], plain, item.entry_id)
+            rows.append({"entry_id": item.entry_id, "subject": item.subject, "sealed": sealed})
         return rows
 
     def seal_value(
@@ -123,7 +136,7 @@ class Vault:
         """Seal one value of a subject outside any entry, e.g. its identity number.
 
         Raises:
-            ConflictError: `vault.erased`.
+            ConflictError: `vault.erased`, `vault.restricted`.
         """
         key = self._data_keys(session, [subject], at=at)[subject]
         return _seal(AESGCM(key), canonical_bytes(value), f"{subject}/{name}")
@@ -134,13 +147,10 @@ class Vault:
         """The reverse of `seal_value`.
 
         Raises:
-            ConflictError: `vault.restricted`: the data key was erased.
+            ConflictError: `vault.restricted`: the data key was erased, or its use stopped.
             VerificationError: `vault.damaged`: what is stored is not what was sealed.
         """
-        row = session.get(DataKeyRow, subject)
-        if row is None or row.wrapped is None:
-            raise ConflictError("this record was erased on request", code="vault.restricted")
-        cipher = AESGCM(self._provider.unwrap(row.wrapped, subject=subject))
+        cipher = AESGCM(self._readable_key(session, subject))
         value = canonical_parse(_open_stored(cipher, sealed, f"{subject}/{name}"))
         assert isinstance(value, dict)
         return value
@@ -150,16 +160,13 @@ class Vault:
 
         Raises:
             NotFoundError: `vault.not_found`.
-            ConflictError: `vault.restricted`: the data key was erased.
+            ConflictError: `vault.restricted`: the data key was erased, or its use stopped.
             VerificationError: `vault.damaged`: what is stored is not what was sealed.
         """
         row = session.get(PrivateBodyRow, entry_id)
         if row is None:
             raise NotFoundError("no private body for this entry", code="vault.not_found")
-        key_row = session.get(DataKeyRow, row.subject)
-        if key_row is None or key_row.wrapped is None:
-            raise ConflictError("this record was erased on request", code="vault.restricted")
-        cipher = AESGCM(self._provider.unwrap(key_row.wrapped, subject=row.subject))
+        cipher = AESGCM(self._readable_key(session, row.subject))
         value = canonical_parse(_open_stored(cipher, row.sealed, entry_id))
         assert isinstance(value, dict)
         return PrivateBody(salt=bytes.fromhex(value["salt"]), body=value["body"])
@@ -176,6 +183,27 @@ class Vault:
         row.wrapped = None
         row.erased_at = row.erased_at or at
 
+    def restrict(self, session: Session, subject: str, *, at: datetime) -> None:
+        """Keep the subject's data and do nothing else with it (PIPL Art. 47); reads are refused.
+
+        Raises:
+            NotFoundError: `vault.not_found`.
+        """
+        row = session.get(DataKeyRow, subject)
+        if row is None:
+            raise NotFoundError("nothing is kept for this subject", code="vault.not_found")
+        row.restricted_at = row.restricted_at or at
+
+    def _readable_key(self, session: Session, subject: str) -> bytes:
+        row = session.get(DataKeyRow, subject)
+        if row is None or row.wrapped is None:
+            raise ConflictError("this record was erased on request", code="vault.restricted")
+        if row.restricted_at is not None:
+            raise ConflictError(
+                "this record is stored and not used, on request", code="vault.restricted"
+            )
+        return self._provider.unwrap(row.wrapped, subject=subject)
+
     def _data_keys(
         self, session: Session, subjects: Sequence[str], *, at: datetime
     ) -> dict[str, bytes]:
@@ -184,6 +212,10 @@ class Vault:
         for row in queries.data_keys(session, wanted):
             if row.wrapped is None:
                 raise ConflictError("this record was erased on request", code="vault.erased")
+            if row.restricted_at is not None:
+                raise ConflictError(
+                    "this record is stored and not used, on request", code="vault.restricted"
+                )
             keys[row.subject] = self._provider.unwrap(row.wrapped, subject=row.subject)
         for subject in wanted:
             if subject not in keys:

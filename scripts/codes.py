@@ -185,7 +185,10 @@ class _Reader:
         if isinstance(value, ast.Attribute) and isinstance(value.value, ast.Name):
             return self._constant_elsewhere(module, value.value.id, value.attr, depth)
         if isinstance(value, ast.IfExp):
-            return self._join(module, [value.body, value.orelse], depth)
+            known = self._members(module, value)
+            return self._join(
+                module, [*known, value.orelse] if known else [value.body, value.orelse], depth
+            )
         if isinstance(value, ast.BoolOp):
             return self._join(module, value.values, depth)
         if isinstance(value, ast.JoinedStr):
@@ -202,6 +205,27 @@ class _Reader:
         if isinstance(value, ast.Name):
             return self._name(module, value, depth)
         return None
+
+    def _members(self, module: _Module, value: ast.IfExp) -> list[ast.expr]:
+        """The texts of TABLE in `text if text in TABLE else …`: a code from outside, admitted if known."""
+        for test in ast.walk(value.test):
+            if isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.In):
+                if ast.dump(test.left) != ast.dump(value.body):
+                    continue
+                table = test.comparators[0]
+                origin = (
+                    _imported(module.tree).get(table.id, "") if isinstance(table, ast.Name) else ""
+                )
+                home = self.modules.get(origin.rpartition(".")[0], module)
+                for node in home.tree.body:
+                    for found in _assigned(node, ast.unparse(table)):
+                        keys = (
+                            found.keys
+                            if isinstance(found, ast.Dict)
+                            else getattr(found, "elts", [])
+                        )
+                        return [key for key in keys if key is not None]
+        return []
 
     def _join(
         self, module: _Module, values: list[ast.expr], depth: int

@@ -93,15 +93,16 @@ def entry_vectors() -> dict[str, Any]:
         )
         # The first entry of a subject has none before it.
         linked = None if name == "party.registered" else prev
-        row = log._journal_row(entry, order=1, salt=salt, prev=linked)  # noqa: SLF001
+        body = log._body_bytes(entry)  # noqa: SLF001
+        row = log._journal_row(entry, body, order=1, salt=salt, prev=linked)  # noqa: SLF001
         vectors.append(
             {
                 "type": name,
                 "body": entry.body,
                 "salt": salt.hex(),
                 "prev": linked,
-                "bytes": row.bytes.decode(),
-                "leaf": row.leaf,
+                "bytes": row["bytes"].decode(),
+                "leaf": row["leaf"],
             }
         )
     return {"SOURCE": SOURCE, "vectors": vectors}

@@ -157,9 +157,10 @@ def upload(
         if new is None or file is None:
             return _upload_page(request, session, caller, values, reader=reader)
         data = read_upload(file, bytes_max=ports.settings.upload_bytes_max)
-        agreements.create_from_upload(session, ports, caller, new, data=data, at=at)
+        # A refusal undoes this step only: the form is then shown from the same transaction.
+        with session.begin_nested():
+            agreements.create_from_upload(session, ports, caller, new, data=data, at=at)
     except FuqiError as error:
-        session.rollback()
         return _upload_page(request, session, caller, values, reader=reader, error=error)
     return go(f"/agreements/{attempt}")
 
@@ -202,11 +203,11 @@ def create_from_template(
         if read is None:
             return _template_page(request, session, caller, values, reader=reader)
         new, data = read
-        agreements.create_from_template(
-            session, ports, caller, new, template="donation", data=data, at=at
-        )
+        with session.begin_nested():
+            agreements.create_from_template(
+                session, ports, caller, new, template="donation", data=data, at=at
+            )
     except FuqiError as error:
-        session.rollback()
         return _template_page(request, session, caller, values, reader=reader, error=error)
     return go(f"/agreements/{form.attempt}")
 
@@ -288,7 +289,9 @@ def _party(
         else:
             if one is not None and mask_number(uscc) != one.organisation.number_masked:
                 reader.fault(
-                    f"{prefix}_uscc", "form.uscc_other", "this organisation is registered with another"
+                    f"{prefix}_uscc",
+                    "form.uscc_other",
+                    "this organisation is registered with another",
                 )
     held = None if one is None else newest_authorisation(session, one)
     return block | {
@@ -379,7 +382,10 @@ def _template_page(
             for side, prefix in zip(sides, ("own", "other"), strict=True)
             for key in ("uscc", *PARTY_TEXTS)
         },
-        **{f"items.0.{key}": key for key in ("name", "model", "standard", "edition", "lot", "expiry", "quantity", "unit")},
+        **{
+            f"items.0.{key}": key
+            for key in ("name", "model", "standard", "edition", "lot", "expiry", "quantity", "unit")
+        },
         "delivery.place": "delivery_place",
     }
     return form_page(

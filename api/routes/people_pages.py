@@ -70,7 +70,9 @@ def add_handler(
     login = reader.text("login")
     reader.text("password", characters_max=PASSWORD_CHARACTERS_READ)
     if not reader.checked("consent"):
-        reader.fault("consent", "account.no_consent", "the real-name check needs the person's consent")
+        reader.fault(
+            "consent", "account.no_consent", "the real-name check needs the person's consent"
+        )
     if reader.faults:
         return form_page(
             request, "handler_form.html", caller=caller, values=shown, faults=reader.faults

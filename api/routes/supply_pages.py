@@ -141,31 +141,30 @@ def post_need(
     quantity = reader.integer("quantity", low=1, high=QUANTITY_MAX)
     urgency = reader.choice("urgency", TIERS)
     deadline_on = reader.day("deadline_on")
-    remaining = reader.integer(
-        "remaining_days_min", low=0, high=REMAINING_DAYS_MAX, required=False
-    )
+    remaining = reader.integer("remaining_days_min", low=0, high=REMAINING_DAYS_MAX, required=False)
     if reader.faults or quantity is None or deadline_on is None:
         return _need_page(request, session, caller, values, at=at, reader=reader)
     try:
-        supply.post_need(
-            session,
-            ports,
-            caller,
-            supply.NewNeed(
-                id=form.attempt,
-                hospital_id=hospital_id,
-                item=item,
-                specification=specification,
-                quantity=quantity,
-                tier=tuple(TIERS).index(urgency),  # type: ignore[arg-type]
-                deadline_on=deadline_on,
-                remaining_days_min=remaining,
-                accepts_substitutes=reader.checked("accepts_substitutes"),
-            ),
-            at=at,
-        )
+        # A refusal undoes this step only: the form is then shown from the same transaction.
+        with session.begin_nested():
+            supply.post_need(
+                session,
+                ports,
+                caller,
+                supply.NewNeed(
+                    id=form.attempt,
+                    hospital_id=hospital_id,
+                    item=item,
+                    specification=specification,
+                    quantity=quantity,
+                    tier=tuple(TIERS).index(urgency),
+                    deadline_on=deadline_on,
+                    remaining_days_min=remaining,
+                    accepts_substitutes=reader.checked("accepts_substitutes"),
+                ),
+                at=at,
+            )
     except FuqiError as error:
-        session.rollback()
         return _need_page(request, session, caller, values, at=at, error=error)
     return go("/supply#needs")
 
@@ -210,9 +209,9 @@ def post_offer(
     if offer is None:
         return _offer_page(request, caller, values, reader=reader)
     try:
-        supply.post_offer(session, ports, caller, offer, at=at)
+        with session.begin_nested():
+            supply.post_offer(session, ports, caller, offer, at=at)
     except FuqiError as error:
-        session.rollback()
         return _offer_page(request, caller, values, error=error)
     return go("/supply#offers")
 
@@ -222,9 +221,7 @@ def withdraw_need(
     session: SessionDep, ports: PortsDep, at: AtDep, caller: Handler, need_id: RecordId
 ) -> Response:
     """Withdraw a need."""
-    supply.withdraw_need(
-        session, ports, caller, need_id=need_id, reason=WITHDRAWN_BY_OWNER, at=at
-    )
+    supply.withdraw_need(session, ports, caller, need_id=need_id, reason=WITHDRAWN_BY_OWNER, at=at)
     return go("/supply#needs")
 
 
@@ -254,7 +251,10 @@ def _read_offer(reader: FormReader) -> supply.NewOffer | None:
     quantity = reader.integer("quantity", low=1, high=QUANTITY_MAX)
     windows = reader.integer("windows", low=1, high=supply.WINDOWS_MAX) if capacity else 1
     province, city = reader.text("province"), reader.text("city")
-    longitude, latitude = reader.degrees("longitude", limit=180), reader.degrees("latitude", limit=90)
+    longitude, latitude = (
+        reader.degrees("longitude", limit=180),
+        reader.degrees("latitude", limit=90),
+    )
     available_on = reader.day("available_on")
     produced_on = None if capacity else reader.day("produced_on")
     expires_on = None if capacity else reader.day("expires_on", required=False)

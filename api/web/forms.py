@@ -112,7 +112,9 @@ class FormReader:
         self.faults.setdefault(name, Fault(code, detail))
 
 
-def fault_of(problem: Problem, fields: Mapping[str, str], known: Mapping[str, str]) -> dict[str, Fault]:
+def fault_of(
+    problem: Problem, fields: Mapping[str, str], known: Mapping[str, str]
+) -> dict[str, Fault]:
     """Which field of a form a refusal is about; empty where it is about none.
 
     Args:

@@ -109,8 +109,11 @@ def _check(value: object, *, depth: int) -> None:
     if isinstance(value, float):
         raise InputError("floating-point numbers are not hashed", code="canonical.float")
     if isinstance(value, str):
-        if any(0xD800 <= ord(char) <= 0xDFFF for char in value):
-            raise InputError("text holds a lone surrogate", code="canonical.surrogate")
+        try:
+            # Only lone surrogates have no UTF-8 form; asking the encoder is far faster than looking.
+            value.encode()
+        except UnicodeEncodeError as exc:
+            raise InputError("text holds a lone surrogate", code="canonical.surrogate") from exc
         return
     if isinstance(value, Mapping):
         for key, item in value.items():

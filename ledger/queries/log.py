@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import func, select
@@ -54,11 +55,24 @@ def last_order(session: Session) -> int:
     return session.scalar(select(func.max(EntryRow.order))) or 0
 
 
-def unsequenced(session: Session, *, limit: int) -> Sequence[EntryRow]:
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What the sequencer needs of a journal row."""
+
+    id: str
+    leaf: str
+    bytes: bytes
+
+
+def unsequenced(session: Session, *, limit: int) -> list[Waiting]:
     """Journal rows that wait for their place in the tree, in order of arrival."""
-    return session.scalars(
-        select(EntryRow).where(EntryRow.seq.is_(None)).order_by(EntryRow.order).limit(limit)
-    ).all()
+    rows = session.execute(
+        select(EntryRow.id, EntryRow.leaf, EntryRow.bytes)
+        .where(EntryRow.seq.is_(None))
+        .order_by(EntryRow.order)
+        .limit(limit)
+    )
+    return [Waiting(id=row[0], leaf=row[1], bytes=row[2]) for row in rows]
 
 
 def waiting(session: Session) -> int:

@@ -16,6 +16,7 @@ import pytest
 import uvicorn
 
 from api.app import create_app
+from api.ports import Ports
 from api.settings import Settings
 from api.testing import Populated, populate
 
@@ -26,7 +27,10 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # A name of ours that is not localhost: over plain HTTP it is no secure context.
+    "--host-resolver-rules=MAP plain.fuqi.invalid 127.0.0.1",
 ]
+PLAIN_HOST = "plain.fuqi.invalid"
 START_SECONDS = 30
 
 
@@ -36,6 +40,12 @@ class Site:
 
     url: str
     populated: Populated
+    ports: Ports
+
+    @property
+    def plain_url(self) -> str:
+        """The same site under a name for which a browser offers no keys."""
+        return self.url.replace("127.0.0.1", PLAIN_HOST)
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +55,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     home = tmp_path_factory.mktemp("home")
-    app = create_app(Settings(home=home, public_url=url, demo=True))
+    app = create_app(
+        Settings(home=home, public_url=url, demo=True), more_hosts=frozenset({PLAIN_HOST})
+    )
     server = uvicorn.Server(
         uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, access_log=False)
     )
@@ -56,7 +68,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         time.sleep(0.05)
     assert server.started
     try:
-        yield Site(url, populate(app.state.shell.ports, at=datetime.now(UTC)))
+        ports = app.state.shell.ports
+        yield Site(url, populate(ports, at=datetime.now(UTC)), ports)
     finally:
         server.should_exit = True
         thread.join(timeout=START_SECONDS)

@@ -1,6 +1,6 @@
 """Gas of whole transactions, against contracts/gas.json: a growth of more than one in a hundred fails.
 
-`python tests/chain/test_gas.py` measures and writes the file.
+`python tests/chain/test_gas.py` measures and writes its keys; other files measure the others.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def recorded():
 
 
 def test_every_figure_is_recorded(measured, recorded):
-    assert sorted(measured) == sorted(recorded)
+    assert set(measured) <= set(recorded)
 
 
 def test_no_figure_has_grown_by_more_than_one_in_a_hundred(measured, recorded):
@@ -91,6 +91,7 @@ def test_a_checkpoint_at_a_million_leaves_costs_at_most_60_000(measured):
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        text = json.dumps(measure(Path(folder)), indent=1, sort_keys=True) + "\n"
+        figures = {**json.loads(GAS_FILE.read_text()), **measure(Path(folder))}
+    text = json.dumps(figures, indent=1, sort_keys=True) + "\n"
     GAS_FILE.write_text(text, encoding="utf-8")
     sys.stdout.write(text)

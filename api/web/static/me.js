@@ -61,6 +61,8 @@ if (card) {
       await show();
     } catch (error) {
       card.dataset.state = "refused";
+      part("badge").textContent = text("device.state.refused");
+      part("badge").className = "badge bad";
       part("text").textContent = "";
       showProblem(problem, error, text);
     }

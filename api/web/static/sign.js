@@ -130,6 +130,7 @@ async function render() {
   showSteps(now);
   const shown = {
     reading: now === "read",
+    "reading-hint": now === "read",
     document: true,
     consent: now === "consent",
     sign: now === "sign" || now === "finish",
@@ -143,14 +144,28 @@ async function render() {
   if (now === "read") showReading();
   if (shown.waiting) showWaiting(now);
   if (shown.done) showResult(now);
-  part("sign-statement").hidden = now === "finish";
+  if (now === "finish") part("sign-statement").hidden = true;
+  part("finish-text").hidden = now !== "finish";
+  if (now === "finish") {
+    part("finish-text").textContent = text("sign.finish.text", {
+      at: showTime(mine().intent_at), digest: state.facts.document_sha256,
+    });
+  }
   part("sign-button").textContent = text(now === "finish" ? "sign.finish" : "sign.sign");
   if (now === "finish") part("sign-button").disabled = false;
   if (now === "consent" || now === "sign") await showStatement(now);
-  if (before && before !== now && shown.document && now !== "read") {
-    const place = { consent: "consent", sign: "sign", finish: "sign", device: "device-hint" }[now] ?? (shown.done ? "done" : "waiting");
-    part(place).scrollIntoView({ block: "start" });
+  if (before !== now) goTo(now, shown);
+}
+
+/** Bring what is to be done next into sight: after a step, and after a reload. */
+function goTo(now, shown) {
+  if (now === "read") {
+    const next = reading.figures.find((one) => !one.classList.contains("read"));
+    if (reading.read.size > 0 && next) next.scrollIntoView({ block: "start" });
+    return;
   }
+  const place = { consent: "consent", sign: "sign", finish: "sign", device: "device-hint" }[now] ?? (shown.done ? "done" : "waiting");
+  part(place).scrollIntoView({ block: "start" });
 }
 
 /** The file whose digest is signed, digested on this device: the number on the screen is not only claimed. */
@@ -168,6 +183,7 @@ async function showStatement(act, { anew = false } = {}) {
   const kept = state.made[act];
   if (kept && !anew && Date.now() - kept.since < STATEMENT_MS) return;
   part(`${act}-button`).disabled = true;
+  part(`${act}-statement`).hidden = true;
   await checkFile();
   const made = await call("POST", `${signerPath}/statements`, { act });
   const message = messageOf(made, { agreement: state.facts, signer: mine(), act });
@@ -176,6 +192,7 @@ async function showStatement(act, { anew = false } = {}) {
   part(`${act}-digest`).textContent = made.statement.document_sha256;
   part(`${act}-details`).textContent = JSON.stringify(made.statement, null, 1);
   state.made[act] = { id: made.id, message, since: Date.now() };
+  part(`${act}-statement`).hidden = false;
   part(`${act}-button`).disabled = false;
 }
 
@@ -289,6 +306,7 @@ async function begin() {
   else reading.start();
 }
 
+history.scrollRestoration = "manual";
 act(begin).finally(() => {
   root.dataset.ready = "yes";
   setTimeout(poll, POLL_MS);

@@ -5,8 +5,8 @@ pragma solidity 0.8.37;
 /// @dev Nothing is parsed: the bytes that such an entry must have are built and hashed. No other entry can contain
 ///      the fragment: inside a JSON string each of its quotation marks would stand behind a backslash.
 library LogEntry {
-    uint256 private constant _BLOCK = 64;
-    bytes16 private constant _DIGITS = "0123456789abcdef";
+    /// @dev One in each of 32 bytes.
+    uint256 private constant _EACH = type(uint256).max / 0xff;
 
     /// @notice SHA-256(0x00 || entry) of the entry made of these parts.
     function leaf(bytes calldata before, bytes32 committed, bytes calldata afterwards)
@@ -34,16 +34,24 @@ library LogEntry {
 
     /// @dev The salt, zeros up to one SHA-256 block, and every byte of it mixed with `pad`.
     function _padded(bytes32 salt, uint8 pad) private pure returns (bytes memory) {
-        bytes32 pads = bytes32(uint256(pad) * (type(uint256).max / 0xff));
+        bytes32 pads = bytes32(uint256(pad) * _EACH);
         return abi.encode(salt ^ pads, pads);
     }
 
-    function _hex(bytes32 value) private pure returns (bytes memory text) {
-        text = new bytes(_BLOCK);
-        for (uint256 i = 0; i < 32; ++i) {
-            uint8 octet = uint8(value[i]);
-            text[2 * i] = _DIGITS[octet >> 4];
-            text[2 * i + 1] = _DIGITS[octet & 0x0f];
-        }
+    /// @dev 64 lower-case digits. All nibbles at once: a loop over them would cost more than the signatures.
+    function _hex(bytes32 value) private pure returns (bytes memory) {
+        return abi.encode(_digits(uint256(value) >> 128), _digits(uint256(value) & type(uint128).max));
+    }
+
+    /// @dev 16 bytes become 32 digits: each step moves the upper half of every group as far again to the left, until
+    ///      each byte holds one nibble; then '0' is added, and to those above 9 the way from ':' to 'a'.
+    function _digits(uint256 value) private pure returns (uint256) {
+        value = (value | value << 64) & 0x0000000000000000ffffffffffffffff0000000000000000ffffffffffffffff;
+        value = (value | value << 32) & 0x00000000ffffffff00000000ffffffff00000000ffffffff00000000ffffffff;
+        value = (value | value << 16) & 0x0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff;
+        value = (value | value << 8) & 0x00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff;
+        value = (value | value << 4) & 0x0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f;
+        uint256 above = (value + 6 * _EACH) >> 4 & _EACH;
+        return value + 0x30 * _EACH + above * 0x27;
     }
 }

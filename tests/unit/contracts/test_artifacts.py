@@ -48,9 +48,33 @@ def test_a_source_changed_without_compiling_is_refused(tmp_path):
     assert caught.value.error_code == "contracts.source_hash"
 
 
-def test_every_source_file_is_in_the_artifact():
-    raw = json.loads((artifacts.ARTIFACTS / f"{NAME}.json").read_text())
-    assert sorted(raw["sources"]) == sorted(compiler.read_sources())
+def committed():
+    names = [path.rpartition("/")[2] for path in compiler.CONTRACTS]
+    return {name: json.loads((artifacts.ARTIFACTS / f"{name}.json").read_text()) for name in names}
+
+
+def test_every_source_file_is_in_some_artifact_and_every_artifact_loads():
+    own = {path.relative_to(artifacts.ROOT).as_posix() for path in artifacts.SOURCES.rglob("*.sol")}
+    named = {file for raw in committed().values() for file in raw["sources"]}
+    assert {file for file in named if not file.startswith("@")} == own
+    assert {path.stem for path in artifacts.ARTIFACTS.glob("*.json")} == set(committed())
+    for name in committed():
+        assert artifacts.load(name).name == name
+
+
+def test_an_artifact_names_only_the_files_it_is_made_of():
+    assert sorted(committed()["EvidenceLog"]["sources"]) == [
+        "src/EvidenceLog.sol",
+        "src/interfaces/IEvidenceLog.sol",
+        "src/libraries/Rfc9162.sol",
+    ]
+
+
+def test_a_package_that_is_not_installed_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(compiler, "PACKAGES", tmp_path)
+    with pytest.raises(UnavailableError) as caught:
+        compiler.read_sources()
+    assert caught.value.error_code == "contracts.source_missing"
 
 
 def test_the_head_lies_where_chain_proofs_read_it():
@@ -91,13 +115,13 @@ def test_the_npm_lock_names_no_download_address():
     assert '"resolved"' not in (artifacts.ROOT.parent / "package-lock.json").read_text()
 
 
-def test_the_committed_artifact_is_what_the_compiler_makes():
+def test_every_committed_artifact_is_what_the_compiler_makes():
     try:
         found = compiler.find_compiler()
+        compiler.read_sources()
     except UnavailableError as exc:
         pytest.skip(f"no Solidity compiler here: {exc}")
-    made = compiler.compile_all(found)[NAME]
-    assert made == json.loads((artifacts.ARTIFACTS / f"{NAME}.json").read_text())
+    assert compiler.compile_all(found) == committed()
 
 
 def test_without_any_compiler_the_error_says_what_to_install(monkeypatch):

@@ -1,0 +1,244 @@
+"""A person's request to be forgotten (PIPL Art. 45 to 47), and what the law makes us keep.
+
+`restrict` stops everything but storage, at once. `erase` destroys the data key, clears what stands in tables
+and hands back the files to remove; before the last term of `ledger.retention` it is refused with the date. The
+log's leaves stay and still verify; without the key nobody can link them to anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy.orm import Session
+
+from api.callers import Caller, Role, require_role
+from api.ports import Ports
+from ledger import retention
+from ledger.core.errors import ConflictError, InputError, NotFoundError
+from ledger.core.ids import derived_id
+from ledger.core.units import utc_text
+from ledger.log import NewEntry, record
+from ledger.queries import erasure as queries
+from ledger.retention import Keep, Retention
+from ledger.tables.agreements import AgreementRow
+from ledger.tables.log import DataKeyRow
+from ledger.tables.parties import PartyRow
+
+ERASED: Final = "（已删除 erased）"
+BASIS_CHARS_MAX: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What an erasure leaves to do once it is committed: remove these files."""
+
+    subject: str
+    files: tuple[str, ...]
+
+
+def retention_of(session: Session, subject: str) -> Retention:
+    """Until when a party or an agreement must be kept, and by which rule.
+
+    Raises:
+        NotFoundError: no such party or agreement.
+        InputError: `erasure.subject`: neither a party nor an agreement.
+    """
+    if subject.startswith("agr_"):
+        row = session.get(AgreementRow, subject)
+        if row is None:
+            raise NotFoundError("there is no such record")
+        return retention.strictest([_agreement(row)])
+    if not subject.startswith("pty_"):
+        raise InputError("only a party or an agreement can be erased", code="erasure.subject")
+    if session.get(PartyRow, subject) is None:
+        raise NotFoundError("there is no such record")
+    reasons = [_agreement(row) for row in queries.agreements_about(session, subject)]
+    reasons += [
+        retention.certificate(not_after=row.not_after)
+        for row in queries.certificates_about(session, subject)
+    ]
+    reasons += [
+        retention.goods(expires_on=row.expires_on, recorded_at=row.created_at)
+        for row in queries.offers_about(session, subject)
+    ]
+    return retention.strictest(reasons)
+
+
+def restrict(
+    session: Session, ports: Ports, caller: Caller, *, subject: str, basis: str, at: datetime
+) -> None:
+    """Store and protect the subject's data and do nothing else with it. Doing it again changes nothing.
+
+    Reads of its private bodies answer `vault.restricted`; a person's accounts are closed.
+
+    Raises:
+        ForbiddenError: `auth.role`.
+        NotFoundError, InputError: as `retention_of`; `erasure.basis`.
+    """
+    require_role(caller, Role.OPERATOR)
+    retention_of(session, subject)
+    key = _key(session, subject)
+    if key.restricted_at is not None or key.wrapped is None:
+        return
+    _record(session, ports, caller, key, act="restricted", basis=basis, at=at)
+    ports.vault.restrict(session, subject, at=at)
+    _close_accounts(session, subject)
+    session.flush()
+
+
+def erase(
+    session: Session, ports: Ports, caller: Caller, *, subject: str, basis: str, at: datetime
+) -> Erased:
+    """Destroy the subject's data key and clear its columns. Doing it again hands back the same files.
+
+    The caller removes the files after the commit (`remove_files`); a crash in between is made good by
+    calling both again.
+
+    Raises:
+        ForbiddenError: `auth.role`.
+        ConflictError: `retention.keeps` (context `until`, `rule`): the law wants it kept until then;
+            `retention.open` (context `rule`): something about it has not ended yet; `erasure.agreements`
+            (context `agreements`): a party's agreements name it and are erased first.
+        NotFoundError, InputError: as `retention_of`; `erasure.basis`.
+    """
+    require_role(caller, Role.OPERATOR)
+    _require_free(retention_of(session, subject), at=at)
+    _require_agreements_erased(session, subject)
+    key = _key(session, subject)
+    if key.wrapped is not None:
+        _record(session, ports, caller, key, act="erased", basis=basis, at=at)
+        ports.vault.erase(session, subject, at=at)
+    files: set[str] = set()
+    agreement = session.get(AgreementRow, subject)
+    if agreement is not None:
+        files = queries.files_of(session, agreement)
+        _clear_agreement(session, agreement)
+    else:
+        _clear_party(session, subject)
+    session.flush()
+    return Erased(subject=subject, files=tuple(sorted(files)))
+
+
+def remove_files(ports: Ports, erased: Erased) -> None:
+    """Remove what `erase` named, once it is committed. Removing again is harmless.
+
+    Raises:
+        UnavailableError: `storage.unavailable`: call it again.
+    """
+    for digest in erased.files:
+        ports.blobs.remove(digest)
+
+
+def _require_free(kept: Retention, *, at: datetime) -> None:
+    if kept.allows_erasure(at=at):
+        return
+    if kept.until is None:
+        raise ConflictError(
+            "something about this record has not ended yet", code="retention.open", rule=kept.rule
+        )
+    until = utc_text(kept.until)
+    raise ConflictError(
+        f"the law wants this record kept until {until}; it can be restricted now",
+        code="retention.keeps",
+        until=until,
+        rule=kept.rule,
+    )
+
+
+def _require_agreements_erased(session: Session, subject: str) -> None:
+    """Their private bodies and files name the party, under keys of their own."""
+    if subject.startswith("agr_"):
+        return
+    kept = [
+        row.id
+        for row in queries.agreements_about(session, subject)
+        if (key := session.get(DataKeyRow, row.id)) is not None and key.wrapped is not None
+    ]
+    if kept:
+        raise ConflictError(
+            "agreements name this party; erase them first",
+            code="erasure.agreements",
+            agreements=kept[:10],
+        )
+
+
+def _agreement(row: AgreementRow) -> Keep:
+    return retention.agreement(formed_at=row.formed_at, ended_at=row.ended_at)
+
+
+def _key(session: Session, subject: str) -> DataKeyRow:
+    key = session.get(DataKeyRow, subject)
+    if key is None:
+        raise NotFoundError("nothing is kept for this subject", code="vault.not_found")
+    return key
+
+
+def _record(
+    session: Session,
+    ports: Ports,
+    caller: Caller,
+    key: DataKeyRow,
+    *,
+    act: str,
+    basis: str,
+    at: datetime,
+) -> None:
+    """The entry has a subject of its own: it outlives the key that is about to be destroyed."""
+    if not 0 < len(basis.strip()) <= BASIS_CHARS_MAX:
+        raise InputError("say why, in at most 200 characters", code="erasure.basis")
+    seed = f"{act}/{key.subject}"
+    record(
+        session,
+        ports.vault,
+        NewEntry(
+            id=derived_id("ent", at=key.created_at, seed=seed),
+            type="data.restricted",
+            at=at,
+            subject=derived_id("ers", at=key.created_at, seed=seed),
+            actor=caller.account_id,
+            body={"subject": key.subject, "basis": f"{act}: {basis.strip()}"},
+        ),
+    )
+
+
+def _close_accounts(session: Session, subject: str) -> list[str]:
+    accounts = queries.accounts_about(session, subject)
+    sessions, keys = queries.logins_of(session, [row.id for row in accounts])
+    for row in (*sessions, *keys):
+        session.delete(row)
+    for account in accounts:
+        account.active = False
+    return [account.id for account in accounts]
+
+
+def _clear_party(session: Session, subject: str) -> None:
+    party = session.get_one(PartyRow, subject)
+    party.name, party.level_reason, party.fingerprint = ERASED, "", "{}"
+    party.number_masked = party.number_index = party.number_commitment = None
+    party.number_sealed = party.place = party.receiving_system = None
+    for certificate in queries.certificates_about(session, subject):
+        certificate.der = certificate.chain = b""
+    for authorisation in queries.authorisations_about(session, subject):
+        authorisation.fingerprint = "{}"
+    _clear_signatures(session, subject)
+    _close_accounts(session, subject)
+    for account in queries.accounts_about(session, subject):
+        account.login, account.password_hash = f"erased-{account.id}", "!"
+    for offer in queries.offers_about(session, subject):
+        offer.donor_name, offer.fingerprint = ERASED, "{}"
+
+
+def _clear_agreement(session: Session, agreement: AgreementRow) -> None:
+    agreement.title, agreement.fingerprint = ERASED, "{}"
+    agreement.place_of_formation = agreement.ended_reason = None
+    _clear_signatures(session, agreement.id)
+
+
+def _clear_signatures(session: Session, subject: str) -> None:
+    signers = [row.id for row in queries.signers_about(session, subject)]
+    for statement in queries.statements_of(session, signers):
+        statement.statement, statement.proof = "{}", None
+    for prepared in queries.preparations_of(session, signers):
+        prepared.state, prepared.signed_attrs = "{}", ""

@@ -1,0 +1,119 @@
+"""Reads for retention and erasure: everything that is kept about a party or an agreement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from ledger.tables.access import AccountRow, ApiKeyRow, SessionRow
+from ledger.tables.agreements import (
+    AgreementRow,
+    BundleRow,
+    IntentRow,
+    PreparedSignatureRow,
+    RevisionRow,
+    SignerRow,
+)
+from ledger.tables.parties import AuthorisationRow, CertificateRow
+from ledger.tables.supply import OfferRow
+
+ROWS_MAX: Final = 10_000
+"""Rows of one kind about one subject; far beyond any party of ours."""
+
+
+def certificates_about(session: Session, party_id: str) -> Sequence[CertificateRow]:
+    """Certificates of a person, or of an organisation's handlers."""
+    mine = or_(CertificateRow.person_id == party_id, CertificateRow.organisation_id == party_id)
+    return session.scalars(select(CertificateRow).where(mine).limit(ROWS_MAX)).all()
+
+
+def agreements_about(session: Session, party_id: str) -> Sequence[AgreementRow]:
+    """Agreements that a party owns or signs."""
+    signed = select(SignerRow.agreement_id).where(
+        or_(SignerRow.person_id == party_id, SignerRow.organisation_id == party_id)
+    )
+    mine = or_(AgreementRow.owner_organisation_id == party_id, AgreementRow.id.in_(signed))
+    return session.scalars(select(AgreementRow).where(mine).limit(ROWS_MAX)).all()
+
+
+def offers_about(session: Session, organisation_id: str) -> Sequence[OfferRow]:
+    """Offers of an organisation."""
+    mine = OfferRow.organisation_id == organisation_id
+    return session.scalars(select(OfferRow).where(mine).limit(ROWS_MAX)).all()
+
+
+def authorisations_about(session: Session, party_id: str) -> Sequence[AuthorisationRow]:
+    """Authorisations given by an organisation or held by a person."""
+    mine = or_(AuthorisationRow.person_id == party_id, AuthorisationRow.organisation_id == party_id)
+    return session.scalars(select(AuthorisationRow).where(mine).limit(ROWS_MAX)).all()
+
+
+def signers_about(session: Session, subject: str) -> Sequence[SignerRow]:
+    """Signatures required from a party, or in an agreement."""
+    mine = or_(
+        SignerRow.person_id == subject,
+        SignerRow.organisation_id == subject,
+        SignerRow.agreement_id == subject,
+    )
+    return session.scalars(select(SignerRow).where(mine).limit(ROWS_MAX)).all()
+
+
+def statements_of(session: Session, signer_ids: Sequence[str]) -> Sequence[IntentRow]:
+    """Statements made for these signatures."""
+    mine = IntentRow.signer_id.in_(signer_ids)
+    return session.scalars(select(IntentRow).where(mine).limit(ROWS_MAX)).all()
+
+
+def preparations_of(session: Session, signer_ids: Sequence[str]) -> Sequence[PreparedSignatureRow]:
+    """Prepared signatures, completed or not."""
+    mine = PreparedSignatureRow.signer_id.in_(signer_ids)
+    return session.scalars(select(PreparedSignatureRow).where(mine).limit(ROWS_MAX)).all()
+
+
+def accounts_about(session: Session, party_id: str) -> Sequence[AccountRow]:
+    """Accounts of a natural person."""
+    mine = AccountRow.person_id == party_id
+    return session.scalars(select(AccountRow).where(mine).limit(ROWS_MAX)).all()
+
+
+def logins_of(
+    session: Session, account_ids: Sequence[str]
+) -> tuple[Sequence[SessionRow], Sequence[ApiKeyRow]]:
+    """Open sessions and API keys of accounts."""
+    sessions = select(SessionRow).where(SessionRow.account_id.in_(account_ids)).limit(ROWS_MAX)
+    keys = select(ApiKeyRow).where(ApiKeyRow.account_id.in_(account_ids)).limit(ROWS_MAX)
+    return session.scalars(sessions).all(), session.scalars(keys).all()
+
+
+def files_of(session: Session, agreement: AgreementRow) -> set[str]:
+    """Digests of an agreement's files and bundles, but for those that another agreement holds too."""
+    revisions = select(RevisionRow.sha256).where(RevisionRow.agreement_id == agreement.id)
+    bundles = select(BundleRow.sha256).where(BundleRow.subject == agreement.id)
+    signers = select(SignerRow.id).where(SignerRow.agreement_id == agreement.id)
+    prepared = select(PreparedSignatureRow.revision_sha256).where(
+        PreparedSignatureRow.signer_id.in_(signers)
+    )
+    mine = {agreement.original_sha256, agreement.document_sha256, agreement.current_sha256}
+    for query in (revisions, bundles, prepared):
+        mine.update(session.scalars(query))
+    others: set[str] = set()
+    columns = (
+        AgreementRow.original_sha256,
+        AgreementRow.document_sha256,
+        AgreementRow.current_sha256,
+    )
+    for column in columns:
+        others.update(
+            session.scalars(select(column).where(AgreementRow.id != agreement.id, column.in_(mine)))
+        )
+    others.update(
+        session.scalars(
+            select(RevisionRow.sha256).where(
+                RevisionRow.agreement_id != agreement.id, RevisionRow.sha256.in_(mine)
+            )
+        )
+    )
+    return mine - others

@@ -1,0 +1,325 @@
+"""Asked to be forgotten: refused with the date while the law keeps the record, complete afterwards."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import hmac
+import shutil
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from api.callers import OPERATOR
+from api.compose import open_ports
+from api.flows import erasure
+from api.flows.registration import register
+from api.settings import Settings
+from api.testing import caller_of, invented_registration, sign_agreement
+from ledger import log, store
+from ledger.core import merkle
+from ledger.core.canonical import canonical_bytes
+from ledger.core.errors import ConflictError, ForbiddenError, FuqiError, InputError, NotFoundError
+from ledger.core.units import utc_text
+from ledger.queries import log as queries
+from ledger.receipts import LedgerTrust, build_receipt, verify_receipt
+from ledger.store import Base
+from ledger.tables.access import AccountRow
+from ledger.tables.agreements import AgreementRow
+from ledger.tables.log import EntryRow
+from ledger.tables.parties import CertificateRow, PartyRow
+
+AT = datetime(2026, 11, 23, 5, 36, 11, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+BASIS = "request of the person (invented)"
+
+
+class Bench:
+    """Two invented organisations with a handler each, and a formed agreement between them."""
+
+    def __init__(self, url, folder):
+        self.ports = open_ports(Settings(home=folder, database_url=SecretStr(url)), at=AT)
+        self.donor, self.hospital = self.register("donor"), self.register("hospital")
+        self.agreement = sign_agreement(
+            self.ports, (self.donor, self.hospital), allocation_id=None, at=AT
+        )
+        self.sequence()
+
+    def register(self, kind):
+        """An invented organisation; each handler has a name of its own, to be looked for later."""
+        new = invented_registration(f"erase-{kind}", kind, at=AT)
+        handler = replace(new.handler, name=f"虚构人{kind}")
+        return register(self.ports, replace(new, handler=handler), at=AT)
+
+    def sequence(self):
+        with store.transaction(self.ports.sessions) as session:
+            return log.sequence(session, self.ports.log_key, at=AT)
+
+    def __call__(self, action, subject, *, caller=OPERATOR, at=AT, basis=BASIS):
+        with store.transaction(self.ports.sessions) as session:
+            return action(session, self.ports, caller, subject=subject, basis=basis, at=at)
+
+    def refused(self, kind, *arguments, **named):
+        with pytest.raises(kind) as caught:
+            self(*arguments, **named)
+        return caught.value
+
+    def until(self, subject):
+        with store.transaction(self.ports.sessions) as session:
+            return erasure.retention_of(session, subject).until
+
+    def entries(self, subject):
+        with store.transaction(self.ports.sessions) as session:
+            return queries.entries_of(session, [subject])
+
+    def body(self, row):
+        with store.transaction(self.ports.sessions) as session:
+            return self.ports.vault.get(session, row.id)
+
+    def row(self, table, key):
+        with store.transaction(self.ports.sessions) as session:
+            return session.get(table, key)
+
+    def dump(self):
+        """Every value of every column of every table."""
+        found = []
+        with self.ports.engine.connect() as connection:
+            for table in Base.metadata.sorted_tables:
+                for row in connection.execute(table.select()):
+                    found += [
+                        value.hex() if isinstance(value, bytes) else str(value) for value in row
+                    ]
+        return "\n".join(found)
+
+    def erase_all(self, at):
+        erased = self(erasure.erase, self.agreement, at=at)
+        erasure.remove_files(self.ports, erased)
+        for subject in (self.donor.person.id, self.donor.organisation.id):
+            erasure.remove_files(self.ports, self(erasure.erase, subject, at=at))
+        return erased
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory):
+    """Signing takes seconds: done once, copied for each test."""
+    folder = tmp_path_factory.mktemp("ground")
+    made = Bench(f"sqlite:///{folder / 'fuqi.sqlite3'}", folder)
+    with made.ports.engine.connect() as connection:
+        connection.exec_driver_sql("COMMIT")
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.exec_driver_sql("BEGIN")
+    made.ports.engine.dispose()
+    return folder, made
+
+
+@pytest.fixture
+def bench(ground, tmp_path):
+    folder, made = ground
+    home = shutil.copytree(folder, tmp_path / "home")
+    copied = copy.copy(made)
+    url = f"sqlite:///{home / 'fuqi.sqlite3'}"
+    copied.ports = open_ports(Settings(home=home, database_url=SecretStr(url)), at=AT)
+    yield copied
+    copied.ports.engine.dispose()
+
+
+@pytest.fixture
+def own_bench(database_url, tmp_path):
+    """On both databases."""
+    made = Bench(database_url, tmp_path)
+    yield made
+    made.ports.engine.dispose()
+
+
+# ------------------------------------------------------------------ retention
+def test_the_term_is_computed_from_the_agreement_and_the_certificates(bench):
+    formed = bench.row(AgreementRow, bench.agreement).formed_at
+    assert bench.until(bench.agreement) == formed.replace(year=formed.year + 20)
+    assert bench.until(bench.donor.person.id) == formed.replace(year=formed.year + 20)
+
+
+def test_before_its_date_an_erasure_is_refused_and_the_error_names_it(bench):
+    for subject in (bench.agreement, bench.donor.person.id, bench.donor.organisation.id):
+        until = bench.until(subject)
+        before = bench.dump()
+        error = bench.refused(ConflictError, erasure.erase, subject, at=until - SECOND)
+        assert error.error_code == "retention.keeps"
+        assert error.context["until"] == utc_text(until)
+        assert utc_text(until) in error.message
+        assert bench.dump() == before
+
+
+def test_what_is_not_over_has_no_date_and_is_refused(bench):
+    with store.transaction(bench.ports.sessions) as session:
+        row = session.get(AgreementRow, bench.agreement)
+        row.formed_at = None
+    error = bench.refused(
+        ConflictError, erasure.erase, bench.agreement, at=AT + timedelta(days=36_500)
+    )
+    assert error.error_code == "retention.open"
+
+
+def test_a_party_under_no_retention_is_erased_at_once(bench):
+    lone = bench.register("manufacturer")
+    assert bench.until(lone.person.id) is None
+    bench(erasure.erase, lone.person.id)
+    assert bench.row(PartyRow, lone.person.id).name == erasure.ERASED
+
+
+def test_a_partys_agreements_are_erased_first(bench):
+    at = bench.until(bench.donor.person.id)
+    error = bench.refused(ConflictError, erasure.erase, bench.donor.person.id, at=at)
+    assert error.error_code == "erasure.agreements"
+    assert error.context["agreements"] == [bench.agreement]
+
+
+# ------------------------------------------------------------------ restriction
+def test_restricted_data_is_kept_and_every_read_is_refused(own_bench):
+    bench = own_bench
+    person = bench.donor.person.id
+    row = bench.entries(person)[0]
+    assert bench.body(row).body
+    bench(erasure.restrict, person)
+    with pytest.raises(ConflictError) as caught:
+        bench.body(row)
+    assert caught.value.error_code == "vault.restricted"
+    assert bench.row(AccountRow, bench.donor.account.id).active is False
+    # Kept: the very same body is there once the mark is taken away by hand.
+    with store.transaction(bench.ports.sessions) as session:
+        session.execute(text("UPDATE data_key SET restricted_at = NULL"))
+    assert bench.body(row).body
+
+
+def test_restricting_is_an_entry_that_can_still_be_read_and_is_made_once(bench):
+    person = bench.donor.person.id
+    bench(erasure.restrict, person)
+    bench(erasure.restrict, person, at=AT + SECOND)
+    with store.transaction(bench.ports.sessions) as session:
+        found = session.query(EntryRow).filter_by(type="data.restricted").all()
+    assert [bench.body(row).body for row in found] == [
+        {"subject": person, "basis": f"restricted: {BASIS}"}
+    ]
+    assert all(person.encode() not in row.bytes for row in found)
+
+
+def test_what_is_restricted_can_be_erased_when_its_time_has_come(bench):
+    bench(erasure.restrict, bench.agreement)
+    error = bench.refused(ConflictError, erasure.erase, bench.agreement)
+    assert error.error_code == "retention.keeps"
+    bench(erasure.erase, bench.agreement, at=bench.until(bench.agreement))
+
+
+# ------------------------------------------------------------------ erasure
+def test_after_the_erasure_no_table_holds_anything_of_the_person(own_bench):
+    bench = own_bench
+    person = bench.row(PartyRow, bench.donor.person.id)
+    organisation = bench.row(PartyRow, bench.donor.organisation.id)
+    title = bench.row(AgreementRow, bench.agreement).title
+    account = bench.row(AccountRow, bench.donor.account.id)
+    with store.transaction(bench.ports.sessions) as session:
+        ders = [row.der.hex() for row in session.query(CertificateRow).all()]
+    secrets = [person.name, organisation.name, title, account.login, person.number_masked]
+    before = bench.dump()
+    assert all(secret in before for secret in secrets)
+    bench.erase_all(bench.until(bench.donor.person.id))
+    after = bench.dump()
+    assert [secret for secret in secrets if secret in after] == []
+    assert ders[0] not in after
+    for subject in (bench.agreement, bench.donor.person.id, bench.donor.organisation.id):
+        for row in bench.entries(subject):
+            with pytest.raises(ConflictError) as caught:
+                bench.body(row)
+            assert caught.value.error_code == "vault.restricted"
+    # The other side is untouched.
+    assert bench.row(PartyRow, bench.hospital.person.id).name in after
+    assert bench.body(bench.entries(bench.hospital.person.id)[0]).body
+
+
+def test_the_files_are_removed_also_when_the_first_try_was_cut_off(bench):
+    at = bench.until(bench.agreement)
+    erased = bench(erasure.erase, bench.agreement, at=at)
+    assert len(erased.files) >= 3
+    assert all(bench.ports.blobs.has(digest) for digest in erased.files)
+    # The process died here. The operator asks again.
+    again = bench(erasure.erase, bench.agreement, at=at + SECOND)
+    assert again == erased
+    for _ in range(2):
+        erasure.remove_files(bench.ports, again)
+        assert not any(bench.ports.blobs.has(digest) for digest in erased.files)
+    with store.transaction(bench.ports.sessions) as session:
+        assert session.query(EntryRow).filter_by(type="data.restricted").count() == 1
+
+
+def test_a_file_that_another_agreement_holds_too_stays(bench):
+    other = sign_agreement(
+        bench.ports, (bench.donor, bench.hospital), allocation_id=None, at=AT + SECOND
+    )
+    shared = bench.row(AgreementRow, bench.agreement).original_sha256
+    assert bench.row(AgreementRow, other).original_sha256 == shared
+    erased = bench(erasure.erase, bench.agreement, at=bench.until(bench.agreement))
+    assert shared not in erased.files
+    assert erased.files
+
+
+def test_the_log_still_verifies_and_its_leaves_link_to_nothing(bench):
+    row = bench.entries(bench.donor.person.id)[0]
+    private = bench.body(row)
+    before = bench.sequence() or _newest(bench)
+    bench.erase_all(bench.until(bench.donor.person.id))
+    after = bench.sequence()
+    with store.transaction(bench.ports.sessions) as session:
+        merkle.verify_consistency(
+            old_size=before.size,
+            old_root=bytes.fromhex(before.root),
+            size=after.size,
+            root=bytes.fromhex(after.root),
+            path=log.consistency(session, before.size, after.size),
+        )
+        kept = session.get(EntryRow, row.id)
+        receipt = build_receipt(session, kept, verifier=bench.ports.log_key.verifier)
+    report = verify_receipt(receipt, trust=LedgerTrust(bench.ports.log_key.verifier))
+    found = {check.code: check.verdict.value for check in report.checks}
+    assert found["receipt.entry"] == found["receipt.inclusion"] == "passed"
+    # The right guess, against every 32 bytes that any column still holds.
+    dump = bench.dump()
+    assert private.salt.hex() not in dump
+    guess = canonical_bytes(dict(private.body))
+    tried = {hashlib.sha256(guess).hexdigest()}
+    for value in set(dump.split("\n")):
+        if len(value) == 64 and all(char in "0123456789abcdef" for char in value):
+            tried.add(hmac.new(bytes.fromhex(value), guess, "sha256").hexdigest())
+    assert len(tried) > 20
+    assert kept.body_commitment not in tried
+    assert hmac.new(private.salt, guess, "sha256").hexdigest() == kept.body_commitment
+
+
+def _newest(bench):
+    with store.transaction(bench.ports.sessions) as session:
+        return queries.latest_checkpoint(session)
+
+
+# ------------------------------------------------------------------ refusals
+def test_only_the_operator_may_and_must_say_why(bench):
+    person = bench.donor.person.id
+    for action in (erasure.restrict, erasure.erase):
+        bench.refused(ForbiddenError, action, person, caller=caller_of(bench.donor))
+    for basis in ("", "  ", "x" * 201):
+        error = bench.refused(InputError, erasure.restrict, person, basis=basis)
+        assert error.error_code == "erasure.basis"
+
+
+@pytest.mark.parametrize(
+    ("subject", "kind"),
+    [
+        ("pty_00000000000000000000000000", NotFoundError),
+        ("agr_00000000000000000000000000", NotFoundError),
+        ("rnd_00000000000000000000000000", InputError),
+        ("", InputError),
+    ],
+)
+def test_what_is_not_there_or_no_subject_of_erasure_is_refused(bench, subject, kind):
+    for action in (erasure.restrict, erasure.erase):
+        assert isinstance(bench.refused(FuqiError, action, subject), kind)
