@@ -13,7 +13,7 @@ import posixpath
 import re
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -106,8 +106,11 @@ def compile_all(compiler: Path) -> dict[str, dict[str, Json]]:
     return artifacts
 
 
-def read_sources() -> dict[str, str]:
+def read_sources(extra: Sequence[str] = ()) -> dict[str, str]:
     """Every source file: path from `contracts/` -> text; packages' files by the name they are imported under.
+
+    Args:
+        extra: files of packages that no source imports, to compile beside ours.
 
     Raises:
         UnavailableError: `contracts.source_missing` when a package is not installed.
@@ -116,7 +119,8 @@ def read_sources() -> dict[str, str]:
         path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
         for path in sorted(SOURCES.rglob("*.sol"))
     }
-    waiting = [name for path, text in texts.items() for name in _imports(path, text)]
+    waiting = [*extra]
+    waiting += [name for path, text in texts.items() for name in _imports(path, text)]
     while waiting:
         name = waiting.pop()
         if name in texts:

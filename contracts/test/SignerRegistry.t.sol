@@ -75,6 +75,20 @@ contract SignerRegistryTest is Signing {
         _registry.revoke(_KEY, 1, _DEADLINE, new ISignerRegistry.Approval[](0));
     }
 
+    function test_ARevocationNeedsItsOwnApprovals() public {
+        ISignerRegistry.Approval[] memory other = _register(_KEY, 0, NOW, 3);
+        bytes32 first = hashOfKey(_verifier, other[0].key);
+        vm.expectRevert(abi.encodeWithSelector(ISignerRegistry.SignerRegistryApprovals.selector, 0, 2));
+        _registry.revoke(_KEY, 1, _DEADLINE, new ISignerRegistry.Approval[](0));
+        vm.expectRevert(abi.encodeWithSelector(ISignerRegistry.SignerRegistryBadSignature.selector, first));
+        _registry.revoke(_KEY, 1, _DEADLINE, other);
+        bytes32 kind = keccak256("Revoke(bytes32 keyHash,uint8 reason,uint64 deadline)");
+        other = _two(_digest(abi.encode(kind, _KEY, 2, _DEADLINE)));
+        vm.expectRevert(abi.encodeWithSelector(ISignerRegistry.SignerRegistryBadSignature.selector, first));
+        _registry.revoke(_KEY, 1, _DEADLINE, other);
+        same(_registry.requireValid(_one(_KEY)), 3);
+    }
+
     function test_AKeyIsRegisteredOnce() public {
         ISignerRegistry.Approval[] memory given = _register(_KEY, 0, NOW, 3);
         vm.expectRevert(abi.encodeWithSelector(ISignerRegistry.SignerRegistryKnown.selector, _KEY));

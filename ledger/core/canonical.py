@@ -26,6 +26,12 @@ DEPTH_MAX: Final = 64
 """Deeper documents are refused: no record of ours nests past ten."""
 
 
+# `default=dict`: what is left that json does not know by itself is a Mapping other than dict.
+_ENCODER: Final = json.JSONEncoder(
+    ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False, default=dict
+)
+
+
 def canonical_bytes(value: Json) -> bytes:
     """Encode `value` as canonical JSON.
 
@@ -33,16 +39,8 @@ def canonical_bytes(value: Json) -> bytes:
         InputError: `canonical.float`, `canonical.key`, `canonical.integer_range`,
             `canonical.surrogate`, `canonical.depth`, `canonical.type`.
     """
-    _check(value, depth=0)
-    # `default=dict`: what is left that json does not know by itself is a Mapping other than dict.
-    return json.dumps(
-        value,
-        ensure_ascii=False,
-        sort_keys=True,
-        separators=(",", ":"),
-        allow_nan=False,
-        default=dict,
-    ).encode("utf-8")
+    _check(value, 0)
+    return _ENCODER.encode(value).encode("utf-8")
 
 
 def canonical_parse(data: bytes) -> Json:
@@ -97,9 +95,17 @@ def _require_shallow(data: bytes) -> None:
             raise InputError(f"nested deeper than {DEPTH_MAX}", code="canonical.depth")
 
 
-def _check(value: object, *, depth: int) -> None:
+def _check(value: object, depth: int) -> None:
+    # Every hashed byte passes here: the commonest kinds first, and no keyword on the way down.
     if depth > DEPTH_MAX:
         raise InputError(f"nested deeper than {DEPTH_MAX}", code="canonical.depth")
+    if isinstance(value, str):
+        try:
+            # Only lone surrogates have no UTF-8 form; asking the encoder is far faster than looking.
+            value.isascii() or value.encode()
+        except UnicodeEncodeError as exc:
+            raise InputError("text holds a lone surrogate", code="canonical.surrogate") from exc
+        return
     if value is None or isinstance(value, bool):
         return
     if isinstance(value, int):
@@ -108,21 +114,14 @@ def _check(value: object, *, depth: int) -> None:
         return
     if isinstance(value, float):
         raise InputError("floating-point numbers are not hashed", code="canonical.float")
-    if isinstance(value, str):
-        try:
-            # Only lone surrogates have no UTF-8 form; asking the encoder is far faster than looking.
-            value.encode()
-        except UnicodeEncodeError as exc:
-            raise InputError("text holds a lone surrogate", code="canonical.surrogate") from exc
-        return
-    if isinstance(value, Mapping):
+    if isinstance(value, dict | Mapping):
         for key, item in value.items():
             if not isinstance(key, str) or not key.isascii():
                 raise InputError("object keys are ASCII text", code="canonical.key")
-            _check(item, depth=depth + 1)
+            _check(item, depth + 1)
         return
     if isinstance(value, list | tuple):
         for item in value:
-            _check(item, depth=depth + 1)
+            _check(item, depth + 1)
         return
     raise InputError(f"{type(value).__name__} has no canonical form", code="canonical.type")

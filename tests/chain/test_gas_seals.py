@@ -13,12 +13,16 @@ import sys
 from pathlib import Path
 
 import pytest
+import solcx
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding
+from eth_abi.abi import encode
 
-from contracts import abi
+from contracts import abi, artifacts
+from contracts import compile as compiler
 from contracts.seals_abi import (
     NO_PREV,
+    VALID,
     Key,
     Opening,
     Party,
@@ -27,6 +31,7 @@ from contracts.seals_abi import (
     encode_promote,
     encode_revoke_seal,
     encode_seal,
+    encode_verify,
     in_order,
     parties_root,
     promise_body,
@@ -36,6 +41,7 @@ from contracts.seals_abi import (
 )
 from contracts.seals_testing import FAR, P256Signer, anvil, anvil_missing, deploy_seals
 from ledger.core.canonical import canonical_bytes
+from ledger.core.errors import UnavailableError
 from ledger.core.merkle import node_hash
 from signing.cms import signed_attributes
 
@@ -49,6 +55,10 @@ CEILINGS = {
 }
 OTHERS = ("promote_p256_2_depth_20", "revoke_seal_p256_2", "register_key_2_of_3", "seal_p256_1")
 DEPTH = 20
+OPENZEPPELIN = tuple(
+    f"@openzeppelin/contracts/utils/cryptography/verifiers/ERC7913{kind}Verifier.sol"
+    for kind in ("P256", "RSA")
+)
 MISSING = anvil_missing()
 
 
@@ -182,6 +192,61 @@ def test_no_figure_has_grown_by_more_than_one_in_a_hundred(measured, recorded):
 @pytest.mark.parametrize("name", CEILINGS)
 def test_a_promised_figure_stays_under_its_ceiling(measured, name):
     assert measured[name] <= CEILINGS[name]
+
+
+def openzeppelin():
+    """OpenZeppelin's verifiers, compiled here from their package with our settings: name -> creation code."""
+    try:
+        program = compiler.find_compiler()
+        texts = compiler.read_sources(OPENZEPPELIN)
+    except UnavailableError as exc:
+        pytest.skip(f"OpenZeppelin's contracts cannot be compiled here: {exc}")
+    request = {
+        "language": "Solidity",
+        "sources": {name: {"content": text} for name, text in texts.items()},
+        "settings": json.loads((artifacts.ARTIFACTS / "Seals.json").read_text())["settings"],
+    }
+    made = solcx.compile_standard(request, solc_binary=program)["contracts"]
+    return {
+        Path(path).stem: bytes.fromhex(made[path][Path(path).stem]["evm"]["bytecode"]["object"])
+        for path in OPENZEPPELIN
+    }
+
+
+def test_verifiers_beside_those_of_openzeppelin(capsys):
+    """One `verify` as a transaction; their RSA key brings its exponent, and the digest is hashed again."""
+    if MISSING is not None:
+        pytest.skip(MISSING)
+    theirs = openzeppelin()
+    golden = runpy.run_path(str(ROOT / "tests" / "golden" / "cms" / "make_cms_vectors.py"))
+    rsa = golden["rsa_key"]()
+    value = rsa.sign(b"message", padding.PKCS1v15(), hashes.SHA256())
+    modulus, digest = golden["encoded"](rsa), hashlib.sha256(b"message").digest()
+    again = rsa.sign(digest, padding.PKCS1v15(), hashes.SHA256())
+    pair = encode(["bytes", "bytes"], [(65537).to_bytes(3, "big"), modulus])
+    device = P256Signer.create(bytes(20), seed=4)
+    curve = encode_verify(device.name.key, digest, device.sign(digest))
+    with anvil(hardfork="osaka") as node:
+        rows = (
+            ("P-256", "P256Verifier", "ERC7913P256Verifier", curve, curve),
+            (
+                "RSA-2048",
+                "RsaVerifier",
+                "ERC7913RSAVerifier",
+                encode_verify(modulus, digest, value),
+                encode_verify(pair, digest, again),
+            ),
+        )
+        for kind, name, other, our_call, their_call in rows:
+            ours, baseline = node.deploy(name), node.send(theirs[other]).address
+            for contract, call in ((ours, our_call), (baseline, their_call)):
+                assert node.call(contract, call)[:4] == VALID
+            gas = node.send(our_call, to=ours).gas_used
+            beside = node.send(their_call, to=baseline).gas_used
+            with capsys.disabled():
+                sys.stdout.write(f"\n  verify {kind}: ours {gas}, OpenZeppelin 5.7.0 {beside}")
+            # Ours pays one cold storage read for what the deployment found out about the precompile.
+            assert gas <= beside + 3_000
 
 
 if __name__ == "__main__":
