@@ -10,7 +10,7 @@ PACKAGES := contracts ledger signing matching arbitration api
 # Extra arguments of the program behind a target: make demo ARGS=--fresh, make test ARGS="-k merkle -x"
 ARGS ?=
 
-.PHONY: help demo setup setup-test check lint types house test test-all golden docs bench lock wheel clean
+.PHONY: help demo setup setup-test check lint types house test test-all sim golden docs bench lock wheel clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "; print "make …"} /^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ test: setup-test check ## check, and every test; what a machine lacks is skipped
 
 test-all: setup-test check ## the same with many more generated examples (an hour)
 	FUQI_HYPOTHESIS=thorough $(BIN)/pytest -q --timeout 3600 $(ARGS)
+
+sim: setup ## many seeded runs of the submitter against a faulty chain (SEED=n replays one, SEEDS=n how many)
+	@$(BIN)/fuqi sim $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
 
 golden: setup ## make the golden vectors anew; an unintended change shows in git diff
 	@scripts/golden.sh

@@ -45,6 +45,9 @@ COMMANDS: Final = (
     _Command("contracts", "api.commands.contracts", "app"),
     _Command("db", "api.commands.database", "app"),
     _Command("trust", "api.commands.trust", "app"),
+    _Command("log", "api.commands.log", "app"),
+    _Command("witness", "api.commands.witness", "app"),
+    _Command("sim", "api.commands.sim", "sim"),
 )
 
 

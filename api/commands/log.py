@@ -1,4 +1,7 @@
-"""`fuqi log …`: the log as anyone may have it: proofs, static files, cosignatures. Needs no chain."""
+"""`fuqi log …`: the log as anyone may have it (proofs, static files, cosignatures), and what is kept in it.
+
+Needs no chain.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +15,21 @@ import typer
 from rich.console import Console
 from sqlalchemy.orm import Session, sessionmaker
 
+from api.callers import OPERATOR
+from api.compose import open_ports
+from api.flows.erasure import erase, remove_files, restrict, retention_of
 from api.runtime import load_settings, now
 from ledger.core.errors import NotFoundError
+from ledger.core.units import utc_text
 from ledger.cosigning import collect, read_witnesses
 from ledger.log import consistency_proof, cosigned_note, tlog_proof
 from ledger.queries import log as queries
 from ledger.store import make_engine, readers, sessions, transaction
 from ledger.tiles import write_tiles
 
-app = typer.Typer(help="The log: proofs, static files, cosignatures.", no_args_is_help=True)
+app = typer.Typer(
+    help="The log: proofs, static files, cosignatures, erasure.", no_args_is_help=True
+)
 
 SizeOption = Annotated[
     int | None, typer.Option("--size", min=1, help="Size of the checkpoint; without it the newest.")
@@ -29,7 +38,7 @@ SizeOption = Annotated[
 
 @app.callback()
 def group() -> None:
-    """The log: proofs, static files, cosignatures."""
+    """The log: proofs, static files, cosignatures, erasure."""
 
 
 @app.command("checkpoint")
@@ -105,6 +114,39 @@ def cosign(
     signed = sum(outcome.code is None for outcome in outcomes)
     console.print(f"{signed} of {len(endpoints)} cosigned, {policy.k} needed", highlight=False)
     raise typer.Exit(0 if signed >= policy.k else 1)
+
+
+SubjectArgument = Annotated[str, typer.Argument(help="Id of a party or an agreement.")]
+BasisOption = Annotated[str, typer.Option("--basis", help="Why, e.g. who asked and when.")]
+
+
+@app.command("retention")
+def retention(subject: SubjectArgument) -> None:
+    """Print until when the law wants a party's or an agreement's data kept."""
+    with _session() as session:
+        kept = retention_of(session, subject)
+    until = "no term" if kept.rule is None else "still open"
+    console = Console()
+    console.print(utc_text(kept.until) if kept.until else until, kept.rule or "", highlight=False)
+
+
+@app.command("restrict")
+def restrict_data(subject: SubjectArgument, basis: BasisOption) -> None:
+    """Store a subject's data and do nothing else with it: every read is refused from now on."""
+    ports = open_ports(load_settings(), at=now())
+    with transaction(ports.sessions) as session:
+        restrict(session, ports, OPERATOR, subject=subject, basis=basis, at=now())
+    Console().print(f"{subject}: restricted", highlight=False)
+
+
+@app.command("erase")
+def erase_data(subject: SubjectArgument, basis: BasisOption) -> None:
+    """Erase a subject's data for ever; refused with the date while the law keeps it. Safe to repeat."""
+    ports = open_ports(load_settings(), at=now())
+    with transaction(ports.sessions) as session:
+        erased = erase(session, ports, OPERATOR, subject=subject, basis=basis, at=now())
+    remove_files(ports, erased)
+    Console().print(f"{subject}: erased, {len(erased.files)} files removed", highlight=False)
 
 
 @contextmanager

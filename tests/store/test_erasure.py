@@ -12,8 +12,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
+from typer.testing import CliRunner
 
 from api.callers import OPERATOR
+from api.commands import log as log_commands
 from api.compose import open_ports
 from api.flows import erasure
 from api.flows.registration import register
@@ -299,6 +301,30 @@ def test_the_log_still_verifies_and_its_leaves_link_to_nothing(bench):
 def _newest(bench):
     with store.transaction(bench.ports.sessions) as session:
         return queries.latest_checkpoint(session)
+
+
+# ------------------------------------------------------------------ the command line
+def test_the_operator_does_it_from_the_command_line(bench, monkeypatch, tmp_path):
+    monkeypatch.setenv("FUQI_HOME", str(bench.ports.settings.home))
+    monkeypatch.setattr(log_commands, "now", lambda: AT)
+
+    def run(*arguments):
+        result = CliRunner().invoke(log_commands.app, list(arguments))
+        if isinstance(result.exception, Exception):
+            raise result.exception
+        return result.output
+
+    person = bench.donor.person.id
+    until = bench.until(person)
+    assert run("retention", person).split() == [utc_text(until), "CC-188"]
+    assert "restricted" in run("restrict", person, "--basis", BASIS)
+    with pytest.raises(ConflictError) as caught:
+        run("erase", bench.agreement, "--basis", BASIS)
+    assert caught.value.error_code == "retention.keeps"
+    monkeypatch.setattr(log_commands, "now", lambda: until)
+    assert "erased, 0 files" not in run("erase", bench.agreement, "--basis", BASIS)
+    assert "erased, 0 files" in run("erase", person, "--basis", BASIS)
+    assert bench.row(PartyRow, person).name == erasure.ERASED
 
 
 # ------------------------------------------------------------------ refusals

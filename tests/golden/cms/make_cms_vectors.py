@@ -170,6 +170,22 @@ def signed_p256(attributes: bytes) -> bytes:
     return cms_signature(b"\x31", signature=value, key=bytes(64))[:64] + attributes
 
 
+def unreduced(private: rsa.RSAPrivateKey) -> dict[str, str]:
+    """A true signature with the modulus added: it opens to the same block, and still has 256 bytes."""
+    modulus = private.public_key().public_numbers().n
+    for number in itertools.count():
+        message = b"message %d" % number
+        value = private.sign(message, padding.PKCS1v15(), hashes.SHA256())
+        larger = int.from_bytes(value, "big") + modulus
+        if larger < 2**2048:
+            return {
+                "digest": "0x" + hashlib.sha256(message).hexdigest(),
+                "signature": "0x" + value.hex(),
+                "larger": "0x" + larger.to_bytes(256, "big").hex(),
+            }
+    raise AssertionError
+
+
 def vectors() -> dict[str, object]:
     """Everything that the file holds."""
     rsa_private = rsa_key()
@@ -182,6 +198,7 @@ def vectors() -> dict[str, object]:
         "p256_key": "0x" + encoded(p256_key()).hex(),
         "rsa_key": "0x" + encoded(rsa_private).hex(),
         "rsa_signature": "0x" + (value + good).hex(),
+        "rsa_unreduced": unreduced(rsa_private),
         "accepted": [
             {"name": name, "signature": "0x" + signed_p256(attributes).hex()}
             for name, attributes in accepted().items()
