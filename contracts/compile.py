@@ -39,6 +39,9 @@ CONTRACTS: Final = (
     "verifiers/K1Verifier",
     "verifiers/CmsVerifier",
     "verifiers/RsaVerifier",
+    "SupplyLots",
+    "Rounds",
+    "Rulings",
 )
 """Paths under `src`, without `.sol`; the last part is the contract's and the artifact's name."""
 _IMPORT: Final = re.compile(r'^import [^;"]*"([^"]+)";', re.MULTILINE)
