@@ -61,6 +61,10 @@ class Settings(BaseSettings):
     anchor_interval_seconds: int = Field(
         default=5, ge=1, le=3600, description="How often the worker anchors the newest checkpoint."
     )
+    witnesses: Path | None = Field(
+        default=None,
+        description="File `fuqi/witnesses/v1` that names the witnesses and how many must cosign.",
+    )
     data_folder: Path | None = Field(
         default=None,
         description="Folder with the hubei-2020 files; unset: `../shared/data/hubei-2020` where it "

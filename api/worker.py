@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -19,11 +20,14 @@ from api.flows.agreements import expire_due
 from api.ports import Ports
 from ledger.chain import ChainPort
 from ledger.core.errors import FuqiError
+from ledger.cosigning import WitnessEndpoint, collect, read_witnesses
 from ledger.log import StoredCheckpoints, sequence
+from ledger.note import WitnessPolicy
 from ledger.queries import anchors as anchor_queries
 from ledger.queries import log as log_queries
 from ledger.store import transaction
 from ledger.submitter import Submitter
+from ledger.tiles import write_tiles
 
 SEQUENCE_STEPS_MAX: Final = 1000
 """At most this many batches in one call: four million entries."""
@@ -96,6 +100,22 @@ def settle(
         time.sleep(0.2)
 
 
+def tiles_folder(ports: Ports) -> Path:
+    """Where the static files of the log lie (C2SP tlog-tiles)."""
+    return ports.settings.home.resolve() / "log"
+
+
+def witnesses_of(ports: Ports) -> tuple[WitnessPolicy | None, tuple[WitnessEndpoint, ...]]:
+    """Who must cosign checkpoints and where to ask; nobody where the setting is absent.
+
+    Raises:
+        InputError: `witness.file`.
+    """
+    if ports.settings.witnesses is None:
+        return None, ()
+    return read_witnesses(ports.settings.witnesses)
+
+
 class Worker:
     """Runs `settle` at an interval until told to stop; used by `fuqi worker` and inside `fuqi serve`."""
 
@@ -104,6 +124,7 @@ class Worker:
         self._ports = ports
         self._submitter = Submitter(ports.sessions, chain, StoredCheckpoints(), clock)
         self._clock = clock
+        self._endpoints = witnesses_of(ports)[1]
         self._stop = threading.Event()
         self.last_error: str | None = None
 
@@ -135,5 +156,11 @@ class Worker:
         with transaction(self._ports.sessions) as session:
             expire_due(session, self._ports, at=self._clock())
         sequence_all(self._ports, clock=self._clock)
+        # Witnesses first: what is anchored is then what they have seen. One that is away stops nothing.
+        for one in collect(self._ports.sessions, self._endpoints, at=self._clock()):
+            if one.code is not None:
+                log.warning("worker.witness_failed", witness=one.witness, code=one.code)
         self._submitter.drain(20)
+        with transaction(self._ports.readers) as session:
+            write_tiles(session, tiles_folder(self._ports))
         return progress_of(self._ports)

@@ -430,10 +430,10 @@ def decode_round(data: bytes) -> StoredRound:
         VerificationError: `contracts.answer_malformed`.
     """
     types = ["bytes32", "bytes32", "uint128", "uint40", "uint32", "uint8"]
-    *values, state = _decode(types, data)
+    inputs_root, plan_root, objective, closes_at, attempt, state = _decode(types, data)
     if state not in set(RoundState):
         raise _malformed()
-    return StoredRound(*values, RoundState(state))
+    return StoredRound(inputs_root, plan_root, objective, closes_at, attempt, RoundState(state))
 
 
 def decode_revert(data: bytes) -> Revert:

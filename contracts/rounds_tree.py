@@ -1,8 +1,8 @@
 """The round that the chain decides, in pure Python: commitments, exact check, fault search.
 
 The twin of RoundTables.sol, Transport.sol and RoundFaults.sol; tests compare the two. The problem is the
-transportation problem: supplies (rows), demands (columns), a weight per pair; maximise the weight moved. A pair of
-weight 0 is not eligible. Everything is a whole number; nothing is rounded anywhere.
+transportation problem: supplies (rows), demands (columns), a weight per pair; maximise the weight moved.
+A pair of weight 0 is not eligible. Everything is a whole number; nothing is rounded anywhere.
 """
 
 from __future__ import annotations
@@ -341,7 +341,7 @@ def posted_plan(instance: Instance, answer: Answer) -> PostedPlan:
 
 
 def find_fault(data: RoundData, plan: PostedPlan) -> Witness | None:
-    """The first fault that `strike` accepts, or None: then the plan is feasible, optimal and worth what it says."""
+    """The first fault that `strike` accepts; None when the plan is feasible, optimal and worth what it says."""
     for witness in _faults(data, plan):
         return witness
     return None
@@ -422,7 +422,8 @@ def _cell_faults(data: RoundData, plan: PostedPlan) -> Iterator[Witness]:
     across = depth_of(plan.columns)
     for index in range(len(plan.levels[0])):
         row, column = index >> across, index & ((1 << across) - 1)
-        words, path = _words(plan.node(0, index)), plan.path(0, index)
+        words: tuple[int, ...] = _words(plan.node(0, index))
+        path = plan.path(0, index)
         if row >= plan.rows or column >= plan.columns:
             if words[1]:
                 yield Witness(Fault.PADDING, row, column, words, path)

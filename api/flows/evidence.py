@@ -34,6 +34,7 @@ from arbitration.policy import Trust
 from ledger.core.canonical import Json
 from ledger.core.errors import ConflictError, NotFoundError
 from ledger.core.ids import new_id, require_id
+from ledger.cosigning import read_witnesses
 from ledger.log import NewEntry, record
 from ledger.queries import agreements as queries
 from ledger.queries import anchors as anchor_queries
@@ -109,7 +110,9 @@ def require_subject_visible(session: Session, caller: Caller, subject: str) -> N
 def installation_trust(session: Session, ports: Ports, *, at: datetime) -> Trust:
     """What a stranger pins: our roots, our log key, the chain and contract that anchor us."""
     pins = chain_pins(session)
-    ledger = LedgerTrust(verifier=ports.log_key.verifier, chains=pins)
+    setting = ports.settings.witnesses
+    witnesses = None if setting is None else read_witnesses(setting)[0]
+    ledger = LedgerTrust(verifier=ports.log_key.verifier, chains=pins, witnesses=witnesses)
     return Trust(pki=pki_trust(ports, at=at), ledger=ledger)
 
 

@@ -20,6 +20,7 @@ from api.routes import (
     signing_pages,
     supply,
     supply_pages,
+    tiles,
     verify,
 )
 
@@ -39,4 +40,5 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     agreement_pages.router,
     signing_pages.router,
     evidence.router,
+    tiles.router,
 )

@@ -112,8 +112,10 @@ contract RulingsInvariantTest is RulingActs {
     }
 
     /// @dev I2 and I6.
-    /// forge-config: default.invariant.runs = 20
-    /// forge-config: default.invariant.depth = 50
+    /// forge-config: default.invariant.runs = 40
+    /// forge-config: intense.invariant.runs = 500
+    /// forge-config: default.invariant.depth = 100
+    /// forge-config: intense.invariant.depth = 500
     /// forge-config: default.invariant.fail-on-revert = true
     function invariant_NoRulingChangesAndLevelsRise() public view {
         uint256 count = _handler.count();

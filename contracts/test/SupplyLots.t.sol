@@ -174,8 +174,10 @@ contract SupplyLotsInvariantTest is LotActs {
         bytes4[] selectors;
     }
 
-    /// forge-config: default.invariant.runs = 20
-    /// forge-config: default.invariant.depth = 50
+    /// forge-config: default.invariant.runs = 40
+    /// forge-config: intense.invariant.runs = 500
+    /// forge-config: default.invariant.depth = 100
+    /// forge-config: intense.invariant.depth = 500
     function invariant_EveryUnitIsHeldOrUsed() public view {
         for (uint256 i = 0; i < _handler.count(); ++i) {
             bytes32 lot = _handler.known(i);

@@ -20,7 +20,7 @@ from ledger.core.units import Digest32, digest32
 Json: TypeAlias = "None | bool | int | str | Sequence[Json] | Mapping[str, Json]"
 
 INTEGER_MAX: Final = 2**53 - 1
-_STRING: Final = re.compile(rb'"(?:[^"\\\\]|\\\\.)*+"', re.DOTALL)
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _BRACKET: Final = re.compile(rb"[\[\]{}]")
 DEPTH_MAX: Final = 64
 """Deeper documents are refused: no record of ours nests past ten."""

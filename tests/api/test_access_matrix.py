@@ -88,6 +88,8 @@ PUBLIC_ROUTES = {
     "POST /verify",
     "POST /api/v1/verify",
     "GET /api/v1/trust",
+    "GET /log/checkpoint",
+    "GET /log/tile/{rest:path}",
     "GET /login",
     "POST /login",
     "POST /api/v1/login",

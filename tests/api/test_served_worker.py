@@ -13,6 +13,7 @@ from api.flows.registration import register
 from api.settings import Settings
 from api.testing import PASSWORD, invented_registration, sign_agreement
 from ledger.core.ids import new_id
+from ledger.note import open_note
 
 FINAL_SECONDS_MAX = 90
 
@@ -48,6 +49,13 @@ def test_a_served_worker_brings_receipts_to_final_and_a_bundle_verifies(tmp_path
         assert report["subject"] == "bundle"
         faults = [c for c in report["checks"] if c["verdict"] != "passed"]
         assert report["verdict"] == "passed", faults
+        note = client.get("/log/checkpoint")
+        assert note.headers["content-type"].startswith("text/plain")
+        size = open_note(note.text, verifier=ports.log_key.verifier).size
+        tile = client.get(f"/log/tile/0/000.p/{size}")
+        assert len(tile.content) == 32 * size
+        for outside in ("/log/tile/0/../../keys/log.key", "/log/tile/%2e%2e/keys", "/log/tile/9"):
+            assert client.get(outside).status_code == 404
         broken = bytearray(data)
         broken[len(broken) // 2] ^= 1
         again = client.post("/api/v1/verify", files={"file": ("b.zip", bytes(broken))}).json()

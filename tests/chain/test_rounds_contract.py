@@ -198,7 +198,7 @@ def test_every_changed_word_of_a_proof_is_refused(opener):
             ).to_bytes(32, "big")[: size - at]
             last = at + 32 >= size
             # The signature's 65th byte stands at the front of the last word; what follows is filling.
-            assert last and changed[at] == data[at] or opener.refusal(bytes(changed)) is not None
+            assert (last and changed[at] == data[at]) or opener.refusal(bytes(changed)) is not None
     assert opener.refusal(data) is None
 
 

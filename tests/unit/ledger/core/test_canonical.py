@@ -158,3 +158,12 @@ def test_a_salt_of_another_length_is_our_own_bug(length):
 @pytest.mark.parametrize("length", [16, 64])
 def test_a_salt_at_the_limits_is_taken(length):
     assert len(commitment(bytes(length), {})) == 32
+
+
+def test_brackets_inside_text_are_no_nesting():
+    """Found in review: an escaped quote must not turn the inside of a text outside."""
+    value = [['a"[', "\\", '["' * 70] for _ in range(100)]
+    assert canonical_parse(canonical_bytes(value)) == value
+    with pytest.raises(InputError) as caught:
+        canonical_parse(b'["' + b"\\\\" + b'",' + b"[" * 70)
+    assert caught.value.error_code == "canonical.depth"
