@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FORGE = ROOT / "node_modules" / ".bin" / "forge"
-TESTS_AT_LEAST = 111
+TESTS_AT_LEAST = 159
 
 
 @pytest.mark.slow
