@@ -17,6 +17,7 @@ from eth_abi.exceptions import DecodingError
 from eth_hash.auto import keccak
 
 from contracts.abi import Revert
+from contracts.eip712 import Contract, key_hash, typed_digest
 from contracts.rounds_tree import (
     Answer,
     Instance,
@@ -25,17 +26,11 @@ from contracts.rounds_tree import (
     answer_words,
     instance_words,
 )
-from contracts.seals_abi import Contract
 from ledger.core.errors import VerificationError
 
-_KEY_TAG: Final = keccak(b"fuqi/key/v1")
 _LOT_TAG: Final = keccak(b"fuqi/chain-lot/v1")
 _ROUND_TAG: Final = keccak(b"fuqi/chain-round/v1")
 _CASE_TAG: Final = keccak(b"fuqi/chain-case/v1")
-_DOMAIN: Final = keccak(
-    b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
-)
-_VERSION: Final = keccak(b"1")
 _LOTS: Final = keccak(b"fuqi SupplyLots")
 _ROUNDS: Final = keccak(b"fuqi Rounds")
 _RULINGS: Final = keccak(b"fuqi Rulings")
@@ -210,7 +205,7 @@ class SeatChange:
 
 def k1_key_hash(address: bytes) -> bytes:
     """The name of a secp256k1 key whose signatures the chain itself checks; `address` is 20 bytes."""
-    return _hash(["bytes32", "address", "bytes32"], [_KEY_TAG, bytes(20), keccak(address)])
+    return key_hash(verifier=bytes(20), key=address)
 
 
 def verifier_signature(verifier: bytes, *, key: bytes, signature: bytes) -> bytes:
@@ -460,12 +455,8 @@ def _seated(signatures: Mapping[int, bytes]) -> tuple[int, list[bytes]]:
 def _typed(contract: Contract, name: bytes, kind: str, values: Sequence[Any]) -> bytes:
     """EIP-712 digest; every field of our acts is a static type, so the struct is its plain encoding."""
     types = [field.split(" ")[0] for field in kind[kind.index("(") + 1 : -1].split(",")]
-    struct = _hash(["bytes32", *types], [keccak(kind.encode("ascii")), *values])
-    domain = _hash(
-        ["bytes32", "bytes32", "bytes32", "uint256", "address"],
-        [_DOMAIN, name, _VERSION, contract.chain_id, contract.address],
-    )
-    return keccak(b"\x19\x01" + domain + struct)
+    struct = encode(["bytes32", *types], [keccak(kind.encode("ascii")), *values])
+    return typed_digest(contract, name, struct)
 
 
 def _hash(types: Sequence[str], values: Sequence[Any]) -> bytes:

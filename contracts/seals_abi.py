@@ -20,6 +20,7 @@ from eth_abi.exceptions import DecodingError
 from eth_hash.auto import keccak
 
 from contracts.abi import Revert
+from contracts.eip712 import Contract, key_hash, typed_digest
 from ledger.core.canonical import Json, canonical_bytes
 from ledger.core.errors import InputError, VerificationError
 
@@ -30,14 +31,9 @@ NO_PREV: Final = bytes(32)
 BY_DIGEST: Final = bytes(32)
 """`Party.signed` of a party that signed the seal's own digest."""
 
-_KEY_TAG: Final = keccak(b"fuqi/key/v1")
 _SEAL_TAG: Final = keccak(b"fuqi/seal/v1")
 _PARTIES_TAG: Final = keccak(b"fuqi/parties/v1")
 _SET_TAG: Final = keccak(b"fuqi/registrars/v1")
-_DOMAIN: Final = keccak(
-    b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
-)
-_VERSION: Final = keccak(b"1")
 _SEALS: Final = keccak(b"fuqi Seals")
 _REGISTRY: Final = keccak(b"fuqi SignerRegistry")
 _SEAL: Final = keccak(b"Seal(bytes32 doc,bytes32 partiesRoot,bytes32 prev,uint64 deadline)")
@@ -114,14 +110,6 @@ ERRORS: Final[Mapping[bytes, tuple[str, tuple[str, ...]]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Contract:
-    """A contract on a chain; every digest names both. `address` is 20 bytes."""
-
-    chain_id: int
-    address: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class Key:
     """A public key behind a verifier: `verifier` 20 bytes, `key` in that verifier's form."""
 
@@ -131,8 +119,7 @@ class Key:
     @property
     def hash(self) -> bytes:
         """The name under which SignerRegistry holds it."""
-        types = ["bytes32", "address", "bytes32"]
-        return keccak(encode(types, [_KEY_TAG, self.verifier, keccak(self.key)]))
+        return key_hash(verifier=self.verifier, key=self.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,25 +206,27 @@ def seal_digest(contract: Contract, terms: Terms) -> bytes:
     """The 32 bytes that a party signs (EIP-712)."""
     types = ["bytes32", "bytes32", "bytes32", "bytes32", "uint64"]
     values = [_SEAL, terms.doc, terms.parties_root, terms.prev, terms.deadline]
-    return _typed(contract, _SEALS, encode(types, values))
+    return typed_digest(contract, _SEALS, encode(types, values))
 
 
 def revoke_seal_digest(contract: Contract, *, seal: bytes, reason: int, deadline: int) -> bytes:
     """The 32 bytes that every party of a seal signs to revoke it (EIP-712)."""
     types = ["bytes32", "bytes32", "uint16", "uint64"]
-    return _typed(contract, _SEALS, encode(types, [_REVOKE_SEAL, seal, reason, deadline]))
+    return typed_digest(contract, _SEALS, encode(types, [_REVOKE_SEAL, seal, reason, deadline]))
 
 
 def register_digest(contract: Contract, registration: Registration) -> bytes:
     """The 32 bytes that a registrar signs to register a key (EIP-712)."""
     types = ["bytes32", "bytes32", "uint64", "uint64", "uint8", "bytes32", "uint64"]
-    return _typed(contract, _REGISTRY, encode(types, [_REGISTER, *_registered(registration)]))
+    return typed_digest(contract, _REGISTRY, encode(types, [_REGISTER, *_registered(registration)]))
 
 
 def revoke_key_digest(contract: Contract, *, key_hash: bytes, reason: int, deadline: int) -> bytes:
     """The 32 bytes that a registrar signs to revoke a key (EIP-712)."""
     types = ["bytes32", "bytes32", "uint8", "uint64"]
-    return _typed(contract, _REGISTRY, encode(types, [_REVOKE_KEY, key_hash, reason, deadline]))
+    return typed_digest(
+        contract, _REGISTRY, encode(types, [_REVOKE_KEY, key_hash, reason, deadline])
+    )
 
 
 def registrars_digest(
@@ -252,7 +241,9 @@ def registrars_digest(
     """The 32 bytes signed to offer (present registrars) or accept (the offered ones) the role."""
     packed = encode(["bytes32", "bytes32[]", "uint8"], [_SET_TAG, list(registrars), threshold])
     values = [_ACCEPT if accept else _OFFER, keccak(packed), epoch, deadline]
-    return _typed(contract, _REGISTRY, encode(["bytes32", "bytes32", "uint64", "uint64"], values))
+    return typed_digest(
+        contract, _REGISTRY, encode(["bytes32", "bytes32", "uint64", "uint64"], values)
+    )
 
 
 def encode_seal(terms: Terms, parties: Sequence[Party]) -> bytes:
@@ -444,12 +435,6 @@ def open_entry(
     return Opening(
         index=index, size=size, salt=salt, before=before, afterwards=afterwards, path=tuple(path)
     )
-
-
-def _typed(contract: Contract, name: bytes, struct: bytes) -> bytes:
-    types = ["bytes32", "bytes32", "bytes32", "uint256", "address"]
-    values = [_DOMAIN, name, _VERSION, contract.chain_id, contract.address]
-    return keccak(b"\x19\x01" + keccak(encode(types, values)) + keccak(struct))
 
 
 def _registered(registration: Registration) -> tuple[bytes, int, int, int, bytes, int]:

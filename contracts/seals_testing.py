@@ -24,9 +24,9 @@ from eth_abi.abi import encode
 
 from contracts import artifacts
 from contracts.abi import Revert
+from contracts.eip712 import Contract
 from contracts.seals_abi import (
     Approval,
-    Contract,
     Key,
     Registration,
     decode_revert,

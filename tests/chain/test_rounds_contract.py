@@ -14,7 +14,7 @@ from ortools.graph.python import min_cost_flow
 
 from contracts import acts_abi as acts
 from contracts import rounds_tree as tree
-from contracts.seals_abi import Contract
+from contracts.eip712 import Contract
 from contracts.seals_testing import RevertedError, anvil, anvil_missing
 from ledger.core.errors import VerificationError
 

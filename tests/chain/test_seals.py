@@ -12,10 +12,10 @@ from coincurve import PrivateKey
 from eth_hash.auto import keccak
 
 from contracts import abi, artifacts, seals_abi
+from contracts.eip712 import Contract
 from contracts.seals_abi import (
     NO_PREV,
     Approval,
-    Contract,
     Key,
     Party,
     Terms,

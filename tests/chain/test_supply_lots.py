@@ -11,7 +11,7 @@ from eth_keys import keys
 
 from contracts import acts_abi as acts
 from contracts import artifacts
-from contracts.seals_abi import Contract
+from contracts.eip712 import Contract
 from contracts.seals_testing import RevertedError, anvil, anvil_missing
 
 GAS = json.loads((Path(__file__).parents[2] / "contracts" / "gas.json").read_text())
