@@ -21,6 +21,7 @@ from ledger.testing import FakeChain, MemoryLog
 from ledger.web3_chain import Web3Chain
 
 ROOT = Path(__file__).parents[2]
+MINED_WITHIN_SECONDS = 20
 ANVIL = ROOT / "node_modules" / ".bin" / "anvil"
 # The first account of anvil's public test mnemonic: money on no chain but a test node.
 ANVIL_KEY = bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80")
@@ -93,9 +94,18 @@ def signed_append(chain, log, *, size=None, nonce=None, old=None):
     )
 
 
+def mine(chain, raw):
+    """Send and wait until the nonce is used: `send` promises that the chain has it, not that it is mined."""
+    before, until = chain.nonce(), time.monotonic() + MINED_WITHIN_SECONDS
+    chain.send(raw)
+    while chain.nonce() == before:
+        assert time.monotonic() < until, "never mined"
+        time.sleep(0.02)
+
+
 def append(chain, log):
     size, root = log.latest()
-    chain.send(signed_append(chain, log).raw)
+    mine(chain, signed_append(chain, log).raw)
     return chain.find_append(size=size, root=root)
 
 
@@ -159,7 +169,7 @@ def test_a_hash_is_known_before_sending_and_is_the_one_found(chain, log):
     chain.deploy()
     size, root = log.grow(2)
     signed = signed_append(chain, log)
-    chain.send(signed.raw)
+    mine(chain, signed.raw)
     assert chain.find_append(size=size, root=root).tx_hash == signed.tx_hash
 
 
@@ -167,7 +177,7 @@ def test_sending_the_same_bytes_again_is_harmless(chain, log):
     chain.deploy()
     log.grow(2)
     signed = signed_append(chain, log)
-    chain.send(signed.raw)
+    mine(chain, signed.raw)
     nonce, head = chain.nonce(), chain.head()
     chain.send(signed.raw)
     assert (chain.nonce(), chain.head()) == (nonce, head)
@@ -191,7 +201,7 @@ def test_a_stale_append_uses_its_nonce_and_changes_nothing(chain, log):
     log.grow(3)
     append(chain, log)
     head, nonce = chain.head(), chain.nonce()
-    chain.send(signed_append(chain, log, size=small[0], old=0).raw)
+    mine(chain, signed_append(chain, log, size=small[0], old=0).raw)
     assert chain.head() == head
     assert chain.nonce() == nonce + 1
     assert chain.find_append(size=small[0], root=small[1]) is None
@@ -206,7 +216,7 @@ def test_a_forked_log_is_not_accepted(chain, log):
     other.grow(1)
     other._leaves[0] = merkle.leaf_hash(b"another history")
     other.grow(7)
-    chain.send(signed_append(chain, other, old=4).raw)
+    mine(chain, signed_append(chain, other, old=4).raw)
     assert chain.head() == head
 
 
