@@ -44,6 +44,10 @@ _EXTENSIONS_KNOWN: Final = frozenset(
     {"key_usage", "extended_key_usage", "basic_constraints", "certificate_policies"}
 )
 """Critical extensions that are read here; any other one is refused (RFC 5280, 4.2)."""
+_HARMLESS: Final = frozenset(
+    {"unspecified", "affiliation_changed", "superseded", "cessation_of_operation"}
+)
+"""Reasons, where one is given, after which what the key did before stays good (RFC 3161, 4.1)."""
 _SIGNING_USAGES: Final = frozenset({"digital_signature", "non_repudiation"})
 _ERRORS: Final = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError)
 
@@ -108,6 +112,21 @@ class PkiTrust:
 
 
 @dataclass(frozen=True, slots=True)
+class RevocationList:
+    """A CRL and how it came here.
+
+    Attributes:
+        der: the list.
+        proven_at: for a list that the examined file brings itself, the latest moment at which it is
+            known to have existed: only a list from the issuer's lifetime counts, because whoever
+            holds an expired key can still sign with it. None for a list that the verifier pinned.
+    """
+
+    der: bytes
+    proven_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """What a certificate is worth: a verdict, a stable word for the reason, and both sentences."""
 
@@ -152,7 +171,12 @@ def check_path(
 
 
 def check_revocation(
-    path: Sequence[bytes], *, crls: Sequence[bytes], used_at: datetime, at: datetime
+    path: Sequence[bytes],
+    *,
+    lists: Sequence[RevocationList],
+    used_at: datetime,
+    at: datetime,
+    harmless: bool = False,
 ) -> Finding:
     """Whether any certificate of `path` (leaf first, root last) was revoked when it was used.
 
@@ -160,16 +184,19 @@ def check_revocation(
         path: as found by `check_path`.
         used_at: proven time of use; a later revocation does not undo an earlier use.
         at: now; a list from the future counts as none.
+        harmless: pass over revocations for a reason that leaves the key trusted until then
+            (RFC 3161, 4.1: superseded, cessation of operation and the like).
     """
     try:
-        lists = [_load_crl(der) for der in crls]
+        loaded = [(_load_crl(one.der), one.proven_at) for one in lists]
         for der, issuer in itertools.pairwise(path):
             finding = _revocation_of(
                 x509.Certificate.load(der),
                 x509.Certificate.load(issuer),
-                lists,
+                loaded,
                 used_at=used_at,
                 at=at,
+                harmless=harmless,
             )
             if finding.verdict is not Verdict.PASSED:
                 return finding
@@ -360,16 +387,25 @@ def _unfit(leaf: x509.Certificate, purpose: Purpose) -> str:
 def _revocation_of(
     certificate: x509.Certificate,
     issuer: x509.Certificate,
-    lists: Sequence[crl.CertificateList],
+    lists: Sequence[tuple[crl.CertificateList, datetime | None]],
     *,
     used_at: datetime,
     at: datetime,
+    harmless: bool,
 ) -> Finding:
-    usable = [item for item in lists if _list_counts(item, issuer, used_at=used_at, at=at)]
+    usable = [
+        item
+        for item, proven_at in lists
+        if (proven_at is None or proven_at <= issuer.not_valid_after)
+        and _list_counts(item, issuer, used_at=used_at, at=at)
+    ]
     for item in usable:
         entries = item["tbs_cert_list"]["revoked_certificates"]
         for entry in entries if len(entries) else ():
             if entry["user_certificate"].native != certificate.serial_number:
+                continue
+            why = entry.crl_reason_value
+            if harmless and why is not None and why.native in _HARMLESS:
                 continue
             if entry["revocation_date"].native <= used_at:
                 return _failed(

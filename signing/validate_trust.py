@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from ledger.core.canonical import Json
-from ledger.core.errors import VerificationError
+from ledger.core.errors import InputError, LimitError, VerificationError
 from ledger.core.report import Verdict
+from signing import changes
 from signing.cms import STRONG_HASHES, SignedContainer, TimeStamp, check_container, read_timestamp
+from signing.embedded import ValidationData, validation_data_of, validation_data_with
 from signing.examined import Examined
 from signing.reading import SignatureFacts
 from signing.trust import (
     PkiTrust,
     Purpose,
+    RevocationList,
     certificate_times,
     check_path,
     check_revocation,
@@ -28,26 +33,118 @@ CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 _P, _F, _I = Verdict.PASSED, Verdict.FAILED, Verdict.INDETERMINATE
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What one examination may rely on.
+
+    Attributes:
+        at: now.
+        judged_at: order of a signature -> the moment at which its time stamp must still be good:
+            the time of the next trusted document time stamp over it, else now (ETSI EN 319 102-1,
+            past signature validation).
+        stamps: order of a document time stamp -> what its authority is worth.
+    """
+
+    trust: PkiTrust
+    at: datetime
+    judged_at: dict[int, datetime]
+    stamps: dict[int, _StampFinding]
+    lists: tuple[RevocationList, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _StampFinding:
+    verdict: Verdict
+    reason: str
+    text_en: str
+    text_zh: str
+    root: str
+
+
 def check_each_trust(file: Examined, trust: PkiTrust, at: datetime) -> None:
+    known = _known(file, trust, at)
     for item in file.signatures:
         container = item.container
         if container is None:
             continue
         who: dict[str, Json] = {"signature": item.order, "field": item.field}
         if item.kind == "document_timestamp":
-            token = require_time_stamp(item.contents)
-            _check_time_stamp_trust(file, token, trust, at, who, n=item.order)
+            found = known.stamps.get(item.order)
+            if found is not None:
+                _add_stamp_trust(file, found, who, n=item.order)
             continue
-        proven = _check_time_stamp(file, item, container, trust, at, who)
-        _check_certificate(file, item, container, trust, proven, at, who)
+        proven = _check_time_stamp(file, item, container, known, who)
+        _check_certificate(file, item, container, known, proven, who)
+
+
+def _known(file: Examined, trust: PkiTrust, at: datetime) -> _Known:
+    """Judge document time stamps from the newest to the oldest: each vouches for what it covers."""
+    stored = _stored(file)
+    pinned = tuple(RevocationList(der) for der in trust.crls)
+    lists = pinned + tuple(RevocationList(der, proven_at=at) for der in stored.crls)
+    judged_at: dict[int, datetime] = {}
+    stamps: dict[int, _StampFinding] = {}
+    moment = at
+    covered: list[tuple[int, datetime]] = []
+    for item in sorted(file.signatures, key=lambda one: one.order, reverse=True):
+        judged_at[item.order] = moment
+        if item.kind != "document_timestamp" or item.container is None:
+            continue
+        try:
+            token = require_time_stamp(item.contents)
+        except VerificationError:
+            continue  # its signature value was reported already
+        found = _stamp_finding(token, trust, lists, moment, at=at)
+        stamps[item.order] = found
+        intact = not item.fault and _covers(file, item, token)
+        if found.verdict is _P and intact and token.time <= moment:
+            moment = token.time
+            covered.append((item.revision_size, token.time))
+    return _Known(trust, at, judged_at, stamps, pinned + _proven(file, stored, covered, at=at))
+
+
+def _stored(file: Examined) -> ValidationData:
+    try:
+        return validation_data_with(file.reader)
+    except LimitError:
+        file.add(
+            "pdf.validation_data",
+            _I,
+            "the revocation data in the file are too large to be examined",
+            "文件内的吊销数据过大，无法检查",
+        )
+        return ValidationData()
+
+
+def _covers(file: Examined, item: SignatureFacts, token: TimeStamp) -> bool:
+    try:
+        digest = changes.range_digest(file.data, item.byte_range, token.imprint_algorithm)
+    except ValueError:
+        return False
+    return digest == token.imprint
+
+
+def _proven(
+    file: Examined, stored: ValidationData, covered: list[tuple[int, datetime]], *, at: datetime
+) -> tuple[RevocationList, ...]:
+    """Each embedded list with the earliest trusted time at which it stood in the file."""
+    earliest = dict.fromkeys(stored.crls, at)
+    for size, time in covered:
+        # `covered` runs from the newest to the oldest, so the last one to hold an item wins.
+        try:
+            held = set(validation_data_of(file.data[:size]).crls)
+        except (InputError, LimitError):
+            continue
+        for der in held & earliest.keys():
+            earliest[der] = min(earliest[der], time)
+    return tuple(RevocationList(der, proven_at=moment) for der, moment in earliest.items())
 
 
 def _check_time_stamp(
     file: Examined,
     item: SignatureFacts,
     container: SignedContainer,
-    trust: PkiTrust,
-    at: datetime,
+    known: _Known,
     who: dict[str, Json],
 ) -> datetime | None:
     """The proven time of the signature; None where no trusted time stamp proves one."""
@@ -77,7 +174,7 @@ def _check_time_stamp(
             reason=reason,
         )
         return None
-    if token.time > at + CLOCK_TOLERANCE:
+    if token.time > known.at + CLOCK_TOLERANCE:
         file.add(
             "pdf.time_stamp",
             _F,
@@ -101,67 +198,78 @@ def _check_time_stamp(
         time=_text(token.time),
         parts=",".join(loose),
     )
-    trusted = _check_time_stamp_trust(file, token, trust, at, who, n=n)
-    return token.time if trusted else None
+    moment = known.judged_at.get(n, known.at)
+    found = _stamp_finding(token, known.trust, known.lists, moment, at=known.at)
+    _add_stamp_trust(file, found, who, n=n)
+    return token.time if found.verdict is _P else None
 
 
-def _check_time_stamp_trust(
-    file: Examined,
+def _stamp_finding(
     token: TimeStamp,
     trust: PkiTrust,
-    at: datetime,
-    who: dict[str, Json],
+    lists: Sequence[RevocationList],
+    moment: datetime,
     *,
-    n: int,
-) -> bool:
+    at: datetime,
+) -> _StampFinding:
+    """What the token's authority is worth at `moment`, the latest time at which the token is known
+    to have existed: a key that leaked before that may have made it with an older date."""
     box = token.container
     finding = check_path(
         box.certificate,
         others=box.certificates,
         roots=trust.tsa_roots,
-        at=max(at, token.time),
+        at=max(moment, token.time),
         purpose=Purpose.TIME_STAMPING,
     )
     verdict = finding.verdict
-    reason = finding.reason
+    reason, text_en, text_zh = finding.reason, finding.text_en, finding.text_zh
     if verdict is _F and reason == "out_of_validity":
         verdict = _I  # the authority has expired since: no proof any more, but no forgery
     if verdict is _P:
         start, end = certificate_times(box.certificate)
-        revoked = check_revocation(finding.path, crls=trust.crls, used_at=token.time, at=at)
+        before = check_revocation(finding.path, lists=lists, used_at=token.time, at=at)
+        since = check_revocation(
+            finding.path, lists=lists, used_at=max(moment, token.time), at=at, harmless=True
+        )
         if not start <= token.time <= end:
             verdict, reason = _F, "out_of_validity"
-        elif revoked.verdict is _F:
+        elif before.verdict is _F:
             verdict, reason = _F, "revoked"
+            text_en, text_zh = before.text_en, before.text_zh
+        elif since.verdict is _F:
+            verdict, reason = _I, "revoked_since"
+            text_en = "the authority was revoked later, and nothing proves the token is older"
+            text_zh = "该机构其后被吊销，且无法证明时间戳早于吊销"
         elif not issued_by_known(box.certificates, trust.tsa_roots):
             verdict, reason = _I, "loose_certificates"
-    ok = verdict is _P
+    return _StampFinding(verdict, reason, text_en, text_zh, finding.root)
+
+
+def _add_stamp_trust(file: Examined, found: _StampFinding, who: dict[str, Json], *, n: int) -> None:
+    ok = found.verdict is _P
     file.add(
         "pdf.time_stamp_trust",
-        verdict,
+        found.verdict,
         f"the time-stamp authority of signature {n} is trusted"
         if ok
-        else f"the time-stamp authority of signature {n} is not trusted: {finding.text_en}",
-        f"签名 {n} 的时间戳机构受信任"
-        if ok
-        else f"签名 {n} 的时间戳机构不受信任：{finding.text_zh}",
+        else f"the time-stamp authority of signature {n} is not trusted: {found.text_en}",
+        f"签名 {n} 的时间戳机构受信任" if ok else f"签名 {n} 的时间戳机构不受信任：{found.text_zh}",
         **who,
-        reason=reason,
-        root=finding.root,
+        reason=found.reason,
+        root=found.root,
     )
-    return ok
 
 
 def _check_certificate(
     file: Examined,
     item: SignatureFacts,
     container: SignedContainer,
-    trust: PkiTrust,
+    known: _Known,
     proven: datetime | None,
-    at: datetime,
     who: dict[str, Json],
 ) -> None:
-    n, used_at = item.order, proven or at
+    n, used_at, trust = item.order, proven or known.at, known.trust
     finding = check_path(
         container.certificate,
         others=container.certificates,
@@ -188,7 +296,7 @@ def _check_certificate(
     _check_certificate_time(file, container, proven, who, n=n)
     if finding.verdict is not _P:
         return
-    revoked = check_revocation(finding.path, crls=trust.crls, used_at=used_at, at=at)
+    revoked = check_revocation(finding.path, lists=known.lists, used_at=used_at, at=known.at)
     file.add(
         "pdf.revocation",
         revoked.verdict,

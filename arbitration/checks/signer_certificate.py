@@ -14,7 +14,7 @@ from arbitration.checks.context import Context, time_of
 from arbitration.checks.results import Problem, conclude, unclear, wrong
 from ledger.core.report import Check, Verdict
 from signing.certificates import certificate_spki
-from signing.trust import Finding, Purpose, check_path, check_revocation
+from signing.trust import Finding, Purpose, RevocationList, check_path, check_revocation
 
 CODE: Final = "signer.certificate"
 
@@ -126,7 +126,8 @@ def _path_problems(
     )
     if path.verdict is not Verdict.PASSED:
         return [_problem(signer, path)]
-    revoked = check_revocation(path.path, crls=context.pki.crls, used_at=at, at=context.at)
+    lists = [RevocationList(der) for der in context.pki.crls]
+    revoked = check_revocation(path.path, lists=lists, used_at=at, at=context.at)
     return [] if revoked.verdict is Verdict.PASSED else [_problem(signer, revoked)]
 
 

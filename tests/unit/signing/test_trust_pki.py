@@ -20,6 +20,7 @@ from signing.testing_pdf import trust_of
 from signing.trust import (
     PkiTrust,
     Purpose,
+    RevocationList,
     certificate_times,
     check_path,
     check_revocation,
@@ -173,7 +174,10 @@ def test_a_time_stamp_certificate_does_not_sign_documents(root):
 @pytest.mark.parametrize("der", [b"", b"rubbish", b"\x30\x03\x02\x01\x01"])
 def test_rubbish_is_indeterminate_and_never_raises(der):
     assert path(der, roots=[]).verdict is Verdict.INDETERMINATE
-    assert check_revocation([der, der], crls=[der], used_at=AT, at=AT).verdict is not Verdict.PASSED
+    assert (
+        check_revocation([der, der], lists=[RevocationList(der)], used_at=AT, at=AT).verdict
+        is not Verdict.PASSED
+    )
 
 
 def revocation(pki, signer, *, crls, used_at, at):
@@ -183,7 +187,8 @@ def revocation(pki, signer, *, crls, used_at, at):
         roots=[pki.authority.root_der],
         at=used_at,
     )
-    return check_revocation(found.path, crls=crls, used_at=used_at, at=at)
+    lists = [RevocationList(der) for der in crls]
+    return check_revocation(found.path, lists=lists, used_at=used_at, at=at)
 
 
 def test_a_list_of_another_authority_does_not_count(pki, tmp_path):
