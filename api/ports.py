@@ -22,6 +22,8 @@ class Ports:
 
     Attributes:
         number_index_key: key of the keyed digests that find duplicate identity numbers.
+        former_ca_roots, former_tsa_roots: DER roots of authorities that were used here before: what
+            they signed or stamped stays provable after another one took their place.
     """
 
     settings: Settings
@@ -35,3 +37,5 @@ class Ports:
     provider: VerificationProvider
     log_key: NoteSigner
     number_index_key: bytes
+    former_ca_roots: tuple[bytes, ...] = ()
+    former_tsa_roots: tuple[bytes, ...] = ()

@@ -10,13 +10,14 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 import structlog
 
 from api.flows.agreements import expire_due
+from api.flows.archiving import FAILED_MAX, archive_due
 from api.ports import Ports
 from ledger.chain import ChainPort
 from ledger.core.errors import FuqiError
@@ -32,6 +33,7 @@ from ledger.tiles import write_tiles
 SEQUENCE_STEPS_MAX: Final = 1000
 """At most this many batches in one call: four million entries."""
 BACKOFF_SECONDS_MAX: Final = 60
+ARCHIVE_RETRY: Final = timedelta(hours=1)
 
 log = structlog.get_logger()
 
@@ -91,6 +93,7 @@ def settle(
     """
     submitter = Submitter(ports.sessions, chain, StoredCheckpoints(), clock)
     deadline = time.monotonic() + seconds_max
+    archive_due(ports, clock=clock)
     while True:
         sequence_all(ports, clock=clock)
         submitter.drain(20)
@@ -126,6 +129,7 @@ class Worker:
         self._clock = clock
         self._endpoints = witnesses_of(ports)[1]
         self._stop = threading.Event()
+        self._unarchived: dict[str, datetime] = {}
         self.last_error: str | None = None
 
     def stop(self) -> None:
@@ -155,6 +159,7 @@ class Worker:
         """Close what is overdue, sequence what waits, move the newest checkpoint towards final."""
         with transaction(self._ports.sessions) as session:
             expire_due(session, self._ports, at=self._clock())
+        self._archive()
         sequence_all(self._ports, clock=self._clock)
         # Witnesses first: what is anchored is then what they have seen. One that is away stops nothing.
         for one in collect(self._ports.sessions, self._endpoints, at=self._clock()):
@@ -164,3 +169,13 @@ class Worker:
         with transaction(self._ports.readers) as session:
             write_tiles(session, tiles_folder(self._ports))
         return progress_of(self._ports)
+
+    def _archive(self) -> None:
+        """One that fails is left alone for an hour; the others go on."""
+        now = self._clock()
+        waiting = {one: until for one, until in self._unarchived.items() if until > now}
+        for failure in archive_due(self._ports, clock=self._clock, without=waiting):
+            log.warning("worker.archive_failed", agreement=failure.agreement_id, code=failure.code)
+            if len(waiting) < FAILED_MAX:
+                waiting[failure.agreement_id] = now + ARCHIVE_RETRY
+        self._unarchived = waiting

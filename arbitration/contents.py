@@ -147,6 +147,16 @@ class Signer:
 
 
 @dataclass(frozen=True, slots=True)
+class Archived:
+    """A later form of the final file: it begins with the same bytes and adds proofs (PAdES B-LTA)."""
+
+    number: int
+    data: bytes
+    level: str
+    stamped_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Anchor:
     """A checkpoint on the chain: `ledger.receipts.anchor_json(row, with_evidence=True)`."""
 
@@ -193,6 +203,7 @@ class BundleContents:
         labels: remarks to add; those that the evidence demands are added by the writer.
         validation: `Report.as_json()` of the final PDF at export, or None.
         demo: made for a demonstration.
+        archives: the newest archived form of the final file, or none where there is none yet.
     """
 
     id: str
@@ -214,3 +225,4 @@ class BundleContents:
     labels: tuple[Label, ...] = ()
     validation: Mapping[str, Json] | None = None
     demo: bool = False
+    archives: tuple[Archived, ...] = ()

@@ -266,7 +266,21 @@ def _documents(contents: BundleContents) -> tuple[Json, dict[str, bytes]]:
         revisions.append(
             {"number": number, "path": path, "sha256": sha256_hex(data), "size": len(data)}
         )
-    part: Json = {
+    archives: list[Json] = []
+    for one in contents.archives:
+        path = f"documents/archive-{one.number:02d}.pdf"
+        files[path] = one.data
+        archives.append(
+            {
+                "number": one.number,
+                "path": path,
+                "sha256": sha256_hex(one.data),
+                "size": len(one.data),
+                "level": one.level,
+                "stamped_at": utc_text(one.stamped_at),
+            }
+        )
+    part: dict[str, Json] = {
         "agreement": {
             "id": agreement.id,
             "title": agreement.title,
@@ -290,6 +304,8 @@ def _documents(contents: BundleContents) -> tuple[Json, dict[str, bytes]]:
         "final_sha256": agreement.final_sha256,
         "revisions": revisions,
     }
+    if archives:
+        part["archives"] = archives
     return part, files
 
 

@@ -25,6 +25,7 @@ from arbitration.contents import (
     Agreement,
     Allocation,
     Anchor,
+    Archived,
     BundleContents,
     Certificate,
     Custody,
@@ -49,8 +50,10 @@ from ledger.submitter import Submitter
 from ledger.testing import FakeChain
 from ledger.vault import FileKeyProvider, Vault
 from signing.appearance import Appearance, FieldSpec
+from signing.embedded import Level, ValidationData
 from signing.identity import Authorisation
 from signing.intent import intent_message, statement, statement_digest
+from signing.longterm import extend, renewal_of
 from signing.pdf import embed, place_fields, prepare
 from signing.testing import Signer as KeyHolder
 from signing.testing import ThrowawayPki, throwaway_pki
@@ -107,6 +110,7 @@ class CaseBuilder:
     original: bytes = b""
     revisions: list[bytes] = field(default_factory=list)
     times: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    archives: tuple[Archived, ...] = ()
     count: int = 0
 
     def tick(self, seconds: int = 5) -> datetime:
@@ -314,6 +318,35 @@ class CaseBuilder:
             },
         )
 
+    def archive(self) -> None:
+        """The final file as a long-term signature."""
+        at = self.tick()
+        final = self.revisions[-1]
+        made = extend(
+            final,
+            material=ValidationData(
+                certificates=(self.pki.authority.root_der, self.pki.tsa.root_der),
+                crls=(self.pki.authority.crl(at=at),),
+            ),
+            stamp=lambda imprint: self.pki.tsa.stamp(imprint, at=at),
+        )
+        self.archives = (Archived(1, made, Level.B_LTA.value, at),)
+        self.entry(
+            "document.archived",
+            subject=self.agreement,
+            actor="system",
+            body={
+                "agreement": self.agreement,
+                "number": 1,
+                "base_sha256": hashlib.sha256(final).hexdigest(),
+                "sha256": hashlib.sha256(made).hexdigest(),
+                "level": Level.B_LTA.value,
+                "stamped_at": utc_text(at),
+                "due_at": utc_text(renewal_of(made, at=at).due),
+                "tsa": self.pki.tsa.label_en,
+            },
+        )
+
     def finish(self) -> BundleContents:
         """Everything recorded, as a flow would load it."""
         with self.factory() as session:
@@ -347,6 +380,7 @@ class CaseBuilder:
             custody=Custody("acc_operator", "request of a party", "示例仲裁委员会（虚构）"),
             allocation=Allocation(self.facts) if self.allocation else None,
             demo=True,
+            archives=self.archives,
         )
 
     def write(self, contents: BundleContents) -> bytes:
@@ -516,6 +550,7 @@ def formed_case(folder: Path, *, matched: bool = False) -> CaseBuilder:
         case.express(seat, act="sign")
         case.sign(seat)
     case.form()
+    case.archive()
     case.anchor()
     return case
 

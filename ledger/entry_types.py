@@ -26,6 +26,7 @@ ENTRY_TYPES: Final[dict[str, str]] = {
     "intent.expressed": "agreement, act, statement, statement_sha256, method, proof, certificate",
     "signature.applied": "agreement, field, order, certificate, revision_sha256, authorisation, tsa",
     "agreement.formed": "agreement, sha256, formed_at, place",
+    "document.archived": "agreement, number, base_sha256, sha256, level, stamped_at, due_at, tsa",
     "agreement.expired": "agreement, expires_at",
     "agreement.declined": "agreement, by, reason",
     "agreement.withdrawn": "agreement, by, reason",

@@ -8,16 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Final
 
 from ledger.core.errors import LimitError
-from signing.pdf_reading import open_reader
+from signing.pdf_reading import open_reader, signatures_of
 
 ITEMS_MAX: Final = 500
 """Certificates, lists or responses of one kind in a store; a file with fifty signers has about 200."""
 ITEM_BYTES_MAX: Final = 16 * 1024 * 1024
 """One decoded item; the largest public CRLs have some ten megabytes."""
 TOTAL_BYTES_MAX: Final = 48 * 1024 * 1024
+
+
+class Level(StrEnum):
+    """What the file carries beside the bare signatures (ETSI EN 319 142-1)."""
+
+    NONE = "none"
+    B_B = "B-B"
+    B_T = "B-T"
+    B_LT = "B-LT"
+    B_LTA = "B-LTA"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +70,26 @@ def validation_data_with(reader: Any) -> ValidationData:
         crls=_items(store, "/CRLs", budget),
         ocsps=_items(store, "/OCSPs", budget),
     )
+
+
+def level_of(data: bytes) -> Level:
+    """The lowest level that every signature in the file reaches; says nothing about its worth.
+
+    Raises:
+        InputError: `pdf.broken`, `pdf.encrypted`.
+    """
+    found = signatures_of(data)
+    signed = [item for item in found if item.kind == "signature"]
+    if not signed:
+        return Level.NONE
+    if not all(item.timestamp_token for item in signed):
+        return Level.B_B
+    stored = validation_data_of(data)
+    if not stored.crls and not stored.ocsps:
+        return Level.B_T
+    last = max(item.revision_size for item in signed)
+    archived = [i for i in found if i.kind == "document_timestamp" and i.revision_size > last]
+    return Level.B_LTA if archived else Level.B_LT
 
 
 def _items(store: Mapping[str, Any], key: str, budget: list[int]) -> tuple[bytes, ...]:

@@ -15,7 +15,6 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any, Final
 
 from asn1crypto import crl, ocsp, x509
@@ -29,11 +28,13 @@ from ledger.core.errors import ConflictError, InputError, LimitError, Verificati
 from ledger.core.report import Verdict
 from signing import changes
 from signing.cms import read_timestamp
-from signing.embedded import ValidationData, validation_data_of
+from signing.embedded import Level, ValidationData, level_of, validation_data_of
 from signing.pdf_reading import form_of, open_reader, signatures_of, translated
 from signing.reading import SignatureFacts
 from signing.trust import certificate_times
 from signing.validate import integrity_report
+
+__all__ = ["Level", "Renewal", "ValidationData", "extend", "level_of", "renewal_of"]
 
 TIMESTAMPS_MAX: Final = 100
 """Document time stamps in one file: one every two years is two centuries."""
@@ -42,16 +43,6 @@ TOKEN_RESERVE: Final = 16_384
 RENEW_BEFORE: Final = timedelta(days=90)
 """How long before the newest proof ends it is renewed: the notice a leaving authority gives (ES-23)."""
 FIELD_PREFIX: Final = "fuqi_archive_"
-
-
-class Level(StrEnum):
-    """What the file carries beside the bare signatures (ETSI EN 319 142-1)."""
-
-    NONE = "none"
-    B_B = "B-B"
-    B_T = "B-T"
-    B_LT = "B-LT"
-    B_LTA = "B-LTA"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,26 +58,6 @@ class Renewal:
     newest: datetime | None
     ends: datetime | None
     due: datetime
-
-
-def level_of(data: bytes) -> Level:
-    """The lowest level that every signature in the file reaches; says nothing about its worth.
-
-    Raises:
-        InputError: `pdf.broken`, `pdf.encrypted`.
-    """
-    found = signatures_of(data)
-    signed = [item for item in found if item.kind == "signature"]
-    if not signed:
-        return Level.NONE
-    if not all(item.timestamp_token for item in signed):
-        return Level.B_B
-    stored = validation_data_of(data)
-    if not stored.crls and not stored.ocsps:
-        return Level.B_T
-    last = max(item.revision_size for item in signed)
-    archived = [i for i in found if i.kind == "document_timestamp" and i.revision_size > last]
-    return Level.B_LTA if archived else Level.B_LT
 
 
 def extend(data: bytes, *, material: ValidationData, stamp: Callable[[bytes], bytes]) -> bytes:

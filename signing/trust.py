@@ -153,7 +153,11 @@ def check_path(
     try:
         leaf = x509.Certificate.load(certificate)
         pool = [x509.Certificate.load(der) for der in others]
-        anchors = [x509.Certificate.load(der) for der in roots]
+        anchors = [
+            anchor
+            for anchor in map(x509.Certificate.load, roots)
+            if not _namesake(anchor, [leaf, *pool])
+        ]
         unfit = _unfit(leaf, purpose)
         if unfit:
             return _failed(
@@ -367,6 +371,20 @@ def _validate_above(
             "上级证书含名称或策略约束，无法对该名称作出判断",
         )
     return _trusted((bytes(leaf.dump()), *above))
+
+
+def _namesake(anchor: x509.Certificate, given: Sequence[x509.Certificate]) -> bool:
+    """Whether the certificates bring a root of the same name with another key.
+
+    An authority that renewed its root under its old name is another authority: a path that does not
+    verify under the new one is not broken, it leads elsewhere.
+    """
+    return any(
+        item.subject.dump() == anchor.subject.dump() == item.issuer.dump()
+        and item.public_key.dump() != anchor.public_key.dump()
+        and _signed_by(item, item)
+        for item in given
+    )
 
 
 def _unfit(leaf: x509.Certificate, purpose: Purpose) -> str:

@@ -22,6 +22,7 @@ from arbitration.contents import (
     Agreement,
     Allocation,
     Anchor,
+    Archived,
     BundleContents,
     Certificate,
     Custody,
@@ -282,6 +283,20 @@ def _contents(
         allocation=None if facts is None else Allocation(facts=facts),
         validation=validate_pdf(revisions[-1], trust=trust, at=at).as_json(),
         demo=agreement.demo,
+        archives=_archives(session, ports, agreement),
+    )
+
+
+def _archives(session: Session, ports: Ports, agreement: AgreementRow) -> tuple[Archived, ...]:
+    """The newest archived file: it holds every earlier one."""
+    return tuple(
+        Archived(
+            number=row.number,
+            data=ports.blobs.get(row.sha256),
+            level=row.level,
+            stamped_at=row.stamped_at,
+        )
+        for row in queries.archives_of(session, agreement.id)[-1:]
     )
 
 

@@ -331,8 +331,8 @@ def complete_signature(
 def pki_trust(ports: Ports, *, at: datetime) -> PkiTrust:
     """This installation's own roots and current revocation list."""
     return PkiTrust(
-        ca_roots=(ports.authority.root_der,),
-        tsa_roots=(ports.tsa.root_der,),
+        ca_roots=(ports.authority.root_der, *ports.former_ca_roots),
+        tsa_roots=(ports.tsa.root_der, *ports.former_tsa_roots),
         crls=(ports.authority.crl(at=at),),
         labels=(
             ports.authority.label_zh,

@@ -131,6 +131,28 @@ def get_revision(
     raise NotFoundError("there is no such revision")
 
 
+@router.get("/agreements/{agreement_id}/archive", response_class=Response)
+def get_archive(
+    session: SessionDep, ports: PortsDep, caller: TenantOrOperator, agreement_id: AgreementId
+) -> Response:
+    """The newest archived file (PAdES B-LTA): the signed bytes with the proofs that outlive them."""
+    agreements.agreement_for(session, caller, agreement_id)
+    found = queries.archives_of(session, agreement_id)
+    if not found:
+        raise NotFoundError(
+            "not archived yet: a formed agreement is archived within a minute",
+            code="archive.none",
+        )
+    return Response(
+        ports.blobs.get(found[-1].sha256),
+        media_type="application/pdf",
+        headers={
+            "Content-Disposition": f'attachment; filename="{agreement_id}-archive.pdf"',
+            "Content-Security-Policy": "sandbox; default-src 'none'",
+        },
+    )
+
+
 @router.get("/agreements/{agreement_id}/pages/{page}", response_class=Response)
 def get_page(
     request: Request,

@@ -125,6 +125,17 @@ class RevisionOut(Output):
     created_at: datetime
 
 
+class ArchiveOut(Output):
+    """A later form of the final file: the same bytes, and behind them the proofs that outlive them."""
+
+    number: int
+    sha256: str
+    size_bytes: int
+    level: str = Field(description="B-LTA (ETSI EN 319 142-1)")
+    stamped_at: datetime
+    due_at: datetime = Field(description="when the next time stamp is added")
+
+
 class EntryOut(Output):
     """One record in the log and how far it is anchored."""
 
@@ -165,6 +176,7 @@ class AgreementOut(AgreementSummary):
     ended_reason: str | None
     signers: list[SignerOut]
     revisions: list[RevisionOut]
+    archives: list[ArchiveOut]
     entries: list[EntryOut]
 
 

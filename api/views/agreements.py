@@ -12,6 +12,7 @@ from api.schemas.agreements import (
     AgreementList,
     AgreementOut,
     AgreementSummary,
+    ArchiveOut,
     EntryOut,
     RevisionOut,
     SignerOut,
@@ -88,6 +89,7 @@ def agreement_facts(session: Session, caller: Caller, agreement_id: str) -> Agre
         revisions=[
             RevisionOut.model_validate(one) for one in queries.revisions_of(session, row.id)
         ],
+        archives=[ArchiveOut.model_validate(one) for one in queries.archives_of(session, row.id)],
         entries=entry_facts(session, log_queries.entries_of(session, [row.id])),
     )
 

@@ -17,7 +17,8 @@ def check(context: Context) -> Check:
     bundle = context.bundle
     part = bundle.part(9)
     problems: list[Problem] = []
-    rows = [part["original"], *part["revisions"]]
+    # Bundles made before files were archived have no such list.
+    rows = [part["original"], *part["revisions"], *part.get("archives", [])]
     for row in rows:
         data = bundle.files[row["path"]]
         if (hashlib.sha256(data).hexdigest(), len(data)) != (row["sha256"], row["size"]):

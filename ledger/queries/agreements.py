@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import select
@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from ledger.tables.agreements import (
     AgreementRow,
+    ArchiveRow,
     BundleRow,
     IntentRow,
     PreparedSignatureRow,
@@ -103,5 +104,37 @@ def due_agreements(session: Session, *, at: datetime, limit: int) -> Sequence[Ag
         select(AgreementRow)
         .where(AgreementRow.state.in_(("published", "signing")), AgreementRow.expires_at <= at)
         .order_by(AgreementRow.expires_at, AgreementRow.id)
+        .limit(limit)
+    ).all()
+
+
+def archives_of(session: Session, agreement_id: str) -> Sequence[ArchiveRow]:
+    """Archived files of an agreement, oldest first."""
+    return session.scalars(
+        select(ArchiveRow)
+        .where(ArchiveRow.agreement_id == agreement_id)
+        .order_by(ArchiveRow.number)
+        .limit(PAGE_MAX)
+    ).all()
+
+
+def due_archives(
+    session: Session, *, at: datetime, without: Collection[str] = (), limit: int
+) -> Sequence[str]:
+    """Ids of formed agreements that are not archived yet, or whose archive is to be renewed by now.
+
+    Args:
+        without: agreements to leave out, e.g. because they have just failed.
+    """
+    newest = (ArchiveRow.agreement_id == AgreementRow.id) & ArchiveRow.newest.is_(True)
+    return session.scalars(
+        select(AgreementRow.id)
+        .outerjoin(ArchiveRow, newest)
+        .where(
+            AgreementRow.formed_at.is_not(None),
+            (ArchiveRow.due_at.is_(None)) | (ArchiveRow.due_at <= at),
+            AgreementRow.id.not_in(list(without)),
+        )
+        .order_by(AgreementRow.formed_at, AgreementRow.id)
         .limit(limit)
     ).all()

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Boolean, ForeignKey, Integer, String, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ledger.store import Base, UtcDateTime
@@ -141,3 +150,30 @@ class BundleRow(Base):
     purpose: Mapped[str] = mapped_column(String(20))
     exported_by: Mapped[str] = mapped_column(String(40))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class ArchiveRow(Base):
+    """A later form of a formed agreement's file: the same bytes, and behind them what keeps them provable.
+
+    The file after the last signature stays the original (ES-5); an archived one is linked to it and
+    never takes its place.
+    """
+
+    __tablename__ = "agreement_archive"
+
+    agreement_id: Mapped[str] = mapped_column(ForeignKey("agreement.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    """1 for the first; each renewal adds one."""
+    base_sha256: Mapped[str] = mapped_column(String(64))
+    """Digest of the file it extends: the final revision, or the archive before it."""
+    sha256: Mapped[str] = mapped_column(String(64))
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    level: Mapped[str] = mapped_column(String(8))
+    """`B-LTA` (ETSI EN 319 142-1)."""
+    stamped_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    due_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    """When the next renewal is due."""
+    newest: Mapped[bool] = mapped_column(Boolean, default=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    __table_args__ = (Index("ix_agreement_archive_newest_due", "newest", "due_at"),)

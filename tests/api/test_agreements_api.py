@@ -5,15 +5,25 @@ from __future__ import annotations
 import base64
 import io
 import json
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from reportlab.pdfgen.canvas import Canvas
 
+from api.flows import archiving
+from api.flows.signatures import pki_trust
+from ledger.core.errors import ConflictError, NotFoundError
 from ledger.core.ids import new_id
+from ledger.queries.agreements import archives_of
+from ledger.store import transaction
 from signing.ca import CertificateSubject
+from signing.embedded import Level, level_of
 from signing.keys.device import DeviceKey
+from signing.tsa import BuiltInTimestampAuthority
+from signing.validate import validate_pdf
 
 
 def a_pdf(*, pages: int = 2) -> bytes:
@@ -301,3 +311,67 @@ def test_a_bad_upload_is_refused_and_records_nothing(world: Any, pdf: bytes, sta
     assert answer.status_code == status
     assert "." in answer.json()["code"]
     assert world.client("donor").get(f"/api/v1/agreements/{agreement_id}").status_code == 404
+
+
+def test_a_formed_agreement_is_archived_once_and_stays_the_original(
+    world: Any, formed: dict[str, Any]
+) -> None:
+    ports = world.app.state.shell.ports
+    path = f"/api/v1/agreements/{formed['id']}/archive"
+    early = world.client("donor").get(path)
+    assert (early.status_code, early.json()["code"]) == (404, "archive.none")
+    at = world.clock.at + timedelta(minutes=1)
+    assert archiving.archive_due(ports, clock=lambda: at) == []
+    assert archiving.archive_due(ports, clock=lambda: at) == []
+    facts = world.client("hospital").get(f"/api/v1/agreements/{formed['id']}").json()
+    [archive] = facts["archives"]
+    assert facts["current_sha256"] == formed["current_sha256"]
+    assert [one["type"] for one in facts["entries"]].count("document.archived") == 1
+    data = world.client("donor").get(path).content
+    final = ports.blobs.get(formed["current_sha256"])
+    assert data.startswith(final)
+    assert level_of(data) is Level.B_LTA
+    assert archive["sha256"] in world.client("donor").get(f"/agreements/{formed['id']}").text
+    assert world.anyone.get(path).status_code == 401
+
+
+def test_the_archive_passes_with_the_roots_alone_after_the_certificates_have_ended(
+    world: Any, formed: dict[str, Any]
+) -> None:
+    ports = world.app.state.shell.ports
+    data = world.client("donor").get(f"/api/v1/agreements/{formed['id']}/archive").content
+    alone = replace(pki_trust(ports, at=world.clock.at), crls=())
+    validate_pdf(data, trust=alone, at=world.clock.at + timedelta(days=5 * 365)).require()
+    final = ports.blobs.get(formed["current_sha256"])
+    later = validate_pdf(final, trust=alone, at=world.clock.at + timedelta(days=5 * 365))
+    assert later.verdict.value == "indeterminate"
+
+
+def test_a_renewal_needs_a_newer_authority(
+    world: Any, formed: dict[str, Any], tmp_path: Path
+) -> None:
+    ports = world.app.state.shell.ports
+    with transaction(ports.sessions) as session:
+        [first] = archives_of(session, formed["id"])
+        due = first.due_at
+        with pytest.raises(ConflictError) as caught:
+            archiving.archive(session, ports, formed["id"], at=due)
+        assert caught.value.error_code == "archive.authority_not_newer"
+    second = BuiltInTimestampAuthority.create(tmp_path / "tsa", at=due)
+    renewed = replace(ports, tsa=second, former_tsa_roots=(ports.tsa.root_der,))
+    with transaction(ports.sessions) as session:
+        row = archiving.archive(session, renewed, formed["id"], at=due)
+        assert (row.number, row.base_sha256, row.newest) == (2, first.sha256, True)
+        assert row.due_at > due + timedelta(days=365)
+        session.rollback()  # the other tests know one time-stamp authority
+
+
+def test_what_is_not_formed_is_not_archived(world: Any) -> None:
+    ports = world.app.state.shell.ports
+    waiting = upload(world, a_pdf(), title="未签署的虚构协议").json()
+    with transaction(ports.sessions) as session:
+        with pytest.raises(ConflictError) as caught:
+            archiving.archive(session, ports, waiting["id"], at=world.clock.at)
+        assert caught.value.error_code == "archive.not_formed"
+        with pytest.raises(NotFoundError):
+            archiving.archive(session, ports, new_id("agr", at=world.clock.at), at=world.clock.at)

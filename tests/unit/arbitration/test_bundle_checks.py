@@ -82,6 +82,16 @@ def _flip_final(files: Files) -> None:
     files["documents/revision-02.pdf"] = bytes(data)
 
 
+def _flip_archive(files: Files) -> None:
+    data = bytearray(files["documents/archive-01.pdf"])
+    data[600] ^= 1
+    files["documents/archive-01.pdf"] = bytes(data)
+
+
+def _final_as_archive(files: Files) -> None:
+    files["documents/archive-01.pdf"] = files["documents/revision-02.pdf"]
+
+
 def _first_signer_only(files: Files) -> None:
     _edit(files, "08-signatures.json", lambda rows: rows.pop())
 
@@ -121,6 +131,9 @@ FAILED: list[tuple[str, Callable[[Files], None]]] = [
     ("document.revisions", _other_revision),
     ("document.revisions", lambda f: _edit(f, "09-documents.json", lambda v: v["revisions"].pop(1))),
     ("document.pdf", _flip_final),
+    ("document.archive", _flip_archive),
+    ("document.archive", _set("09-documents.json", "archives", 0, "level", to="B-LT")),
+    ("document.archive", _final_as_archive),
     ("document.binding", lambda f: _body(f, "document.read", sha256="00" * 32)),
     ("document.binding", lambda f: _body(f, "document.read", pages=3)),
     ("document.binding", _set("06-intents.json", 0, "statement", "document_sha256", to="00" * 32)),
@@ -153,7 +166,7 @@ FAILED: list[tuple[str, Callable[[Files], None]]] = [
     ("event.receipts", lambda f: _edit(f, _receipt(f, "document.read"), lambda v: v["entry"].update(id="x"))),
     ("event.times", lambda f: _edit(f, _receipt(f, "document.read"), lambda v: v["entry"].update(id="x"))),
     ("event.times", _set("11-delivery.json", 0, "opened_at", to="2023-11-14T20:00:00Z")),
-    ("anchor.evidence", _set("anchors/64078-26.json", "block_number", to=9)),
+    ("anchor.evidence", _set("anchors/64078-27.json", "block_number", to=9)),
     ("anchor.evidence", _set("13-chain.json", "anchors", 0, "tx_hash", to="0x00")),
     ("agreement.formed", _set("09-documents.json", "agreement", "formed_at", to="2023-11-14T21:00:00Z")),
     ("agreement.formed", _set("09-documents.json", "agreement", "place_of_formation", to="elsewhere")),

@@ -59,6 +59,7 @@ def test_without_trust_it_is_consistent_but_nobodys(made):
         "bundle.seal",
         "bundle.timestamp",
         "document.pdf",
+        "document.archive",
         "signer.certificate",
         "event.log",
         "anchor.chain",

@@ -1,0 +1,153 @@
+"""Archiving: every formed agreement becomes a long-term signature (PAdES B-LTA) and is renewed in time.
+
+The file after the last signature stays what it is (ES-5). The archived one begins with the same bytes
+and adds the revocation data of every certificate and a document time stamp; before the newest
+time-stamp authority ends, another one is added. All of it is a job of the worker, so that neither a
+slow authority nor a large file holds up whoever signs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy.orm import Session
+
+from api.flows.signatures import pki_trust
+from api.ports import Ports
+from ledger.core.errors import ConflictError, FuqiError, NotFoundError
+from ledger.core.ids import derived_id
+from ledger.core.units import utc_text
+from ledger.log import NewEntry, record
+from ledger.queries import agreements as queries
+from ledger.store import transaction
+from ledger.tables.agreements import ArchiveRow
+from signing.embedded import ValidationData
+from signing.longterm import Level, extend, level_of, renewal_of
+from signing.validate import validate_pdf
+
+ARCHIVES_PER_STEP: Final = 16
+"""Files archived in one step of the worker: each takes about a tenth of a second."""
+FAILED_MAX: Final = 200
+"""Agreements left out at once because they have just failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An agreement that could not be archived, and why."""
+
+    agreement_id: str
+    code: str
+
+
+def archive_due(
+    ports: Ports, *, clock: Callable[[], datetime], without: Collection[str] = ()
+) -> list[Failure]:
+    """Archive what is due, each agreement in a transaction of its own; returns what failed."""
+    with transaction(ports.readers) as session:
+        due = queries.due_archives(
+            session,
+            at=clock(),
+            without=sorted(without)[:FAILED_MAX],
+            limit=ARCHIVES_PER_STEP,
+        )
+    failed = []
+    for agreement_id in due:
+        try:
+            with transaction(ports.sessions) as session:
+                archive(session, ports, agreement_id, at=clock())
+        except FuqiError as exc:
+            failed.append(Failure(agreement_id, exc.error_code))
+    return failed
+
+
+def archive(session: Session, ports: Ports, agreement_id: str, *, at: datetime) -> ArchiveRow:
+    """Make the next archived file of a formed agreement, check it strictly, record it.
+
+    Nothing is done where the newest one is not due yet: it is returned.
+
+    Raises:
+        NotFoundError: no such agreement.
+        ConflictError: `archive.not_formed`, `archive.authority_not_newer`, `pdf.time_goes_back`,
+            `pdf.breaks_earlier_signature`.
+        VerificationError: the first check that the archived file does not pass.
+        UnavailableError: the time-stamp authority does not answer.
+    """
+    row = queries.lock_agreement(session, agreement_id)
+    if row is None:
+        raise NotFoundError("there is no such record")
+    if row.formed_at is None:
+        raise ConflictError(
+            "only a formed agreement is archived; wait for the last signature",
+            code="archive.not_formed",
+        )
+    before = queries.archives_of(session, agreement_id)
+    newest = before[-1] if before else None
+    if newest is not None and newest.due_at > at:
+        return newest
+    base = row.current_sha256 if newest is None else newest.sha256
+    data = ports.blobs.get(base)
+    trust = pki_trust(ports, at=at)
+    made = extend(
+        data,
+        material=ValidationData(certificates=(*trust.ca_roots, *trust.tsa_roots), crls=trust.crls),
+        stamp=lambda imprint: ports.tsa.stamp(imprint, at=at),
+    )
+    # By itself: a verifier in twenty years has the roots and this file.
+    alone = type(trust)(ca_roots=trust.ca_roots, tsa_roots=trust.tsa_roots, labels=trust.labels)
+    validate_pdf(made, trust=alone, at=at).require()
+    assert level_of(made) is Level.B_LTA, "an archived file carries every proof"
+    renewal = renewal_of(made, at=at)
+    assert renewal.newest is not None
+    assert renewal.ends is not None
+    proven_until = renewal_of(data, at=at).ends
+    if proven_until is not None and renewal.ends <= proven_until:
+        raise ConflictError(
+            "the time-stamp authority ends no later than the proof already in the file: install its "
+            "next certificate, or another authority",
+            code="archive.authority_not_newer",
+        )
+    if newest is not None:
+        newest.newest = False
+    archived = ArchiveRow(
+        agreement_id=agreement_id,
+        number=len(before) + 1,
+        base_sha256=base,
+        sha256=ports.blobs.put(made),
+        size_bytes=len(made),
+        level=Level.B_LTA.value,
+        stamped_at=renewal.newest,
+        due_at=renewal.due,
+        newest=True,
+        created_at=at,
+    )
+    session.add(archived)
+    _record(session, ports, archived, at=at)
+    session.flush()
+    return archived
+
+
+def _record(session: Session, ports: Ports, archived: ArchiveRow, *, at: datetime) -> None:
+    record(
+        session,
+        ports.vault,
+        NewEntry(
+            id=derived_id("ent", at=at, seed=f"{archived.agreement_id} {archived.number}"),
+            type="document.archived",
+            at=at,
+            subject=archived.agreement_id,
+            actor="system",
+            body={
+                "agreement": archived.agreement_id,
+                "number": archived.number,
+                "base_sha256": archived.base_sha256,
+                "sha256": archived.sha256,
+                "level": archived.level,
+                "stamped_at": utc_text(archived.stamped_at),
+                "due_at": utc_text(archived.due_at),
+                "tsa": ports.tsa.label_en,
+            },
+        ),
+    )
