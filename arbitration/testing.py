@@ -219,6 +219,36 @@ class CaseBuilder:
                 "demo": True,
             },
         )
+        self.entry(
+            "agreement.staged",
+            subject=self.agreement,
+            actor=self.seats[0].person,
+            body={
+                "agreement": self.agreement,
+                "stages": [
+                    {
+                        "stage": seat.number,
+                        "act": "sign",
+                        "need": 1,
+                        "members": [
+                            {
+                                "signer": seat.signer,
+                                "organisation": seat.organisation,
+                                "person": seat.person,
+                                "field": seat.field,
+                            }
+                        ],
+                    }
+                    for seat in self.seats
+                ],
+                "amount_minor": None,
+                "currency": None,
+                "relation": None,
+                "related": None,
+                "hand_out_partial": False,
+                "read_seconds_min": 0,
+            },
+        )
         for seat in self.seats:
             self.step("document.delivered", seat, to=seat.organisation, sha256=self.digest)
 

@@ -25,6 +25,7 @@ METHODS: Final = ("device_key",)
 ACTS: Final[Mapping[str, tuple[str, str]]] = {
     "consent": ("同意以电子形式订立本文件", "agree to electronic form for"),
     "sign": ("签署文件", "sign"),
+    "approve": ("批准本方在文件上用印", "approve, for our side, that our seal is put on"),
     "decline": ("拒绝签署文件", "decline to sign"),
 }
 FRESH_FOR: Final = timedelta(minutes=10)

@@ -5,8 +5,9 @@ Every step is a row change and an entry in the same transaction; a step done twi
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -17,9 +18,9 @@ from api.flows.idempotency import fingerprint, require_same
 from api.flows.parties import authorisation_of
 from api.ports import Ports
 from ledger.core.canonical import Json, sha256
-from ledger.core.errors import ForbiddenError, InputError, NotFoundError
+from ledger.core.errors import ConflictError, ForbiddenError, InputError, NotFoundError
 from ledger.core.ids import derived_id, new_id, require_id
-from ledger.core.units import digest32, utc_text
+from ledger.core.units import Digest32, digest32, utc_text
 from ledger.log import NewEntry, record
 from ledger.queries import agreements as queries
 from ledger.queries import parties as party_queries
@@ -35,21 +36,43 @@ CONSENT_VERSION: Final = "fuqi/e-form-consent/v1"
 EXPIRY_MAX: Final = timedelta(days=365)
 TITLE_CHARACTERS_MAX: Final = 120
 READ_SECONDS_MAX: Final = 86_400
+READ_SECONDS_MIN_MAX: Final = 3_600
+"""A demand above an hour would only teach people to leave the page open."""
+AMOUNT_MINOR_MAX: Final = 10**15
+"""Ten trillion yuan: no agreement here comes near, and sums stay far below 2**63."""
+CURRENCY: Final = "CNY"
+REVISED: Final = "由修订版本取代 replaced by a revised version"
+RELATIONS: Final = frozenset({"releases", "amends", "renews", "revises"})
 _OPEN_STATES: Final = (rules.State.PUBLISHED.value, rules.State.SIGNING.value)
 
 
 @dataclass(frozen=True, slots=True)
 class SignerSpec:
-    """Who signs: the organisation bound, the handler who acts for it, and in what role."""
+    """Who acts: the organisation bound, the handler who acts for it, in what role and stage.
+
+    Attributes:
+        stage: 1 and up; 0 means one stage each, in the order of the list.
+        act: `sign`, or `approve` for an internal approval before the seal is used.
+    """
 
     organisation_id: str
     person_id: str
     role: str
+    stage: int = 0
+    act: str = "sign"
 
 
 @dataclass(frozen=True, slots=True)
 class NewAgreement:
-    """What both kinds of document have in common; signers sign in the given order."""
+    """What both kinds of document have in common; signers act in the order of their stages.
+
+    Attributes:
+        quorums: stage -> how many of its members must act (1 for any of them); others need all.
+        amount_minor: fen; needed where a handler's authority has a limit.
+        relation, related_id: `releases`, `amends` or `renews` a formed agreement of the same parties.
+        hand_out_partial: parties may take out the file before every signature stands.
+        read_seconds_min: how long the document must be open before it counts as read.
+    """
 
     id: str
     title: str
@@ -58,6 +81,17 @@ class NewAgreement:
     expires_at: datetime
     allocation_id: str | None = None
     place_of_formation: str | None = None
+    quorums: Mapping[int, int] = field(default_factory=dict)
+    amount_minor: int | None = None
+    relation: str | None = None
+    related_id: str | None = None
+    hand_out_partial: bool = False
+    read_seconds_min: int = 0
+
+    @property
+    def signing(self) -> tuple[SignerSpec, ...]:
+        """Those who sign; the others approve and have no field in the file."""
+        return tuple(one for one in self.signers if one.act == rules.Act.SIGN)
 
 
 def create_from_template(
@@ -80,7 +114,7 @@ def create_from_template(
     if existing is not None:
         return existing
     rendered = render(template, data=data, demo=ports.settings.demo)
-    if len(rendered.fields) != len(new.signers):
+    if len(rendered.fields) != len(new.signing):
         raise InputError(
             f"this template is signed by {len(rendered.fields)}", code="agreement.signers"
         )
@@ -127,8 +161,8 @@ def create_from_upload(
         return existing
     facts = intake(data, limits=limits_of(ports))
     unsigned = stamp_demo_mark(data) if ports.settings.demo else data
-    boxes = tuple(fields) or default_fields(facts, count=len(new.signers))
-    if len(boxes) != len(new.signers):
+    boxes = tuple(fields) or default_fields(facts, count=len(new.signing))
+    if len(boxes) != len(new.signing):
         raise InputError("one signature field for each signer", code="agreement.fields")
     return _publish(
         session,
@@ -186,6 +220,25 @@ def agreement_for(session: Session, caller: Caller, agreement_id: str) -> Agreem
     return row
 
 
+def require_handed_out(row: AgreementRow, number: int) -> None:
+    """Refuse a file with some of its signatures, unless the sender chose to hand it out.
+
+    Raises:
+        ForbiddenError: `agreement.half_signed`.
+    """
+    if number > 0 and row.formed_at is None and not row.hand_out_partial:
+        raise ForbiddenError(
+            "signatures are missing: the file is handed out when all stand",
+            code="agreement.half_signed",
+        )
+
+
+def shown_sha256(row: AgreementRow) -> str:
+    """The file whose pages are shown: the newest, or the unsigned one while signatures are missing."""
+    whole = row.formed_at is not None or row.hand_out_partial
+    return row.current_sha256 if whole else row.document_sha256
+
+
 def signer_for(session: Session, caller: Caller, signer_id: str) -> tuple[AgreementRow, SignerRow]:
     """The caller's own place in an agreement; the sender never obtains somebody else's.
 
@@ -197,6 +250,7 @@ def signer_for(session: Session, caller: Caller, signer_id: str) -> tuple[Agreem
         signer is None
         or caller.person_id != signer.person_id
         or caller.organisation_id != signer.organisation_id
+        or signer.forwarded_at is not None
     ):
         raise NotFoundError("there is no such record")
     # Without the lock a withdrawal and the last signature could both go through on PostgreSQL.
@@ -209,34 +263,57 @@ def signer_for(session: Session, caller: Caller, signer_id: str) -> tuple[Agreem
 def state_of(session: Session, row: AgreementRow) -> rules.Agreement:
     """The rule-side value of the rows."""
     signers = queries.signers_of(session, row.id)
-    by_field = {signer.field: signer for signer in signers}
+    members = {signer.id: member_of(signer) for signer in signers}
     value = rules.draft(
         row.id,
         initiator=row.owner_organisation_id,
-        signers=[
-            rules.Signer(
-                person=signer.person_id,
-                organisation=signer.organisation_id,
-                field=signer.field,
-                order=signer.position,
-            )
-            for signer in signers
-        ],
+        signers=list(members.values()),
+        quorums=quorums_of(row),
     )
     document = digest32(bytes.fromhex(row.document_sha256))
     value = rules.publish(
         value, document_sha256=document, expires_at=row.expires_at, at=row.created_at
     ).agreement
-    for signer in signers:
-        if signer.consented_at is not None:
+    # A party's consent stands when the place of whoever gave it has been handed on.
+    for signer in queries.all_places_of(session, row.id):
+        if signer.consented_at is not None and signer.organisation_id in value.parties:
             value = rules.consent(
                 value, party=signer.organisation_id, at=signer.consented_at
             ).agreement
+    value = _acted(session, row, value, signers=signers, document=document)
+    refused = frozenset(signer.field for signer in signers if signer.refused_at is not None)
+    state = rules.State(row.state)
+    if state is rules.State.RELEASED:
+        return replace(value, refusals=refused, state=state, released_at=row.released_at)
+    if state in rules.FINAL_STATES and state is not rules.State.FORMED:
+        value = replace(value, state=state, ended_at=row.ended_at, end_reason=row.ended_reason)
+    return replace(value, refusals=refused)
+
+
+def _acted(
+    session: Session,
+    row: AgreementRow,
+    value: rules.Agreement,
+    *,
+    signers: Sequence[SignerRow],
+    document: Digest32,
+) -> rules.Agreement:
+    """Replay what was done, stage by stage; inside a stage in the order of the revisions."""
+    order = {
+        one.signer_id: one.number for one in queries.revisions_of(session, row.id) if one.signer_id
+    }
     base = document
-    for rule_signer in value.signers:
-        signer = by_field[rule_signer.field]
+    for signer in sorted(signers, key=lambda one: (one.stage, order.get(one.id, 0))):
+        if signer.approved_at is not None:
+            value = rules.approve(
+                value,
+                person=signer.person_id,
+                field=signer.field,
+                document_sha256=document,
+                at=signer.approved_at,
+            ).agreement
         if signer.signed_at is None or signer.revision_sha256 is None:
-            break
+            continue
         revision = digest32(bytes.fromhex(signer.revision_sha256))
         value = rules.sign(
             value,
@@ -248,10 +325,23 @@ def state_of(session: Session, row: AgreementRow) -> rules.Agreement:
             at=signer.signed_at,
         ).agreement
         base = revision
-    state = rules.State(row.state)
-    if state in rules.FINAL_STATES and state is not rules.State.FORMED:
-        value = replace(value, state=state, ended_at=row.ended_at, end_reason=row.ended_reason)
     return value
+
+
+def member_of(signer: SignerRow) -> rules.Signer:
+    """The rule-side value of one place."""
+    return rules.Signer(
+        person=signer.person_id,
+        organisation=signer.organisation_id,
+        field=signer.field,
+        order=signer.stage,
+        act=rules.Act(signer.act),
+    )
+
+
+def quorums_of(row: AgreementRow) -> dict[int, int]:
+    """Stage -> how many of its members must act."""
+    return {int(stage): int(need) for stage, need in json.loads(row.quorums).items()}
 
 
 def open_document(
@@ -287,6 +377,7 @@ def read_document(
 
     Raises:
         InputError: `agreement.not_all_pages`, `agreement.read_seconds`.
+        ConflictError: `agreement.read_too_fast`: the sender demanded a longer time.
     """
     row, signer = signer_for(session, caller, signer_id)
     if signer.read_at is not None:
@@ -300,6 +391,13 @@ def read_document(
     if not 0 <= seconds <= READ_SECONDS_MAX:
         raise InputError("seconds of reading within one day", code="agreement.read_seconds")
     open_document(session, ports, caller, signer_id, at=at)
+    opened = signer.opened_at or at
+    if at - opened < timedelta(seconds=row.read_seconds_min):
+        raise ConflictError(
+            f"this document is to be open for {row.read_seconds_min} seconds before it counts as read",
+            code="agreement.read_too_fast",
+            seconds=row.read_seconds_min,
+        )
     signer.read_at = at
     record_step(
         session,
@@ -324,12 +422,32 @@ def decline(
 ) -> AgreementRow:
     """A signer refuses, with a reason. Cannot be undone: a new agreement is made instead.
 
+    Where the stage can be done by others, only this signer steps aside.
+
     Raises:
         ConflictError: `agreement.*`.  InputError: `agreement.reason`.
     """
     row, signer = signer_for(session, caller, signer_id)
-    step = rules.decline(state_of(session, row), person=signer.person_id, reason=reason, at=at)
-    return _close(session, ports, caller, row, step, reason=reason, by=signer.person_id, at=at)
+    step = rules.decline(
+        state_of(session, row),
+        person=signer.person_id,
+        field=signer.field,
+        reason=reason,
+        at=at,
+    )
+    if step.agreement.state in rules.FINAL_STATES:
+        return _close(session, ports, caller, row, step, reason=reason, by=signer.person_id, at=at)
+    signer.refused_at = at
+    record_step(
+        session,
+        ports,
+        caller,
+        row,
+        rules.EVENT_REFUSED,
+        {"signer": signer.id, "by": signer.person_id, "reason": reason.strip()},
+        at=at,
+    )
+    return row
 
 
 def withdraw(
@@ -371,7 +489,7 @@ def expire_due(session: Session, ports: Ports, *, at: datetime, limit: int = 50)
 
 
 def authority_at(
-    session: Session, signer: SignerRow, *, matter: str, act: str, at: datetime
+    session: Session, signer: SignerRow, row: AgreementRow, *, act: str, at: datetime
 ) -> AuthorisationRow:
     """An authorisation of the signer's organisation that covers this act now.
 
@@ -382,20 +500,22 @@ def authority_at(
         session, organisation_id=signer.organisation_id, person_id=signer.person_id
     )
     fault: ForbiddenError | None = None
-    for row in held:
+    # What a valid authority lacks says more than that an earlier one was revoked.
+    for one in sorted(held, key=lambda one: one.revoked_at is not None):
         try:
             require_authority(
-                authorisation_of(row),
+                authorisation_of(one),
                 act=act,
-                matter=matter,
+                matter=row.matter,
                 at=at,
                 organisation=signer.organisation_id,
                 person=signer.person_id,
+                amount=row.amount_minor,
             )
         except ForbiddenError as exc:
             fault = fault or exc
         else:
-            return row
+            return one
     raise fault or ForbiddenError(
         "this person holds no authority of this organisation", code="authority.none"
     )
@@ -417,12 +537,31 @@ def _fields(new: NewAgreement, request: Mapping[str, Json]) -> dict[str, Json]:
     return {
         "title": new.title,
         "matter": new.matter,
-        "signers": [[s.organisation_id, s.person_id, s.role] for s in new.signers],
+        "signers": [
+            [s.organisation_id, s.person_id, s.role, s.stage, s.act]
+            if s.stage or s.act != rules.Act.SIGN
+            else [s.organisation_id, s.person_id, s.role]
+            for s in new.signers
+        ],
         "expires_at": utc_text(new.expires_at),
         "allocation_id": new.allocation_id,
         "place_of_formation": new.place_of_formation,
+        **_options(new),
         **request,
     }
+
+
+def _options(new: NewAgreement) -> dict[str, Json]:
+    """What differs from the plain case; a retry of an earlier version's request is still the same."""
+    given: dict[str, Json] = {
+        "quorums": {str(stage): need for stage, need in new.quorums.items()} or None,
+        "amount_minor": new.amount_minor,
+        "relation": new.relation,
+        "related_id": new.related_id,
+        "hand_out_partial": new.hand_out_partial or None,
+        "read_seconds_min": new.read_seconds_min or None,
+    }
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _publish(
@@ -441,17 +580,15 @@ def _publish(
     owner = _require_owner(caller, new)
     _require_new(new, at=at)
     people = _require_parties(session, new)
+    related = require_related(session, caller, new)
+    if related is not None and new.relation == "revises":
+        # Every signature on the earlier text is void: whoever signs sees the difference and decides anew.
+        withdraw(session, ports, caller, related.id, reason=REVISED, at=at)
     document = place_fields(unsigned, fields)
     facts = intake(document, limits=limits_of(ports))
+    places = _places(new, fields)
     rules.publish(
-        rules.draft(
-            new.id,
-            initiator=owner,
-            signers=[
-                rules.Signer(s.person_id, s.organisation_id, f.name, order)
-                for order, (s, f) in enumerate(zip(new.signers, fields, strict=True), start=1)
-            ],
-        ),
+        rules.draft(new.id, initiator=owner, signers=places, quorums=new.quorums),
         document_sha256=digest32(facts.sha256),
         expires_at=new.expires_at,
         at=at,
@@ -477,6 +614,13 @@ def _publish(
         place_of_formation=new.place_of_formation,
         expires_at=new.expires_at,
         created_at=at,
+        quorums=json.dumps({str(stage): need for stage, need in sorted(new.quorums.items())}),
+        amount_minor=new.amount_minor,
+        currency=None if new.amount_minor is None else CURRENCY,
+        relation=new.relation,
+        related_id=new.related_id,
+        hand_out_partial=new.hand_out_partial,
+        read_seconds_min=new.read_seconds_min,
     )
     session.add(row)
     session.flush()
@@ -509,17 +653,23 @@ def _publish(
         },
         at=at,
     )
-    for order, (spec, box) in enumerate(zip(new.signers, fields, strict=True), start=1):
-        signer = SignerRow(
-            id=derived_id("sig", at=at, seed=f"{new.id}/{order}"),
+    signers = [
+        SignerRow(
+            id=derived_id("sig", at=at, seed=f"{new.id}/{number}"),
             agreement_id=row.id,
-            position=order,
+            position=number,
+            stage=place.order,
+            act=place.act.value,
             role=spec.role,
             organisation_id=spec.organisation_id,
             person_id=spec.person_id,
-            field=box.name,
+            field=place.field,
             delivered_at=at,
         )
+        for number, (spec, place) in enumerate(zip(new.signers, places, strict=True), start=1)
+    ]
+    _record_stages(session, ports, caller, row, signers, at=at)
+    for signer in signers:
         session.add(signer)
         # Our own store is the designated receiving system of every registered party, so delivery is
         # entry into it; sent and received are the same moment of the same clock.
@@ -532,8 +682,8 @@ def _publish(
             {
                 "signer": signer.id,
                 "from": owner,
-                "to": spec.organisation_id,
-                "system": people[spec.organisation_id].receiving_system or "fuqi",
+                "to": signer.organisation_id,
+                "system": people[signer.organisation_id].receiving_system or "fuqi",
                 "channel": "fuqi",
                 "sha256": document_sha256,
                 "sent_at": utc_text(at),
@@ -543,6 +693,111 @@ def _publish(
         )
     session.flush()
     return row
+
+
+def _places(new: NewAgreement, fields: Sequence[FieldSpec]) -> list[rules.Signer]:
+    """The places in the order of the list; an approver has a name but no field in the file."""
+    boxes = iter(fields)
+    places = []
+    for number, one in enumerate(new.signers, start=1):
+        act = rules.Act(one.act)
+        places.append(
+            rules.Signer(
+                person=one.person_id,
+                organisation=one.organisation_id,
+                field=next(boxes).name if act is rules.Act.SIGN else f"approver{number}",
+                order=one.stage or number,
+                act=act,
+            )
+        )
+    return places
+
+
+def _record_stages(
+    session: Session,
+    ports: Ports,
+    caller: Caller,
+    row: AgreementRow,
+    signers: Sequence[SignerRow],
+    *,
+    at: datetime,
+) -> None:
+    """What must happen for the agreement to be formed, fixed before anybody acts."""
+    quorums = quorums_of(row)
+    by_stage: dict[int, list[SignerRow]] = {}
+    for signer in signers:
+        by_stage.setdefault(signer.stage, []).append(signer)
+    stages: list[Json] = [
+        {
+            "stage": stage,
+            "act": members[0].act,
+            "need": quorums.get(stage, len(members)),
+            "members": [
+                {
+                    "signer": one.id,
+                    "organisation": one.organisation_id,
+                    "person": one.person_id,
+                    "field": one.field,
+                }
+                for one in members
+            ],
+        }
+        for stage, members in sorted(by_stage.items())
+    ]
+    record_step(
+        session,
+        ports,
+        caller,
+        row,
+        "agreement.staged",
+        {
+            "stages": stages,
+            "amount_minor": row.amount_minor,
+            "currency": row.currency,
+            "relation": row.relation,
+            "related": row.related_id,
+            "hand_out_partial": row.hand_out_partial,
+            "read_seconds_min": row.read_seconds_min,
+        },
+        at=at,
+    )
+
+
+def require_related(session: Session, caller: Caller, new: NewAgreement) -> AgreementRow | None:
+    """The formed agreement that the new one releases, amends or renews; None where it does none of it.
+
+    Raises:
+        InputError: `agreement.relation`.
+        NotFoundError: absent or another organisation's.
+        ConflictError: `agreement.not_formed`, `agreement.already_released`.
+        ForbiddenError: `agreement.other_parties`.
+    """
+    if new.relation is None and new.related_id is None:
+        return None
+    if new.relation not in RELATIONS or new.related_id is None:
+        raise InputError(
+            "a relation is releases, amends, renews or revises, and names an agreement",
+            code="agreement.relation",
+        )
+    related = agreement_for(session, caller, new.related_id)
+    if new.relation == "revises":
+        return related
+    if related.state == rules.State.RELEASED:
+        raise ConflictError("it is released already", code="agreement.already_released")
+    if related.state != rules.State.FORMED:
+        raise ConflictError(
+            "only a formed agreement is released, amended or renewed; withdraw or revise this one",
+            code="agreement.not_formed",
+        )
+    bound = {
+        one.organisation_id for one in queries.signers_of(session, related.id) if one.act == "sign"
+    }
+    if bound != {one.organisation_id for one in new.signing}:
+        raise ForbiddenError(
+            "the parties must be those of the agreement it refers to, all of them",
+            code="agreement.other_parties",
+        )
+    return related
 
 
 def _require_owner(caller: Caller, new: NewAgreement) -> str:
@@ -557,6 +812,13 @@ def _require_new(new: NewAgreement, *, at: datetime) -> None:
         raise InputError(
             f"a title has 1 to {TITLE_CHARACTERS_MAX} characters", code="agreement.title"
         )
+    if new.amount_minor is not None and not 0 <= new.amount_minor <= AMOUNT_MINOR_MAX:
+        raise InputError("an amount in fen, not below zero", code="agreement.amount")
+    if not 0 <= new.read_seconds_min <= READ_SECONDS_MIN_MAX:
+        raise InputError(
+            f"a reading time of at most {READ_SECONDS_MIN_MAX} seconds",
+            code="agreement.read_seconds",
+        )
     if new.expires_at - at > EXPIRY_MAX:
         raise InputError("an agreement is open for a year at most", code="agreement.expiry")
 
@@ -565,20 +827,32 @@ def _require_parties(session: Session, new: NewAgreement) -> dict[str, PartyRow]
     ids = [one for s in new.signers for one in (s.organisation_id, s.person_id)]
     people = party_queries.parties_by_ids(session, ids)
     for signer in new.signers:
-        organisation = people.get(signer.organisation_id)
-        person = people.get(signer.person_id)
-        if organisation is None or organisation.kind != "organisation":
-            raise NotFoundError("there is no such organisation", code="party.not_found")
-        if person is None or person.kind != "person":
-            raise NotFoundError("there is no such person", code="party.not_found")
-        held = party_queries.authorisations_of(
-            session, organisation_id=organisation.id, person_id=person.id
-        )
-        if not held:
-            raise ForbiddenError(
-                "a named handler holds no authority of that organisation", code="authority.none"
-            )
+        require_handler(session, organisation_id=signer.organisation_id, person_id=signer.person_id)
     return people
+
+
+def require_handler(
+    session: Session, *, organisation_id: str, person_id: str
+) -> tuple[PartyRow, PartyRow]:
+    """The organisation and a person who holds, or held, an authority of it.
+
+    Raises:
+        NotFoundError: `party.not_found`.
+        ForbiddenError: `authority.none`.
+    """
+    people = party_queries.parties_by_ids(session, [organisation_id, person_id])
+    organisation, person = people.get(organisation_id), people.get(person_id)
+    if organisation is None or organisation.kind != "organisation":
+        raise NotFoundError("there is no such organisation", code="party.not_found")
+    if person is None or person.kind != "person":
+        raise NotFoundError("there is no such person", code="party.not_found")
+    if not party_queries.authorisations_of(
+        session, organisation_id=organisation.id, person_id=person.id
+    ):
+        raise ForbiddenError(
+            "a named handler holds no authority of that organisation", code="authority.none"
+        )
+    return organisation, person
 
 
 def _close(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -240,20 +240,22 @@ def _contents(
     recipient: str,
     at: datetime,
 ) -> BundleContents:
-    signers = queries.signers_of(session, agreement.id)
+    places = queries.all_places_of(session, agreement.id)
+    signers = [one for one in places if one.signed_at is not None and one.forwarded_at is None]
     people = party_queries.parties_by_ids(
-        session, [one for s in signers for one in (s.organisation_id, s.person_id)]
+        session, [one for s in places for one in (s.organisation_id, s.person_id)]
     )
     match = match_subjects(session, agreement.allocation_id)
     opened = _opened(session, ports, [agreement.id, *people, *match])
     _require_final(session, opened)
+    certificates = _certificates_named(opened)
     receipts = [
         build_receipt(
             session,
             one.row,
             verifier=ports.log_key.verifier,
             private=one.private
-            if one.row.subject in match or _concerns(one, agreement, signers)
+            if one.row.subject in match or _concerns(one, agreement, places, certificates)
             else None,
             with_evidence=False,
         )
@@ -271,7 +273,7 @@ def _contents(
         parties=tuple(_party(row) for row in people.values()),
         authorisations=_authorisations(session, opened),
         signers=tuple(_signer(row) for row in signers),
-        certificates=tuple(_certificates(session, signers)),
+        certificates=tuple(_certificates(session, opened)),
         crls=trust.crls,
         original=ports.blobs.get(agreement.original_sha256),
         revisions=tuple(revisions),
@@ -305,14 +307,16 @@ def _opened(session: Session, ports: Ports, subjects: Sequence[str]) -> list[Ope
     return [Opened(row=row, private=ports.vault.get(session, row.id)) for row in rows]
 
 
-def _concerns(one: Opened, agreement: AgreementRow, signers: Sequence[SignerRow]) -> bool:
-    """Whether a body is opened in the bundle: what concerns these signers, nothing of anybody else."""
+def _concerns(
+    one: Opened, agreement: AgreementRow, places: Sequence[SignerRow], certificates: Collection[str]
+) -> bool:
+    """Whether a body is opened in the bundle: what concerns these places, nothing of anybody else."""
     if one.row.subject == agreement.id or one.row.type in ("party.registered", "identity.checked"):
         return True
     if one.row.type == "authorisation.granted":
-        return str(one.body["authorisation"]["person"]) in {s.person_id for s in signers}
+        return str(one.body["authorisation"]["person"]) in {s.person_id for s in places}
     if one.row.type == "certificate.issued":
-        return one.body["certificate"] in {s.certificate_id for s in signers}
+        return one.body["certificate"] in certificates
     # Every revocation of the parties is opened: a closed one might be the signer's own.
     return one.row.type in ("authorisation.revoked", "key.revoked")
 
@@ -411,23 +415,29 @@ def _signer(row: SignerRow) -> Signer:
     )
 
 
-def _certificates(session: Session, signers: Sequence[SignerRow]) -> list[Certificate]:
-    found = []
-    for signer in signers:
-        assert signer.certificate_id is not None
-        row = session.get(CertificateRow, signer.certificate_id)
-        assert row is not None
-        found.append(
-            Certificate(
-                id=row.id,
-                serial=row.serial,
-                person=row.person_id,
-                organisation=row.organisation_id,
-                der=row.der,
-                chain=split_chain(row.chain),
-            )
+def _certificates_named(opened: Sequence[Opened]) -> set[str]:
+    return {
+        str(one.body["certificate"])
+        for one in opened
+        if one.row.type in ("intent.expressed", "signature.applied")
+    }
+
+
+def _certificates(session: Session, opened: Sequence[Opened]) -> list[Certificate]:
+    """Every certificate that proved a statement or a signature about the agreement."""
+    rows = [session.get(CertificateRow, one) for one in sorted(_certificates_named(opened))]
+    return [
+        Certificate(
+            id=row.id,
+            serial=row.serial,
+            person=row.person_id,
+            organisation=row.organisation_id,
+            der=row.der,
+            chain=split_chain(row.chain),
         )
-    return found
+        for row in rows
+        if row is not None
+    ]
 
 
 def _anchors(session: Session, receipts: Sequence[Mapping[str, Any]]) -> list[Anchor]:

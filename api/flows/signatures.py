@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from api.callers import Caller
 from api.flows.agreements import authority_at, record_step, signer_for, state_of
 from api.flows.parties import authorisation_of
+from api.flows.relations import apply_relation
 from api.ports import Ports
 from ledger.core.canonical import canonical_bytes, canonical_parse
 from ledger.core.errors import ConflictError, ForbiddenError, InputError, NotFoundError
@@ -54,8 +55,10 @@ def make_statement(
         InputError: `intent.act`.
     """
     row, signer = signer_for(session, caller, signer_id)
-    if act not in ("consent", "sign"):
-        raise InputError("an act is consent or sign", code="intent.act")
+    if act not in ("consent", signer.act):
+        raise InputError(
+            "an act is consent, sign or approve, as the place has it", code="intent.act"
+        )
     if signer.read_at is None:
         raise ConflictError("read the document first", code="agreement.not_read")
     people = party_queries.parties_by_ids(session, [signer.organisation_id, signer.person_id])
@@ -123,11 +126,20 @@ def express_intent(
         field=signer.field if made.act == "sign" else "",
         at=at,
     )
-    authority = authority_at(session, signer, matter=row.matter, act=made.act, at=at)
-    # Neither act means anything about an agreement that is closed or expired.
+    authority = authority_at(session, signer, row, act=made.act, at=at)
+    # No act means anything about an agreement that is closed or expired.
     rules.consent(state_of(session, row), party=signer.organisation_id, at=at)
     if made.act == "consent":
         signer.consented_at = signer.consented_at or at
+    elif made.act == "approve":
+        rules.approve(
+            state_of(session, row),
+            person=signer.person_id,
+            field=signer.field,
+            document_sha256=digest32(bytes.fromhex(row.document_sha256)),
+            at=at,
+        )
+        signer.approved_at = at
     else:
         signer.intent_at = at
     made.proof = proof.hex()
@@ -152,6 +164,23 @@ def express_intent(
         },
         at=at,
     )
+    if made.act == rules.Act.APPROVE:
+        record_step(
+            session,
+            ports,
+            caller,
+            row,
+            rules.EVENT_APPROVED,
+            {
+                "signer": signer.id,
+                "by": signer.person_id,
+                "organisation": signer.organisation_id,
+                "statement_sha256": statement_digest(value).hex(),
+                "certificate": certificate.id,
+                "authorisation": authority.id,
+            },
+            at=at,
+        )
     return made
 
 
@@ -173,9 +202,16 @@ def prepare_signature(
         base_sha256=digest32(bytes.fromhex(row.current_sha256)),
         at=at,
     )
+    if signer.consented_at is None:
+        # A colleague's consent binds the party; whoever signs gives their own as well.
+        raise ConflictError(
+            "consent to electronic form first",
+            code="agreement.consent_missing",
+            party=signer.organisation_id,
+        )
     if signer.intent_at is None:
         raise ConflictError("express your intent to sign first", code="agreement.no_intent")
-    authority_at(session, signer, matter=row.matter, act="sign", at=at)
+    authority_at(session, signer, row, act="sign", at=at)
     certificate = _certificate(session, signer, at=at)
     for earlier in queries.open_preparation(session, signer.id):
         if (
@@ -191,7 +227,7 @@ def prepare_signature(
         certificate=certificate.der,
         chain=split_chain(certificate.chain),
         at=at,
-        certify=signer.position == 1,
+        certify=row.current_sha256 == row.document_sha256,
         appearance=Appearance(
             organisation=people[signer.organisation_id].name,
             handler=people[signer.person_id].name,
@@ -259,7 +295,7 @@ def complete_signature(
         base_sha256=digest32(bytes.fromhex(made.base_sha256)),
         at=at,
     )
-    authority = authority_at(session, signer, matter=row.matter, act="sign", at=at)
+    authority = authority_at(session, signer, row, act="sign", at=at)
     chain = split_chain(certificate.chain)
     prepared = Prepared.load(
         revision=ports.blobs.get(made.revision_sha256), state=json.loads(made.state)
@@ -372,6 +408,7 @@ def _form(
         },
         at=at,
     )
+    apply_relation(session, ports, caller, row, at=at)
 
 
 def _certificate(session: Session, signer: SignerRow, *, at: datetime) -> CertificateRow:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, File, Form, Path, Query, Request, Response, Uploa
 from pydantic import ValidationError
 
 from api.deps import AtDep, Handler, Limit, PortsDep, SessionDep, Tenant, TenantOrOperator
-from api.flows import agreements, signatures
+from api.flows import agreements, places, relations, signatures
 from api.routes.accounts import from_base64
 from api.routes.base import pages_of
 from api.schemas.agreements import (
@@ -17,6 +17,8 @@ from api.schemas.agreements import (
     AgreementIn,
     AgreementList,
     AgreementOut,
+    DifferenceOut,
+    ForwardIn,
     PreparedOut,
     ProofIn,
     ReadIn,
@@ -116,9 +118,10 @@ def get_revision(
 ) -> Response:
     """The bytes of one revision, exactly as signed."""
     del request
-    agreements.agreement_for(session, caller, agreement_id)
+    row = agreements.agreement_for(session, caller, agreement_id)
     for one in queries.revisions_of(session, agreement_id):
         if one.number == number:
+            agreements.require_handed_out(row, number)
             return Response(
                 ports.blobs.get(one.sha256),
                 media_type="application/pdf",
@@ -162,15 +165,16 @@ def get_page(
     agreement_id: AgreementId,
     page: Annotated[int, Path(ge=1, le=2000)],
 ) -> Response:
-    """One page of the newest revision as a PNG; pages count from 1."""
+    """One page as a PNG; pages count from 1. Signatures show once all stand, or the sender allows it."""
     row = agreements.agreement_for(session, caller, agreement_id)
     if page > row.pages:
         raise NotFoundError("there is no such page")
-    tag = _etag(row.current_sha256, page)
+    shown = agreements.shown_sha256(row)
+    tag = _etag(shown, page)
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers=headers)
-    picture = page_png(ports.blobs.get(row.current_sha256), page=page - 1, side_px=PAGE_SIDE_PX)
+    picture = page_png(ports.blobs.get(shown), page=page - 1, side_px=PAGE_SIDE_PX)
     return Response(picture, media_type="image/png", headers=headers)
 
 
@@ -186,6 +190,41 @@ def withdraw(
     """Take an agreement back before the last signature. Cannot be undone."""
     agreements.withdraw(session, ports, caller, agreement_id, reason=body.reason, at=at)
     return agreement_facts(session, caller, agreement_id)
+
+
+@router.post("/agreements/{agreement_id}/remind")
+def remind(
+    session: SessionDep, ports: PortsDep, at: AtDep, caller: Tenant, agreement_id: AgreementId
+) -> AgreementOut:
+    """Remind whoever is waited for; at most every four hours."""
+    places.remind(session, ports, caller, agreement_id, at=at)
+    return agreement_facts(session, caller, agreement_id)
+
+
+@router.get("/agreements/{agreement_id}/difference")
+def get_difference(
+    session: SessionDep, ports: PortsDep, caller: TenantOrOperator, agreement_id: AgreementId
+) -> DifferenceOut:
+    """What the text says otherwise than the agreement it revises, amends or renews."""
+    return DifferenceOut.model_validate(
+        relations.difference(session, ports, caller, agreement_id), from_attributes=True
+    )
+
+
+@router.post("/signers/{signer_id}/forward")
+def forward(
+    session: SessionDep,
+    ports: PortsDep,
+    at: AtDep,
+    caller: Tenant,
+    signer_id: Annotated[str, Path(max_length=ID_CHARACTERS_MAX)],
+    body: ForwardIn,
+) -> AgreementOut:
+    """Hand one's own place to another handler of the same organisation."""
+    taken = places.forward(
+        session, ports, caller, signer_id, to_person=body.person_id, reason=body.reason, at=at
+    )
+    return agreement_facts(session, caller, taken.agreement_id)
 
 
 @router.post("/signers/{signer_id}/open")
@@ -304,13 +343,23 @@ def _new(body: AgreementIn) -> agreements.NewAgreement:
         matter=body.matter,
         signers=tuple(
             agreements.SignerSpec(
-                organisation_id=one.organisation_id, person_id=one.person_id, role=one.role
+                organisation_id=one.organisation_id,
+                person_id=one.person_id,
+                role=one.role,
+                stage=one.stage,
+                act=one.act,
             )
             for one in body.signers
         ),
         expires_at=body.expires_at,
         allocation_id=body.allocation_id,
         place_of_formation=body.place_of_formation,
+        quorums=body.quorums,
+        amount_minor=body.amount_minor,
+        relation=body.relation,
+        related_id=body.related_id,
+        hand_out_partial=body.hand_out_partial,
+        read_seconds_min=body.read_seconds_min,
     )
 
 

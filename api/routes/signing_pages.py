@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import HTMLResponse, Response
 
 from api.deps import AtDep, Handler, PortsDep, SessionDep, Tenant
 from api.flows import agreements
 from api.routes.agreements import AgreementId
 from api.routes.base import pages_of
-from api.views.agreements import agreement_facts
+from api.schemas.base import ID_CHARACTERS_MAX
+from api.views.agreements import agreement_facts, my_place
 from api.web.pages import go
 from ledger.core.errors import NotFoundError
 
@@ -20,7 +21,11 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/agreements/{agreement_id}/sign", response_class=HTMLResponse)
 def sign_page(
-    request: Request, session: SessionDep, caller: Handler, agreement_id: AgreementId
+    request: Request,
+    session: SessionDep,
+    caller: Handler,
+    agreement_id: AgreementId,
+    place: Annotated[str | None, Query(max_length=ID_CHARACTERS_MAX)] = None,
 ) -> Response:
     """All pages and the steps of this signer. Only a named signer gets it, never the sender for them.
 
@@ -28,7 +33,7 @@ def sign_page(
         NotFoundError: not a signer of this agreement.
     """
     facts = agreement_facts(session, caller, agreement_id)
-    mine = next((one for one in facts.signers if one.mine), None)
+    mine = my_place(facts, place=place)
     if mine is None:
         raise NotFoundError("there is no such record")
     return pages_of(request).page(

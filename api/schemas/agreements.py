@@ -19,6 +19,12 @@ class SignerIn(Input):
     organisation_id: Id
     person_id: Id
     role: ShortText = Field(description="donor, recipient, principal, contractor or party")
+    stage: int = Field(
+        default=0, ge=0, le=50, description="members of one stage act in any order; 0: one each"
+    )
+    act: Literal["sign", "approve"] = Field(
+        default="sign", description="approve: an internal approval before the seal is used"
+    )
 
 
 class AgreementIn(Input):
@@ -31,6 +37,20 @@ class AgreementIn(Input):
     expires_at: AwareDatetime
     allocation_id: Id | None = None
     place_of_formation: ShortText | None = None
+    quorums: dict[Annotated[int, Field(ge=1, le=50)], Annotated[int, Field(ge=1, le=50)]] = Field(
+        default_factory=dict,
+        max_length=50,
+        description="stage -> how many of its members must act; others need all of them",
+    )
+    amount_minor: int | None = Field(default=None, ge=0, le=10**15, description="in fen")
+    relation: Literal["releases", "amends", "renews", "revises"] | None = None
+    related_id: Id | None = Field(default=None, description="the agreement that `relation` names")
+    hand_out_partial: bool = Field(
+        default=False, description="parties may take out the file before every signature stands"
+    )
+    read_seconds_min: int = Field(
+        default=0, ge=0, le=3_600, description="how long the document must be open to count as read"
+    )
 
 
 class TemplateAgreementIn(AgreementIn):
@@ -56,7 +76,14 @@ class ReasonIn(Input):
 class ActIn(Input):
     """What the signer is about to affirm."""
 
-    act: Literal["consent", "sign"]
+    act: Literal["consent", "sign", "approve"]
+
+
+class ForwardIn(Input):
+    """To whom a place is handed on, and why."""
+
+    person_id: Id = Field(description="another handler of the same organisation")
+    reason: Annotated[str, Field(min_length=1, max_length=400)]
 
 
 class ProofIn(Input):
@@ -100,6 +127,10 @@ class SignerOut(Output):
 
     id: str
     position: int
+    stage: int
+    act: str = Field(description="sign or approve")
+    turn: bool = Field(description="whether this place may act now, consents aside")
+    needed: bool = Field(description="whether its stage still needs somebody")
     role: str
     organisation_id: str
     organisation_name: str
@@ -113,6 +144,8 @@ class SignerOut(Output):
     consented_at: datetime | None
     intent_at: datetime | None
     signed_at: datetime | None
+    approved_at: datetime | None
+    refused_at: datetime | None
     revision_sha256: str | None
 
 
@@ -134,6 +167,41 @@ class ArchiveOut(Output):
     level: str = Field(description="B-LTA (ETSI EN 319 142-1)")
     stamped_at: datetime
     due_at: datetime = Field(description="when the next time stamp is added")
+
+
+class StageOut(Output):
+    """A stage: what its members do and how many of them must."""
+
+    stage: int
+    act: str
+    members: int
+    need: int
+    missing: int = Field(description="how many must still act")
+
+
+class RelatedOut(Output):
+    """Another agreement that this one refers to, or that refers to this one."""
+
+    id: str
+    title: str
+    state: str
+    relation: str = Field(description="releases, amends, renews or revises")
+    direction: str = Field(description="to: this one names it; from: it names this one")
+
+
+class DifferenceLineOut(Output):
+    """One line of a comparison."""
+
+    kind: str = Field(description="same, added, removed or skip")
+    text: str
+
+
+class DifferenceOut(Output):
+    """What the document says otherwise than the one it refers to."""
+
+    earlier: str
+    lines: list[DifferenceLineOut]
+    complete: bool
 
 
 class EntryOut(Output):
@@ -174,6 +242,14 @@ class AgreementOut(AgreementSummary):
     current_sha256: str
     place_of_formation: str | None
     ended_reason: str | None
+    released_at: datetime | None
+    amount_minor: int | None
+    currency: str | None
+    hand_out_partial: bool
+    read_seconds_min: int
+    stages: list[StageOut]
+    consented: list[str] = Field(description="organisations that consented to electronic form")
+    related: list[RelatedOut]
     signers: list[SignerOut]
     revisions: list[RevisionOut]
     archives: list[ArchiveOut]

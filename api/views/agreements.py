@@ -7,23 +7,26 @@ from collections.abc import Sequence
 from sqlalchemy.orm import Session
 
 from api.callers import Caller
-from api.flows.agreements import agreement_for
+from api.flows.agreements import agreement_for, state_of
 from api.schemas.agreements import (
     AgreementList,
     AgreementOut,
     AgreementSummary,
     ArchiveOut,
     EntryOut,
+    RelatedOut,
     RevisionOut,
     SignerOut,
+    StageOut,
 )
 from ledger.core.errors import NotFoundError
 from ledger.queries import agreements as queries
 from ledger.queries import anchors as anchor_queries
 from ledger.queries import log as log_queries
 from ledger.queries import parties as party_queries
-from ledger.tables.agreements import BundleRow
+from ledger.tables.agreements import AgreementRow, BundleRow
 from ledger.tables.log import EntryRow
+from signing import agreement as rules
 
 
 def agreement_list(
@@ -50,6 +53,8 @@ def agreement_facts(session: Session, caller: Caller, agreement_id: str) -> Agre
     """
     row = agreement_for(session, caller, agreement_id)
     signers = queries.signers_of(session, row.id)
+    rule = state_of(session, row)
+    waiting = {one.field for one in rule.waiting}
     ids = [one for s in signers for one in (s.organisation_id, s.person_id)]
     people = party_queries.parties_by_ids(session, ids)
     summary = AgreementSummary.model_validate(row)
@@ -64,10 +69,22 @@ def agreement_facts(session: Session, caller: Caller, agreement_id: str) -> Agre
         current_sha256=row.current_sha256,
         place_of_formation=row.place_of_formation,
         ended_reason=row.ended_reason,
+        released_at=row.released_at,
+        amount_minor=row.amount_minor,
+        currency=row.currency,
+        hand_out_partial=row.hand_out_partial,
+        read_seconds_min=row.read_seconds_min,
+        stages=[_stage(rule, number) for number in rule.stages],
+        consented=sorted(rule.consents),
+        related=_related(session, caller, row),
         signers=[
             SignerOut(
                 id=s.id,
                 position=s.position,
+                stage=s.stage,
+                act=s.act,
+                turn=s.field in waiting,
+                needed=bool(rule.needed(s.stage)),
                 role=s.role,
                 organisation_id=s.organisation_id,
                 organisation_name=people[s.organisation_id].name,
@@ -82,6 +99,8 @@ def agreement_facts(session: Session, caller: Caller, agreement_id: str) -> Agre
                 consented_at=s.consented_at,
                 intent_at=s.intent_at,
                 signed_at=s.signed_at,
+                approved_at=s.approved_at,
+                refused_at=s.refused_at,
                 revision_sha256=s.revision_sha256,
             )
             for s in signers
@@ -92,6 +111,55 @@ def agreement_facts(session: Session, caller: Caller, agreement_id: str) -> Agre
         archives=[ArchiveOut.model_validate(one) for one in queries.archives_of(session, row.id)],
         entries=entry_facts(session, log_queries.entries_of(session, [row.id])),
     )
+
+
+def _stage(rule: rules.Agreement, number: int) -> StageOut:
+    members = rule.members(number)
+    return StageOut(
+        stage=number,
+        act=members[0].act.value,
+        members=len(members),
+        need=dict(rule.quorums).get(number, len(members)),
+        missing=rule.needed(number),
+    )
+
+
+def _related(session: Session, caller: Caller, row: AgreementRow) -> list[RelatedOut]:
+    """Those the caller may see as well: the parties are the same, but for revisions."""
+    found = []
+    pairs = [(one, one.relation, "from") for one in queries.referring_to(session, row.id)]
+    if row.related_id is not None:
+        earlier = session.get(AgreementRow, row.related_id)
+        if earlier is not None:
+            pairs.append((earlier, row.relation, "to"))
+    for one, relation, direction in pairs:
+        try:
+            agreement_for(session, caller, one.id)
+        except NotFoundError:
+            continue
+        found.append(
+            RelatedOut(
+                id=one.id,
+                title=one.title,
+                state=one.state,
+                relation=relation or "",
+                direction=direction,
+            )
+        )
+    return found
+
+
+def my_place(facts: AgreementOut, *, place: str | None = None) -> SignerOut | None:
+    """The caller's place: the one asked for, else the one whose turn it is, else one that is open."""
+    mine = [one for one in facts.signers if one.mine]
+    if place is not None:
+        return next((one for one in mine if one.id == place), None)
+
+    def rank(one: SignerOut) -> tuple[bool, bool]:
+        done = bool(one.signed_at or one.approved_at or one.refused_at or not one.needed)
+        return (done, not one.turn)
+
+    return min(mine, key=rank, default=None)
 
 
 def bundle_for(session: Session, caller: Caller, bundle_id: str) -> BundleRow:

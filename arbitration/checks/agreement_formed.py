@@ -17,6 +17,9 @@ def check(context: Context) -> Check:
     bundle, agreement = context.bundle, context.bundle.agreement
     formed = context.agreement_events("agreement.formed")
     ended = [one for kind in _ENDS for one in context.agreement_events(kind)]
+    state_ok = agreement["state"] == "formed" or (
+        agreement["state"] == "released" and context.agreement_events("agreement.released")
+    )
     if agreement["state"] != "formed" and not formed:
         state = agreement["state"]
         return conclude(
@@ -37,7 +40,7 @@ def check(context: Context) -> Check:
     body, last = formed[0].body, max(str(row["signed_at"]) for row in bundle.signers)
     signatures = context.agreement_events("signature.applied")
     for en, zh, fault in (
-        ("state", "状态", agreement["state"] != "formed"),
+        ("state", "状态", not state_ok),
         ("time", "时间", body["formed_at"] != agreement["formed_at"]),
         ("last signature", "末次签名", agreement["formed_at"] != last),
         ("file", "文件", body["sha256"] != bundle.part(9)["final_sha256"]),

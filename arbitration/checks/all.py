@@ -10,6 +10,7 @@ from arbitration.bundle import read_bundle
 from arbitration.checks import (
     agreement_allocation,
     agreement_formed,
+    agreement_stages,
     anchor_chain,
     anchor_evidence,
     custody,
@@ -74,6 +75,7 @@ CHECKS: Final[tuple[tuple[str, CheckFunction], ...]] = (
     (event_times.CODE, event_times.check),
     (anchor_evidence.CODE, anchor_evidence.check),
     (anchor_chain.CODE, anchor_chain.check),
+    (agreement_stages.CODE, agreement_stages.check),
     (agreement_formed.CODE, agreement_formed.check),
     (agreement_allocation.CODE, agreement_allocation.check),
 )

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from arbitration.model import Bundle, Event
 from arbitration.policy import Trust
+from arbitration.stages import Stage, stages_of
 from ledger.core.errors import InputError, VerificationError
 from ledger.core.report import Report
 from ledger.core.units import parse_utc
@@ -41,6 +42,13 @@ class Context:
     pdf: Report
     signatures: tuple[SignatureFacts, ...]
     receipts: tuple[Report, ...]
+
+    @property
+    def stages(self) -> tuple[Stage, ...] | None:
+        """What publication demanded; None where no opened entry says it."""
+        return stages_of(
+            self.agreement_events("agreement.staged"), self.agreement_events("signer.forwarded")
+        )
 
     @property
     def agreement_id(self) -> str:

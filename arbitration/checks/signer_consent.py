@@ -12,7 +12,10 @@ from arbitration.checks.statements import (
     statement_event,
     statement_problems,
 )
+from ledger.core.errors import InputError, VerificationError
 from ledger.core.report import Check
+from signing.certificates import certificate_spki
+from signing.intent import verify_intent
 
 CODE: Final = "signer.consent"
 _ACT: Final = "consent"
@@ -32,9 +35,12 @@ def check(context: Context) -> Check:
             )
             continue
         problems += statement_problems(context, signer, event, act=_ACT, field="")
-        if first is not None and event.index > first:
+        if first is not None and not _party_consented(context, signer["organisation"], first):
             problems.append(
-                wrong(f"{name}: consented after the first signature", f"{name}：首个签名之后才同意")
+                wrong(
+                    f"{name}: no consent of the party before the first signature",
+                    f"{name}：首个签名之前该方未同意",
+                )
             )
     for event in context.agreement_events("document.finalised"):
         if event.body is not None and not event.body["consent_version"]:
@@ -45,3 +51,28 @@ def check(context: Context) -> Check:
         en="every party agreed to electronic form before the first signature",
         zh="各方在首个签名之前均已同意采用电子形式",
     )
+
+
+def _party_consented(context: Context, organisation: object, first: int) -> bool:
+    """Whether anybody consented for this party, by a proven statement, before log index `first`.
+
+    A handler who took over a place later, or whose colleague had consented, gives their own consent
+    before their own signature (`event.order`); the party is bound by the earlier one.
+    """
+    for event in context.agreement_events("intent.expressed"):
+        body = event.body
+        if body is None or body["act"] != _ACT or event.index > first:
+            continue
+        stated = body["statement"]
+        if stated["organisation"] != organisation or stated["agreement"] != context.agreement_id:
+            continue
+        try:
+            verify_intent(
+                stated,
+                signature=bytes.fromhex(str(body["proof"])),
+                public_spki=certificate_spki(context.certificate_der(str(body["certificate"]))),
+            )
+        except (VerificationError, InputError, ValueError):
+            continue
+        return True
+    return False

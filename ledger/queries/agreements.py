@@ -36,7 +36,16 @@ def lock_agreement(session: Session, agreement_id: str) -> AgreementRow | None:
 
 
 def signers_of(session: Session, agreement_id: str) -> Sequence[SignerRow]:
-    """Signers in signing order."""
+    """Who has a place now, in the order of the list; places that were handed on are left out."""
+    return session.scalars(
+        select(SignerRow)
+        .where(SignerRow.agreement_id == agreement_id, SignerRow.forwarded_at.is_(None))
+        .order_by(SignerRow.stage, SignerRow.position)
+    ).all()
+
+
+def all_places_of(session: Session, agreement_id: str) -> Sequence[SignerRow]:
+    """Every place there ever was, those that were handed on included."""
     return session.scalars(
         select(SignerRow).where(SignerRow.agreement_id == agreement_id).order_by(SignerRow.position)
     ).all()
@@ -75,6 +84,16 @@ def open_preparation(session: Session, signer_id: str) -> Sequence[PreparedSigna
         )
         .order_by(PreparedSignatureRow.created_at.desc())
         .limit(10)
+    ).all()
+
+
+def referring_to(session: Session, agreement_id: str) -> Sequence[AgreementRow]:
+    """Agreements that release, amend, renew or revise this one, oldest first."""
+    return session.scalars(
+        select(AgreementRow)
+        .where(AgreementRow.related_id == agreement_id)
+        .order_by(AgreementRow.id)
+        .limit(PAGE_MAX)
     ).all()
 
 

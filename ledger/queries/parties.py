@@ -48,6 +48,19 @@ def authorisations_of(
     ).all()
 
 
+def handlers_of(session: Session, organisation_id: str, *, at: datetime) -> Sequence[PartyRow]:
+    """People who hold a valid authority of the organisation, by name; at most 200."""
+    held = select(AuthorisationRow.person_id).where(
+        AuthorisationRow.organisation_id == organisation_id,
+        AuthorisationRow.revoked_at.is_(None),
+        AuthorisationRow.valid_from <= at,
+        AuthorisationRow.valid_to > at,
+    )
+    return session.scalars(
+        select(PartyRow).where(PartyRow.id.in_(held)).order_by(PartyRow.name).limit(200)
+    ).all()
+
+
 def certificate_of_key(session: Session, spki_sha256: str) -> CertificateRow | None:
     """The certificate of a public key."""
     return session.scalar(select(CertificateRow).where(CertificateRow.spki_sha256 == spki_sha256))

@@ -51,16 +51,35 @@ class AgreementRow(Base):
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """When it was declined, withdrawn or expired; a formed one has `formed_at`."""
     ended_reason: Mapped[str | None] = mapped_column(String(500))
+    quorums: Mapped[str] = mapped_column(Text, default="{}")
+    """JSON: stage -> how many of its members must act; a stage that is not named needs all."""
+    amount_minor: Mapped[int | None] = mapped_column(BigInteger)
+    """What is at stake, in fen; an authorisation with a limit needs it."""
+    currency: Mapped[str | None] = mapped_column(String(3))
+    relation: Mapped[str | None] = mapped_column(String(12))
+    """releases | amends | renews | revises: what this one does to `related_id` once it is formed
+    (revises: at once, before anything was formed)."""
+    related_id: Mapped[str | None] = mapped_column(String(40), index=True)
+    hand_out_partial: Mapped[bool] = mapped_column(Boolean, default=False)
+    """Whether parties may take out the file while signatures are missing."""
+    read_seconds_min: Mapped[int] = mapped_column(Integer, default=0)
+    """How long the document must have been open before it counts as read; 0 for no such demand."""
+    released_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    reminded_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class SignerRow(Base):
-    """One required signature: an organisation, the handler who acts for it, and what has been done."""
+    """One place in a stage: an organisation, the handler who acts for it, and what has been done."""
 
     __tablename__ = "agreement_signer"
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     agreement_id: Mapped[str] = mapped_column(ForeignKey("agreement.id"), index=True)
     position: Mapped[int] = mapped_column(Integer)
+    """As listed, from 1; the order of signing is that of the stages."""
+    stage: Mapped[int] = mapped_column(Integer, default=0)
+    act: Mapped[str] = mapped_column(String(8), default="sign")
+    """sign | approve"""
     role: Mapped[str] = mapped_column(String(40))
     """donor | recipient | principal | contractor | party"""
     organisation_id: Mapped[str] = mapped_column(ForeignKey("party.id"), index=True)
@@ -77,6 +96,12 @@ class SignerRow(Base):
     certificate_id: Mapped[str | None] = mapped_column(String(40))
     revision_sha256: Mapped[str | None] = mapped_column(String(64))
     signed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    approved_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    refused_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """Stepped aside although the stage could be done without them."""
+    forwarded_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    forwarded_to: Mapped[str | None] = mapped_column(String(40))
+    """The place that took over this one; what was done here stays recorded here."""
 
     __table_args__ = (
         UniqueConstraint("agreement_id", "position"),

@@ -43,6 +43,16 @@ BODIES: dict[str, tuple[str, dict[str, Any]]] = {
         "json",
         {"id": "bun_01kdvdna00ncrmbvs7rqr9p8yr"},
     ),
+    "POST /api/v1/agreements/{agreement_id}/remind": ("json", {}),
+    "POST /api/v1/signers/{signer_id}/forward": (
+        "json",
+        {"person_id": "pty_01kdvdna00ncrmbvs7rqr9p8yr", **REASON},
+    ),
+    "POST /agreements/{agreement_id}/forward": (
+        FORM,
+        {"person": "pty_01kdvdna00ncrmbvs7rqr9p8yr", **REASON},
+    ),
+    "POST /agreements/{agreement_id}/remind": (FORM, {}),
     "POST /api/v1/signers/{signer_id}/open": ("json", {}),
     "POST /api/v1/signers/{signer_id}/read": ("json", {"pages": 1, "seconds": 1}),
     "POST /api/v1/signers/{signer_id}/decline": ("json", REASON),

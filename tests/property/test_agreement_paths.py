@@ -1,6 +1,7 @@
 """Whatever is attempted, in whatever order: no path forms an agreement but all signatures in order."""
 
 import hashlib
+from collections import Counter
 from datetime import timedelta
 
 from hypothesis import given, settings
@@ -28,6 +29,7 @@ signer_lists = st.builds(
     ],
     st.lists(st.integers(1, 3), min_size=1, max_size=3),
 )
+quorum_maps = st.dictionaries(st.integers(1, 3), st.integers(1, 3), max_size=2)
 # Right attempts are drawn more often, or few paths would reach formation.
 actions = st.one_of(
     st.tuples(st.just("publish"), st.just(None), st.just(None)),
@@ -38,6 +40,7 @@ actions = st.one_of(
     st.tuples(st.just("sign"), st.sampled_from(PEOPLE), st.sampled_from(FIELDS)),
     st.tuples(st.just("stale"), st.sampled_from(PEOPLE), st.sampled_from(FIELDS)),
     st.tuples(st.just("decline"), st.sampled_from(PEOPLE), st.just(None)),
+    st.tuples(st.just("forward"), st.sampled_from(PEOPLE), st.sampled_from(FIELDS)),
     st.tuples(st.just("withdraw"), st.sampled_from(PARTIES), st.just(None)),
     st.tuples(st.just("expire"), st.just(None), st.just(None)),
 )
@@ -67,6 +70,10 @@ def attempt(agreement, action, *, n, at):
             )
         case "decline":
             return machine.decline(agreement, person=who, reason="r", at=at)
+        case "forward":
+            return machine.forward(
+                agreement, field=field, person=who, to=f"deputy {n}", reason="r", at=at
+            )
         case "withdraw":
             return machine.withdraw(agreement, party=who, reason="r", at=at)
         case "expire":
@@ -75,9 +82,16 @@ def attempt(agreement, action, *, n, at):
 
 
 @settings(max_examples=300, deadline=None)
-@given(signers=signer_lists, path=st.lists(actions, max_size=25), hours=st.integers(0, 12))
-def test_every_path_keeps_the_rules(signers, path, hours):
-    agreement = machine.draft("agr_1", initiator="o1", signers=signers)
+@given(
+    signers=signer_lists,
+    quorums=quorum_maps,
+    path=st.lists(actions, max_size=25),
+    hours=st.integers(0, 12),
+)
+def test_every_path_keeps_the_rules(signers, quorums, path, hours):
+    sizes = Counter(signer.order for signer in signers)
+    fitting = {stage: min(n, sizes[stage]) for stage, n in quorums.items() if stage in sizes}
+    agreement = machine.draft("agr_1", initiator="o1", signers=signers, quorums=fitting)
     events = []
     for n, action in enumerate(path):
         at = FIXED_TIME + timedelta(minutes=n) + timedelta(hours=hours if n > 12 else 0)
@@ -100,7 +114,12 @@ def test_every_path_keeps_the_rules(signers, path, hours):
 
 def check_rules(agreement, events):
     signed = [one.signer for one in agreement.signatures]
-    assert (agreement.state is State.FORMED) == (set(signed) == set(agreement.signers))
+    quorums, sizes = dict(agreement.quorums), Counter(s.order for s in agreement.signers)
+    counts = Counter(one.order for one in signed)
+    need = {stage: quorums.get(stage, size) for stage, size in sizes.items()}
+    assert (agreement.state is State.FORMED) == (counts == need)
+    assert all(counts[stage] <= n for stage, n in need.items())
+    assert not {one.field for one in signed} & agreement.refusals
     assert [one.order for one in signed] == sorted(one.order for one in signed)
     assert len(set(signed)) == len(signed)
     assert events.count("signature.applied") == len(signed)

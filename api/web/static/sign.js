@@ -22,6 +22,8 @@ const reading = new Reading(root, { key: root.dataset.signer, changed: showReadi
 
 const mine = () => state.facts.signers.find((one) => one.id === root.dataset.signer);
 const signerPath = `/api/v1/signers/${root.dataset.signer}`;
+const acted = (one) => Boolean(one.signed_at || one.approved_at);
+const bound = () => state.facts.signers.filter((one) => one.act === "sign").map((one) => one.organisation_id);
 const open = () => ["published", "signing"].includes(state.facts.state);
 
 async function refresh() {
@@ -44,23 +46,26 @@ async function lookForKey() {
 /** Which step is next for this signer. */
 function phase() {
   const me = mine();
-  if (me.signed_at) return "signed";
+  if (me.signed_at || me.approved_at) return "signed";
   if (!open()) return "closed";
+  if (me.refused_at) return "refused";
+  if (!me.needed) return "not_needed";
   if (new Date(state.facts.expires_at) <= new Date()) return "expired";
   if (!me.read_at) return "read";
   if (state.fault) return "device";
+  if (me.act === "approve") return me.turn ? "approve" : "wait_turn";
   if (!me.consented_at) return "consent";
-  if (state.facts.signers.some((one) => !one.consented_at)) return "wait_consent";
-  if (state.facts.signers.some((one) => one.position < me.position && !one.signed_at)) return "wait_turn";
+  if (bound().some((one) => !state.facts.consented.includes(one))) return "wait_consent";
+  if (!me.turn) return "wait_turn";
   return me.intent_at ? "finish" : "sign";
 }
 
 function showSteps(now) {
   const me = mine();
   const times = {
-    open: me.opened_at, read: me.read_at, consent: me.consented_at, sign: me.intent_at, apply: me.signed_at,
+    open: me.opened_at, read: me.read_at, consent: me.consented_at, sign: me.intent_at, apply: me.signed_at, approve: me.approved_at,
   };
-  const running = { read: "read", consent: "consent", sign: "sign", finish: "apply" }[now];
+  const running = { read: "read", consent: "consent", sign: "sign", finish: "apply", approve: "approve" }[now];
   for (const item of root.querySelectorAll("[data-step]")) {
     const at = times[item.dataset.step];
     item.className = at ? "done" : item.dataset.step === running ? "now" : "";
@@ -82,7 +87,7 @@ function showReading() {
 function showWaiting(now) {
   const me = mine();
   const others = state.facts.signers.filter((one) =>
-    now === "wait_consent" ? !one.consented_at : one.position < me.position && !one.signed_at,
+    now === "wait_consent" ? one.act === "sign" && !state.facts.consented.includes(one.organisation_id) : one.turn,
   );
   part("waiting-text").textContent = text(`sign.${now}`, {
     who: others.map((one) => `${one.organisation_name} ${one.person_name}`).join("、"),
@@ -91,10 +96,11 @@ function showWaiting(now) {
 
 function showResult(now) {
   const { facts } = state;
-  const waiting = facts.signers.filter((one) => !one.signed_at);
-  const key = now === "signed" ? (facts.state === "formed" ? "formed" : open() ? "awaiting" : facts.state) : now === "expired" ? "expired" : facts.state;
-  part("result").className = `verdict ${{ formed: "passed", awaiting: "indeterminate" }[key] ?? "failed"}`;
-  part("result-mark").textContent = { formed: "成", awaiting: "待" }[key] ?? "止";
+  const waiting = facts.signers.filter((one) => one.needed && !acted(one));
+  const own = ["expired", "refused", "not_needed"].includes(now) ? now : null;
+  const key = now === "signed" ? (facts.state === "formed" ? "formed" : open() ? (mine().approved_at ? "approved" : "awaiting") : facts.state) : (own ?? facts.state);
+  part("result").className = `verdict ${{ formed: "passed", awaiting: "indeterminate", approved: "passed", released: "indeterminate" }[key] ?? "failed"}`;
+  part("result-mark").textContent = { formed: "成", awaiting: "待", approved: "准", released: "解" }[key] ?? "止";
   part("result-title").textContent = text(`sign.result.${key}`);
   part("result-text").textContent = text(`sign.result.${key}.text`, {
     who: waiting.map((one) => one.organisation_name).join("、"),
@@ -133,10 +139,11 @@ async function render() {
     "reading-hint": now === "read",
     document: true,
     consent: now === "consent",
+    approve: now === "approve",
     sign: now === "sign" || now === "finish",
     waiting: now === "wait_consent" || now === "wait_turn",
-    done: ["signed", "closed", "expired"].includes(now),
-    decline: open() && !mine().signed_at,
+    done: ["signed", "closed", "expired", "refused", "not_needed"].includes(now),
+    decline: open() && !acted(mine()) && !["refused", "not_needed"].includes(now),
   };
   for (const [name, yes] of Object.entries(shown)) part(name).hidden = !yes;
   part("device-hint").hidden = !state.fault || shown.done;
@@ -153,7 +160,7 @@ async function render() {
   }
   part("sign-button").textContent = text(now === "finish" ? "sign.finish" : "sign.sign");
   if (now === "finish") part("sign-button").disabled = false;
-  if (now === "consent" || now === "sign") await showStatement(now);
+  if (["consent", "sign", "approve"].includes(now)) await showStatement(now);
   if (before !== now) goTo(now, shown);
 }
 
@@ -164,7 +171,7 @@ function goTo(now, shown) {
     if (reading.read.size > 0 && next) next.scrollIntoView({ block: "start" });
     return;
   }
-  const place = { consent: "consent", sign: "sign", finish: "sign", device: "device-hint" }[now] ?? (shown.done ? "done" : "waiting");
+  const place = { consent: "consent", sign: "sign", approve: "approve", finish: "sign", device: "device-hint" }[now] ?? (shown.done ? "done" : "waiting");
   part(place).scrollIntoView({ block: "start" });
 }
 
@@ -275,6 +282,7 @@ press("read", "sign.busy", async () => {
 });
 press("consent", "sign.busy", () => affirm("consent"));
 press("sign", "sign.busy", sign);
+press("approve", "sign.busy", () => affirm("approve"));
 press("again", "sign.busy", lookForKey);
 press("refresh", "sign.busy", async () => {});
 

@@ -8,6 +8,7 @@ const TAG = "fuqi/intent/v1";
 const VERBS = {
   consent: ["同意以电子形式订立本文件", "agree to electronic form for"],
   sign: ["签署文件", "sign"],
+  approve: ["批准本方在文件上用印", "approve, for our side, that our seal is put on"],
 };
 const FIELDS = [
   "act", "agreement", "at", "document_sha256", "field", "method", "nonce", "organisation",

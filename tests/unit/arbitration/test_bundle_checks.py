@@ -82,6 +82,10 @@ def _flip_final(files: Files) -> None:
     files["documents/revision-02.pdf"] = bytes(data)
 
 
+def _two_needed(receipt: Any) -> None:
+    receipt["private"]["body"]["stages"][0]["need"] = 2
+
+
 def _flip_archive(files: Files) -> None:
     data = bytearray(files["documents/archive-01.pdf"])
     data[600] ^= 1
@@ -131,6 +135,7 @@ FAILED: list[tuple[str, Callable[[Files], None]]] = [
     ("document.revisions", _other_revision),
     ("document.revisions", lambda f: _edit(f, "09-documents.json", lambda v: v["revisions"].pop(1))),
     ("document.pdf", _flip_final),
+    ("agreement.stages", lambda f: _edit(f, _receipt(f, "agreement.staged"), _two_needed)),
     ("document.archive", _flip_archive),
     ("document.archive", _set("09-documents.json", "archives", 0, "level", to="B-LT")),
     ("document.archive", _final_as_archive),
@@ -166,7 +171,7 @@ FAILED: list[tuple[str, Callable[[Files], None]]] = [
     ("event.receipts", lambda f: _edit(f, _receipt(f, "document.read"), lambda v: v["entry"].update(id="x"))),
     ("event.times", lambda f: _edit(f, _receipt(f, "document.read"), lambda v: v["entry"].update(id="x"))),
     ("event.times", _set("11-delivery.json", 0, "opened_at", to="2023-11-14T20:00:00Z")),
-    ("anchor.evidence", _set("anchors/64078-27.json", "block_number", to=9)),
+    ("anchor.evidence", _set("anchors/64078-28.json", "block_number", to=9)),
     ("anchor.evidence", _set("13-chain.json", "anchors", 0, "tx_hash", to="0x00")),
     ("agreement.formed", _set("09-documents.json", "agreement", "formed_at", to="2023-11-14T21:00:00Z")),
     ("agreement.formed", _set("09-documents.json", "agreement", "place_of_formation", to="elsewhere")),
@@ -274,6 +279,7 @@ def test_left_out_or_unrecorded_facts_of_a_match_leave_it_open(matched):
 
 CLOSED: dict[str, set[str]] = {
     "document.finalised": {"event.bodies", "document.digests"},
+    "agreement.staged": {"event.bodies", "agreement.stages"},
     "document.read": {"event.bodies", "document.binding", "event.order"},
     "document.delivered": {"event.bodies", "document.binding", "event.order", "signer.roster"},
     "intent.expressed": {"event.bodies", "signer.consent", "signer.intent", "event.order"},

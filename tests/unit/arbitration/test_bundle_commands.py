@@ -110,7 +110,7 @@ def test_show_says_that_it_judges_nothing(files, tmp_path):
     listed = json.loads(
         _RUN.invoke(_APP, ["bundle", "show", str(files / "case.zip"), "--json"]).output
     )
-    assert listed["entries"] == "27"
+    assert listed["entries"] == "28"
 
 
 def test_a_signed_pdf_is_judged_alone(files):

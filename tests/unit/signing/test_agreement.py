@@ -83,7 +83,7 @@ def test_formation_takes_the_latest_time_even_where_clocks_differ():
 
 def test_every_event_is_a_known_entry_type():
     names = {value for key, value in vars(machine).items() if key.startswith("EVENT_")}
-    assert len(names) == 7
+    assert len(names) == 11
     assert names <= set(ENTRY_TYPES)
 
 
@@ -264,7 +264,145 @@ def test_signers_are_kept_in_order_of_signing():
 
 
 def test_an_impossible_agreement_cannot_be_built():
-    with pytest.raises(AssertionError, match="formed means all have signed"):
+    with pytest.raises(AssertionError, match="formed means every stage is done"):
         Agreement(id="agr_1", initiator="org_d", signers=(DONOR,), state=State.FORMED, ended_at=AT)
     with pytest.raises(AssertionError, match="final states end"):
         Agreement(id="agr_1", initiator="org_d", signers=(DONOR,), state=State.DECLINED)
+
+
+def stages(*rows, quorums=None):
+    """An open agreement; each row is (person, organisation, order, act)."""
+    signers = [
+        Signer(person=person, organisation=party, field=f"f{n}", order=order, act=machine.Act(act))
+        for n, (person, party, order, act) in enumerate(rows, start=1)
+    ]
+    made = machine.draft("agr_9", initiator="o1", signers=signers, quorums=quorums)
+    made = machine.publish(
+        made, document_sha256=DOCUMENT, expires_at=UNTIL, at=FIXED_TIME
+    ).agreement
+    for party in made.parties:
+        made = machine.consent(made, party=party, at=FIXED_TIME).agreement
+    return made
+
+
+def put(made, n, person):
+    return machine.sign(
+        made,
+        person=person,
+        field=f"f{n}",
+        document_sha256=DOCUMENT,
+        base_sha256=made.head_sha256,
+        revision_sha256=hashlib.sha256(f"revision {n}".encode()).digest(),
+        at=FIXED_TIME,
+    ).agreement
+
+
+def test_any_one_of_a_stage_is_enough_and_the_others_are_not_needed_any_more():
+    made = stages(
+        ("a", "o1", 1, "sign"), ("b", "o1", 1, "sign"), ("c", "o2", 2, "sign"), quorums={1: 1}
+    )
+    made = put(made, 2, "b")
+    with pytest.raises(ConflictError) as caught:
+        put(made, 1, "a")
+    assert caught.value.error_code == "agreement.stage_done"
+    assert put(made, 3, "c").state is State.FORMED
+
+
+def test_two_of_three_form_the_agreement_in_any_sequence():
+    for first, second in ((1, 3), (3, 1), (2, 3)):
+        made = stages(*((f"p{n}", f"o{n}", 1, "sign") for n in (1, 2, 3)), quorums={1: 2})
+        made = put(made, first, f"p{first}")
+        assert made.state is State.SIGNING
+        assert put(made, second, f"p{second}").state is State.FORMED
+
+
+def test_who_refuses_steps_aside_until_the_stage_cannot_be_done():
+    made = stages(*((f"p{n}", f"o{n}", 1, "sign") for n in (1, 2, 3)), quorums={1: 2})
+    step = machine.decline(made, person="p1", reason="no", at=FIXED_TIME)
+    assert (step.agreement.state, step.events) == (State.PUBLISHED, ("signer.refused",))
+    with pytest.raises(ConflictError) as caught:
+        put(step.agreement, 1, "p1")
+    assert caught.value.error_code == "agreement.already_refused"
+    step = machine.decline(step.agreement, person="p2", reason="no", at=FIXED_TIME)
+    assert (step.agreement.state, step.events) == (State.DECLINED, ("agreement.declined",))
+
+
+def test_a_seal_waits_for_the_internal_approval():
+    made = stages(("boss", "o1", 1, "approve"), ("a", "o1", 2, "sign"))
+    with pytest.raises(ConflictError) as caught:
+        put(made, 2, "a")
+    assert caught.value.error_code == "agreement.not_your_turn"
+    with pytest.raises(ForbiddenError):
+        put(made, 1, "boss")  # an approver does not sign
+    step = machine.approve(made, person="boss", field="f1", document_sha256=DOCUMENT, at=FIXED_TIME)
+    assert step.events == ("approval.given",)
+    with pytest.raises(ConflictError):
+        machine.approve(
+            step.agreement, person="boss", field="f1", document_sha256=DOCUMENT, at=FIXED_TIME
+        )
+    assert put(step.agreement, 2, "a").state is State.FORMED
+
+
+def test_an_approver_of_another_document_is_refused():
+    made = stages(("boss", "o1", 1, "approve"), ("a", "o1", 2, "sign"))
+    with pytest.raises(ConflictError) as caught:
+        machine.approve(made, person="boss", field="f1", document_sha256=bytes(32), at=FIXED_TIME)
+    assert caught.value.error_code == "agreement.other_document"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        (("a", "o1", 1, "sign"), ("b", "o1", 2, "approve")),
+        (("a", "o1", 1, "sign"), ("b", "o1", 1, "approve"), ("c", "o1", 2, "sign")),
+        (("b", "o9", 1, "approve"), ("a", "o1", 2, "sign")),
+    ],
+)
+def test_stages_that_make_no_sense_are_refused(rows):
+    with pytest.raises(InputError) as caught:
+        stages(*rows)
+    assert caught.value.error_code == "agreement.stages"
+
+
+@pytest.mark.parametrize("quorums", [{1: 0}, {1: 3}, {7: 1}])
+def test_a_quorum_no_stage_can_have_is_refused(quorums):
+    with pytest.raises(InputError) as caught:
+        stages(("a", "o1", 1, "sign"), ("b", "o1", 1, "sign"), quorums=quorums)
+    assert caught.value.error_code == "agreement.quorum"
+
+
+def test_a_place_is_handed_on_within_the_party_and_only_by_its_holder():
+    made = stages(("a", "o1", 1, "sign"), ("c", "o2", 2, "sign"))
+    with pytest.raises(ForbiddenError):
+        machine.forward(made, field="f1", person="c", to="b", reason="ill", at=FIXED_TIME)
+    step = machine.forward(made, field="f1", person="a", to="b", reason="ill", at=FIXED_TIME)
+    assert step.events == ("signer.forwarded",)
+    with pytest.raises(ForbiddenError):
+        put(step.agreement, 1, "a")
+    signed = put(step.agreement, 1, "b")
+    with pytest.raises(ConflictError):
+        machine.forward(signed, field="f1", person="b", to="a", reason="ill", at=FIXED_TIME)
+
+
+def test_nobody_is_handed_a_second_place():
+    made = stages(("a", "o1", 1, "sign"), ("b", "o1", 2, "sign"))
+    with pytest.raises(InputError) as caught:
+        machine.forward(made, field="f1", person="a", to="b", reason="ill", at=FIXED_TIME)
+    assert caught.value.error_code == "agreement.signer_twice"
+
+
+def test_an_agreement_is_released_by_all_its_parties_once():
+    made = put(put(stages(("a", "o1", 1, "sign"), ("c", "o2", 2, "sign")), 1, "a"), 2, "c")
+    ending = put(put(stages(("b", "o1", 1, "sign"), ("d", "o2", 2, "sign")), 1, "b"), 2, "d")
+    other = put(stages(("b", "o1", 1, "sign")), 1, "b")
+    with pytest.raises(ForbiddenError) as caught:
+        machine.release(made, by=other, at=FIXED_TIME)
+    assert caught.value.error_code == "agreement.other_parties"
+    with pytest.raises(ConflictError):
+        machine.release(made, by=stages(("a", "o1", 1, "sign")), at=FIXED_TIME)
+    step = machine.release(made, by=ending, at=FIXED_TIME)
+    assert (step.agreement.state, step.events) == (State.RELEASED, ("agreement.released",))
+    assert step.agreement.formed_at == made.formed_at
+    with pytest.raises(ConflictError) as again:
+        machine.release(step.agreement, by=ending, at=FIXED_TIME)
+    assert again.value.error_code == "agreement.already_released"
