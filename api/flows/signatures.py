@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import secrets
 from datetime import datetime, timedelta
+from importlib.metadata import version
 from typing import Final
 
 from sqlalchemy.orm import Session
 
+from api import pdfsig
 from api.callers import Caller
 from api.flows.agreements import authority_at, record_step, signer_for, state_of
 from api.flows.parties import authorisation_of
@@ -36,7 +38,15 @@ from signing import agreement as rules
 from signing.appearance import Appearance
 from signing.certificates import certificate_spki, split_chain
 from signing.intent import require_intent, statement, statement_digest
+from signing.opinions import (
+    Opinion,
+    judgeable,
+    pdfsig_opinion,
+    pyhanko_opinion,
+    require_no_disagreement,
+)
 from signing.pdf import Prepared, check_all, embed, prepare
+from signing.pdf_reading import signatures_of
 from signing.trust import PkiTrust
 
 PREPARED_FOR: Final = timedelta(minutes=15)
@@ -268,7 +278,7 @@ def complete_signature(
 
     Raises:
         VerificationError: `pdf.signature_mismatch`, and the first check that an earlier or the new
-            signature does not pass.
+            signature does not pass; `pdf.validators_disagree` where pyHanko or pdfsig rejects it.
         ConflictError: `agreement.*`, `signature.expired`, `pdf.breaks_earlier_signature`.
         ForbiddenError: `authority.*`.
     """
@@ -309,6 +319,8 @@ def complete_signature(
     )
     # Every earlier signature is validated again; a signature that breaks one is not accepted.
     check_all(signed, trust=pki_trust(ports, at=at), at=at).require()
+    opinions = others_say(signed)
+    require_no_disagreement(opinions)
     revision_sha256 = ports.blobs.put(signed)
     step = rules.sign(
         rule_state,
@@ -355,6 +367,10 @@ def complete_signature(
             "authorisation": authorisation_of(authority).as_json(),
             "tsa": ports.tsa.label_en,
             "ca": ports.authority.label_en,
+            "validators": [
+                {"name": one.name, "stance": one.stance.value, "reason": one.reason}
+                for one in opinions
+            ],
         },
         at=at,
     )
@@ -362,6 +378,21 @@ def complete_signature(
         _form(session, ports, caller, row, step.agreement, last=signer, at=at)
     session.flush()
     return signer
+
+
+def others_say(data: bytes) -> tuple[Opinion, ...]:
+    """What pyHanko and poppler's `pdfsig` make of a signed file."""
+    found = [one for one in signatures_of(data) if one.kind == "signature"]
+    known = judgeable([one.signature_algorithm for one in found])
+    return (
+        pyhanko_opinion(data, name=f"pyHanko {version('pyhanko')}", differences=False),
+        pdfsig_opinion(
+            lambda: pdfsig.judge(data),
+            fields=[one.field for one in found],
+            name=pdfsig.version(),
+            judgeable=known,
+        ),
+    )
 
 
 def pki_trust(ports: Ports, *, at: datetime) -> PkiTrust:

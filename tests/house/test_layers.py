@@ -24,8 +24,14 @@ ONLY_IN = {  # foreign package -> the modules that may import it
     "web3": {"ledger.web3_chain"},
     "ortools": {"matching.solve"},
     # Writing (with its demonstration mark) and reading; the strict verifier sees files through the reader only.
-    "pyhanko": {"signing.pdf", "signing.longterm", "signing.demo_mark", "signing.pdf_reading"},
-    "pyhanko_certvalidator": {"signing.trust"},
+    "pyhanko": {
+        "signing.pdf",
+        "signing.longterm",
+        "signing.demo_mark",
+        "signing.pdf_reading",
+        "signing.opinions",
+    },
+    "pyhanko_certvalidator": {"signing.trust", "signing.opinions"},
 }
 SHELL_LIBRARIES = {"sqlalchemy", "alembic", "fastapi", "starlette", "web3", "uvicorn"}
 PURE = ("matching", "signing", "arbitration.checks")
