@@ -136,18 +136,25 @@ def roles_text(roles: frozenset[Role], *, organisation_id: str | None) -> str:
     """Roles as stored: sorted names with single spaces.
 
     Raises:
-        InputError: `account.no_role`, `account.role_needs_organisation`, `account.operator_alone`.
+        InputError: `account.no_role`, `account.role_needs_organisation`, `account.operator_alone`,
+            `account.integration_alone`.
     """
     if not roles:
         raise InputError("an account needs a role", code="account.no_role")
     if roles & ROLES_OF_A_TENANT and organisation_id is None:
         raise InputError(
-            "handlers and admins act for an organisation", code="account.role_needs_organisation"
+            "handlers, admins and outside systems act for an organisation",
+            code="account.role_needs_organisation",
         )
     if Role.OPERATOR in roles and (roles != {Role.OPERATOR} or organisation_id is not None):
         # Whoever runs the installation must not also be a party whose evidence it keeps.
         raise InputError(
             "an operator has no other role and no organisation", code="account.operator_alone"
+        )
+    if Role.INTEGRATION in roles and roles != {Role.INTEGRATION}:
+        # A program's key must not also be able to sign or to administer.
+        raise InputError(
+            "an outside system's account has no other role", code="account.integration_alone"
         )
     return " ".join(sorted(role.value for role in roles))
 

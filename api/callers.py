@@ -24,9 +24,11 @@ class Role(StrEnum):
     """Runs the installation: imports, matching rounds. Belongs to no organisation and signs nothing."""
     ARBITRATOR = "arbitrator"
     """Reads the evidence of a case; changes nothing (仲裁员)."""
+    INTEGRATION = "integration"
+    """An outside system of its organisation: records its own entries and reads their receipts (对接系统)."""
 
 
-ROLES_OF_A_TENANT: Final = frozenset({Role.HANDLER, Role.ADMIN})
+ROLES_OF_A_TENANT: Final = frozenset({Role.HANDLER, Role.ADMIN, Role.INTEGRATION})
 """The roles that mean something only together with an organisation."""
 
 

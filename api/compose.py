@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from api.compose_pki import open_authority, open_ocsp, open_tsa
+from api.compose_vault import open_index_key, open_master_keys
 from api.ports import Ports
 from api.settings import Settings
+from ledger.acts import ActsLane
+from ledger.acts_port import ActsPort
 from ledger.blobs import FileBlobs
 from ledger.chain import ChainPort
+from ledger.chain_key import OperatorKey
 from ledger.core.errors import InputError, UnavailableError
 from ledger.embedded_chain import open_embedded_chain
 from ledger.note import NoteSigner
 from ledger.store import make_engine, migrate, readers, sessions
-from ledger.vault import FileKeyProvider, Vault
+from ledger.vault import Vault
 from ledger.web3_chain import open_json_rpc_chain
-from signing.ca import BuiltInAuthority
 from signing.identity import MockProvider
 from signing.trust import require_certificate
-from signing.tsa import BuiltInTimestampAuthority
 
+READY: Final = ("Seals",)
+"""Made before anybody asks: the promise of a seal names the contract that checks its signatures."""
 FORMER_ROOTS_MAX: Final = 50
 """Authorities of one kind that an installation has left behind."""
 
@@ -42,21 +48,20 @@ def open_ports(settings: Settings, *, at: datetime) -> Ports:
         ) from exc
     migrate(settings.database)
     engine = make_engine(settings.database)
-    keys = FileKeyProvider(home / "keys" / "vault.key")
+    keys, factory = open_master_keys(settings), sessions(engine)
     return Ports(
         settings=settings,
         engine=engine,
-        sessions=sessions(engine),
+        sessions=factory,
         readers=readers(engine),
         vault=Vault(keys),
         blobs=FileBlobs(home / "blobs"),
-        authority=BuiltInAuthority.open_or_create(
-            home / "ca", at=at, common_name="fuqi built-in CA"
-        ),
-        tsa=BuiltInTimestampAuthority.open_or_create(home / "tsa", at=at),
+        authority=open_authority(settings, at=at),
+        tsa=open_tsa(settings, at=at),
+        ocsp=open_ocsp(settings),
         provider=MockProvider(),
         log_key=NoteSigner(home / "keys" / "log.key", name=settings.log_origin),
-        number_index_key=keys.index_key(),
+        number_index_key=open_index_key(factory, keys, at=at),
         former_ca_roots=_former_roots(home / "former-roots" / "ca"),
         former_tsa_roots=_former_roots(home / "former-roots" / "tsa"),
     )
@@ -79,6 +84,25 @@ def _former_roots(folder: Path) -> tuple[bytes, ...]:
         require_certificate(der)
         found.append(der)
     return tuple(found)
+
+
+def open_lane(ports: Ports, chain: ChainPort, *, clock: Callable[[], datetime]) -> ActsLane | None:
+    """The lane of contract acts, or None where they are switched off.
+
+    Raises:
+        NotFoundError, ConflictError, UnavailableError: those of `OperatorKey`.
+    """
+    settings = ports.settings
+    if not settings.acts_enabled or not isinstance(chain, ActsPort):
+        return None
+    keys = settings.home.resolve() / "keys"
+    relayer = (
+        OperatorKey.load_or_create(keys / "relayer.key")
+        if settings.acts_key_file is None
+        else OperatorKey.load(settings.acts_key_file)
+    )
+    signer = OperatorKey.load_or_create(keys / "acts.key")
+    return ActsLane(ports.sessions, ports.vault, chain, relayer, signer, clock, ready=READY)
 
 
 def open_chain(settings: Settings) -> ChainPort:

@@ -141,6 +141,7 @@ HANDLER: Final = Rule(frozenset({Role.HANDLER}))
 ADMIN: Final = Rule(frozenset({Role.ADMIN}))
 OPERATOR: Final = Rule(frozenset({Role.OPERATOR}))
 TENANT_OR_OPERATOR: Final = Rule(frozenset({Role.HANDLER, Role.ADMIN, Role.OPERATOR}))
+INTEGRATION: Final = Rule(frozenset({Role.INTEGRATION}))
 HANDLER_OR_OPERATOR: Final = Rule(frozenset({Role.HANDLER, Role.OPERATOR}))
 
 SessionDep = Annotated[Session, Depends(open_session, scope="function")]
@@ -155,6 +156,7 @@ Admin = Annotated[Caller, Depends(ADMIN)]
 Operator = Annotated[Caller, Depends(OPERATOR)]
 TenantOrOperator = Annotated[Caller, Depends(TENANT_OR_OPERATOR)]
 HandlerOrOperator = Annotated[Caller, Depends(HANDLER_OR_OPERATOR)]
+Integration = Annotated[Caller, Depends(INTEGRATION)]
 Limit = Annotated[int, Query(ge=1, le=PAGE_ROWS_MAX, description="rows of this page")]
 Offset = Annotated[int, Query(ge=0, le=OFFSET_MAX, description="rows to skip")]
 

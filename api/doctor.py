@@ -225,6 +225,17 @@ def _chain(machine: Machine) -> Check:
     )
 
 
+def _vault(machine: Machine) -> Check:
+    code = "doctor.vault"
+    try:
+        found = machine.master_keys(machine.settings)
+    except FuqiError as exc:
+        return _failed(
+            code, f"{exc.message} ({exc.error_code})", f"保险库主密钥不可用：{exc.error_code}"
+        )
+    return _passed(code, f"vault master key: {found}", f"保险库主密钥：{found}")
+
+
 def _clock(machine: Machine) -> Check:
     code = "doctor.clock"
     wall, tick = machine.wall(), machine.monotonic()
@@ -269,6 +280,7 @@ PROBES: Final[tuple[Callable[[Machine], Check], ...]] = (
     _disk,
     _database,
     _chain,
+    _vault,
     _clock,
 )
 

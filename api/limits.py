@@ -39,8 +39,18 @@ RATES: Final[Mapping[str, Rate]] = {
     "login.address": Rate(count=60, seconds=900),
     # An office behind one address registers a handful of organisations a day.
     "register.address": Rate(count=20, seconds=3600),
+    # Two hundred requests a second; an outside system with more to say sends batches of 4096.
+    "entries.account": Rate(count=12_000, seconds=60),
+    # A proof is a few dozen look-ups; a verifier with many leaves reads the tiles instead.
+    "proofs.address": Rate(count=1200, seconds=60),
     # A check of a large bundle costs seconds of a core.
     "verify.address": Rate(count=60, seconds=600),
+    # A validator asks once per certificate; an answer without a nonce costs nothing twice.
+    "pki.address": Rate(count=1200, seconds=60),
+    # Each stamp takes a serial number for ever; a party's own needs are a few an hour.
+    "stamp.address": Rate(count=120, seconds=60),
+    # Blocking a key is done once; guessing whose key is whose is not helped by more.
+    "lost.account": Rate(count=20, seconds=3600),
 }
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from api.compose import open_chain
+from api.compose_vault import describe_master_keys
 from api.settings import Settings
 from ledger.chain import ChainPort
 from ledger.store import make_engine, schema_state
@@ -65,6 +66,7 @@ class Machine:
     font_name: Callable[[], str] = lambda: find_font().path.name
     schema: Callable[[str], tuple[str | None, str | None]] = _schema
     chain: Callable[[Settings], ChainPort] = open_chain
+    master_keys: Callable[[Settings], str] = describe_master_keys
     free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free
     wall: Callable[[], datetime] = lambda: datetime.now(UTC)
     monotonic: Callable[[], float] = time.monotonic

@@ -11,9 +11,10 @@ from api.settings import Settings
 from ledger.blobs import BlobStore
 from ledger.note import NoteSigner
 from ledger.vault import Vault
-from signing.ca import BuiltInAuthority
+from signing.authorities import CertificateAuthority
 from signing.identity import VerificationProvider
-from signing.tsa import BuiltInTimestampAuthority
+from signing.providers.revocation import ExternalOcsp
+from signing.providers.timestamps import TimestampAuthority
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Ports:
         number_index_key: key of the keyed digests that find duplicate identity numbers.
         former_ca_roots, former_tsa_roots: DER roots of authorities that were used here before: what
             they signed or stamped stays provable after another one took their place.
+        ocsp: responders of an external authority, asked before each signature; None without one.
     """
 
     settings: Settings
@@ -32,10 +34,11 @@ class Ports:
     readers: sessionmaker[Session]
     vault: Vault
     blobs: BlobStore
-    authority: BuiltInAuthority
-    tsa: BuiltInTimestampAuthority
+    authority: CertificateAuthority
+    tsa: TimestampAuthority
     provider: VerificationProvider
     log_key: NoteSigner
     number_index_key: bytes
     former_ca_roots: tuple[bytes, ...] = ()
     former_tsa_roots: tuple[bytes, ...] = ()
+    ocsp: ExternalOcsp | None = None

@@ -35,6 +35,37 @@ class Settings(BaseSettings):
     chain_timeout_seconds: int = Field(
         default=10, ge=1, le=120, description="How long one call to the chain may take."
     )
+    acts: bool = Field(
+        default=True,
+        description="Whether rounds are committed and agreements promoted in contracts of their own; on "
+        "`chain_url` only together with `acts_key_file`.",
+    )
+    acts_key_file: Path | None = Field(
+        default=None,
+        description="File with the private key (hex) that pays for acts on `chain_url`; never that of "
+        "`chain_key_file`.",
+    )
+    vault_provider: Literal["file", "pkcs11", "service"] = Field(
+        default="file",
+        description="Where the master key of the vault is: in the home folder, in a PKCS#11 token, in a key "
+        "service that speaks the transit protocol.",
+    )
+    vault_module: Path | None = Field(
+        default=None, description="PKCS#11 library of the token's vendor."
+    )
+    vault_token: str | None = Field(default=None, description="Label of the PKCS#11 token.")
+    vault_pin: SecretStr | None = Field(default=None, description="PIN of the PKCS#11 token.")
+    vault_url: str | None = Field(
+        default=None, description="Address of the key service, https:// without `/v1`."
+    )
+    vault_access: SecretStr | None = Field(
+        default=None, description="Access token of the key service."
+    )
+    vault_key: str = Field(
+        default="fuqi-vault",
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        description="Name of the master key in token or service.",
+    )
     log_origin: str = Field(
         default="fuqi.invalid/log",
         description="Name of this installation's log in checkpoints (C2SP origin, no scheme).",
@@ -65,6 +96,36 @@ class Settings(BaseSettings):
         default=None,
         description="File `fuqi/witnesses/v1` that names the witnesses and how many must cosign.",
     )
+    ca_url: str | None = Field(
+        default=None,
+        description="Address of an external certificate authority; unset: the built-in one.",
+    )
+    ca_token_file: Path | None = Field(
+        default=None, description="File with the bearer token for `ca_url`."
+    )
+    ca_roots: Path | None = Field(
+        default=None, description="File with the roots (PEM) of the authority at `ca_url`."
+    )
+    ocsp_urls: str = Field(
+        default="",
+        description="Addresses of its OCSP responders, by preference, separated by spaces; asked "
+        "before each signature.",
+    )
+    tsa_urls: str = Field(
+        default="",
+        description="Addresses of external time-stamp authorities (RFC 3161), by preference, separated "
+        "by spaces; empty: the built-in one.",
+    )
+    tsa_roots: Path | None = Field(
+        default=None, description="File with the roots (PEM) of the authorities in `tsa_urls`."
+    )
+    tsa_policy: str | None = Field(
+        default=None, description="Policy (object identifier) that their tokens must have."
+    )
+    outside_private: bool = Field(
+        default=False,
+        description="Allow the addresses above to lie on a private network or this machine.",
+    )
     data_folder: Path | None = Field(
         default=None,
         description="Folder with the hubei-2020 files; unset: `../shared/data/hubei-2020` where it "
@@ -93,6 +154,11 @@ class Settings(BaseSettings):
                 "does not connect yet; it runs embedded and says so in every receipt"
             )
         return self
+
+    @property
+    def acts_enabled(self) -> bool:
+        """Whether acts are queued and sent."""
+        return self.acts and (self.chain_url is None or self.acts_key_file is not None)
 
     @property
     def database(self) -> str:

@@ -16,8 +16,10 @@ from typing import Final
 
 import structlog
 
+from api.compose import open_lane
 from api.flows.agreements import expire_due
 from api.flows.archiving import FAILED_MAX, archive_due
+from api.flows.lost_keys import revoke_at_authority
 from api.ports import Ports
 from ledger.chain import ChainPort
 from ledger.core.errors import FuqiError
@@ -92,11 +94,14 @@ def settle(
         UnavailableError: what the chain answered; nothing is lost, the next call goes on.
     """
     submitter = Submitter(ports.sessions, chain, StoredCheckpoints(), clock)
+    lane = open_lane(ports, chain, clock=clock)
     deadline = time.monotonic() + seconds_max
     archive_due(ports, clock=clock)
     while True:
         sequence_all(ports, clock=clock)
         submitter.drain(20)
+        if lane is not None:
+            lane.drain()
         progress = progress_of(ports)
         if progress.settled or time.monotonic() > deadline:
             return progress
@@ -126,6 +131,7 @@ class Worker:
         """A worker over open ports and a chain that this process holds."""
         self._ports = ports
         self._submitter = Submitter(ports.sessions, chain, StoredCheckpoints(), clock)
+        self._lane = open_lane(ports, chain, clock=clock)
         self._clock = clock
         self._endpoints = witnesses_of(ports)[1]
         self._stop = threading.Event()
@@ -159,6 +165,8 @@ class Worker:
         """Close what is overdue, sequence what waits, move the newest checkpoint towards final."""
         with transaction(self._ports.sessions) as session:
             expire_due(session, self._ports, at=self._clock())
+        revoke_at_authority(self._ports, at=self._clock())
+        self._ports.authority.refresh(at=self._clock())
         self._archive()
         sequence_all(self._ports, clock=self._clock)
         # Witnesses first: what is anchored is then what they have seen. One that is away stops nothing.
@@ -166,6 +174,7 @@ class Worker:
             if one.code is not None:
                 log.warning("worker.witness_failed", witness=one.witness, code=one.code)
         self._submitter.drain(20)
+        self._act()
         with transaction(self._ports.readers) as session:
             write_tiles(session, tiles_folder(self._ports))
         return progress_of(self._ports)
@@ -179,3 +188,12 @@ class Worker:
             if len(waiting) < FAILED_MAX:
                 waiting[failure.agreement_id] = now + ARCHIVE_RETRY
         self._unarchived = waiting
+
+    def _act(self) -> None:
+        """Acts of contracts; what stops them (a relayer without money) must not stop the log."""
+        if self._lane is None:
+            return
+        try:
+            self._lane.drain()
+        except FuqiError as exc:
+            log.warning("worker.act_failed", code=exc.error_code)

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from ledger.core.canonical import Json, canonical_bytes
 from ledger.core.errors import InputError, NotFoundError
-from ledger.receipts import LedgerTrust
+from ledger.ledger_trust import LedgerTrust
 from signing.trust import PkiTrust
 
 TRUST_VERSION: Final = "fuqi/trust/v1"

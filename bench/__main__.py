@@ -1,11 +1,13 @@
 """`make bench`: every `measures()` of bench/*.py, as a table and as bench/results/latest.json.
 
-Names of modules given as arguments limit the run: `make bench ARGS=ledger`.
+Names of modules given as arguments limit the run: `make bench ARGS=ledger`. With `--full` those that have a
+long form run it: `make bench ARGS="ledger --full"` grows a log to ten million leaves.
 """
 
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import os
 import platform
@@ -21,7 +23,7 @@ from rich.table import Table
 
 HERE = Path(__file__).resolve().parent
 LATEST = HERE / "results" / "latest.json"
-NOT_MEASURES = {"__main__", "measure"}
+NOT_MEASURES = {"__main__", "measure", "servers"}
 
 
 def rows_of(measures: Iterable[Any]) -> list[dict[str, Any]]:
@@ -70,6 +72,8 @@ def show(rows: list[dict[str, Any]], console: Console) -> None:
 def main(arguments: list[str]) -> int:
     """Run the modules; one that fails is named, the others still count, and the exit code is 1."""
     console = Console()
+    full = "--full" in arguments
+    arguments = [one for one in arguments if one != "--full"]
     modules = sorted(path.stem for path in HERE.glob("*.py") if path.stem not in NOT_MEASURES)
     unknown = set(arguments) - set(modules)
     if unknown:
@@ -82,7 +86,9 @@ def main(arguments: list[str]) -> int:
     for name in arguments or modules:
         console.print(f"[dim]measuring {name} …[/]", highlight=False)
         try:
-            rows += rows_of(importlib.import_module(f"bench.{name}").measures())
+            measures = importlib.import_module(f"bench.{name}").measures
+            long = full and "full" in inspect.signature(measures).parameters
+            rows += rows_of(measures(full=True) if long else measures())
         except Exception:  # noqa: BLE001 - one broken bench must not hide the others
             traceback.print_exc()
             failed.append(name)

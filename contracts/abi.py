@@ -14,14 +14,12 @@ from eth_abi.abi import decode, encode
 from eth_abi.exceptions import DecodingError
 from eth_hash.auto import keccak
 
+from contracts.head import HEAD_SLOT as HEAD_SLOT  # noqa: PLC0414 - part of this module's face
+from contracts.head import ROOT_SLOT as ROOT_SLOT  # noqa: PLC0414 - part of this module's face
+from contracts.head import Head as Head  # noqa: PLC0414 - the same
+from contracts.head import unpack_head as unpack_head  # noqa: PLC0414 - part of this module's face
 from ledger.core.errors import VerificationError
 from ledger.core.merkle import SIZE_MAX
-
-ROOT_SLOT: Final = 0
-HEAD_SLOT: Final = 1
-"""Storage slots: slot 0 is the root; slot 1 packs size, time and index, 64 bits each, from the right."""
-_WORD_BITS: Final = 64
-_WORD: Final = 2**_WORD_BITS - 1
 
 
 def _selector(signature: str) -> bytes:
@@ -49,16 +47,6 @@ ERRORS: Final[Mapping[bytes, tuple[str, tuple[str, ...]]]] = {
         ("Rfc9162RootMismatch", ("bytes32", "bytes32")),
     )
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """What the contract stores: `size` leaves, block `time` in seconds, `index` checkpoints so far, `root`."""
-
-    size: int
-    time: int
-    index: int
-    root: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,25 +140,6 @@ def decode_revert(data: bytes) -> Revert:
         return Revert(name=name, values=tuple(decode(list(types), data[4:])))
     except DecodingError:
         return Revert(name="unknown", values=(data[:36].hex(),))
-
-
-def unpack_head(root_word: bytes, head_word: bytes) -> Head:
-    """The head in storage slots `ROOT_SLOT` and `HEAD_SLOT`, each 32 bytes.
-
-    Raises:
-        VerificationError: `contracts.storage_malformed` when bits above the three numbers are set.
-    """
-    packed = int.from_bytes(head_word, "big")
-    if len(root_word) != 32 or len(head_word) != 32 or packed >> (3 * _WORD_BITS):
-        raise VerificationError(
-            "these storage words are not an EvidenceLog head", code="contracts.storage_malformed"
-        )
-    return Head(
-        size=packed & _WORD,
-        time=(packed >> _WORD_BITS) & _WORD,
-        index=(packed >> (2 * _WORD_BITS)) & _WORD,
-        root=root_word,
-    )
 
 
 def _decode(types: list[str], data: bytes) -> tuple[Any, ...]:

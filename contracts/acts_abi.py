@@ -46,8 +46,8 @@ _SEAT_CHANGE: Final = "(uint8,uint8,bytes32,bytes32,bytes32)"
 
 CALLS: Final[Mapping[str, tuple[str, ...]]] = {
     "mint": ("bytes32", "uint40", "bytes32", "bytes"),
-    "move": ("bytes32", "address", "uint40", "uint32", "bytes32", "bytes32"),
-    "moveBy": ("bytes32", "address", "uint40", "uint32", "bytes"),
+    "moveLot": ("bytes32", "bytes32", "bytes32", "bytes32"),
+    "moveBy": ("bytes32", "bytes32", "bytes"),
     "consume": ("bytes32", "address", "uint40", "bytes32", "uint32", "bytes"),
     "accept": ("bytes32", "address", "uint32", "bytes"),
     "reject": ("bytes32", "address", "address", "uint32", "bytes"),
@@ -77,7 +77,7 @@ ERRORS: Final[Mapping[str, tuple[str, ...]]] = {
     "SupplyLotsUnauthorized": ("address", "address"),
     "SupplyLotsExists": ("bytes32",),
     "SupplyLotsQuantity": ("uint40", "uint40"),
-    "SupplyLotsTurn": ("uint32", "uint32"),
+    "SupplyLotsTurn": ("uint256", "uint32"),
     "SupplyLotsHolder": ("address",),
     "SupplyLotsIncomingOpen": ("bytes32", "address"),
     "SupplyLotsNothingIncoming": ("bytes32", "address"),
@@ -256,11 +256,17 @@ def lot_move_digest(
 def encode_lot_move(
     *, lot: bytes, target: bytes, quantity: int, turn: int, signature: bytes
 ) -> bytes:
-    """Call data of `move` for a secp256k1 signature (r, s, v), of `moveBy` for any other."""
+    """Call data of `moveLot` for a secp256k1 signature (r, s, v), of `moveBy` for any other."""
+    terms = lot_move_terms(target=target, quantity=quantity, turn=turn)
     if len(signature) != 65:
-        return encode_call("moveBy", lot, target, quantity, turn, signature)
+        return encode_call("moveBy", lot, terms, signature)
     vs = int.from_bytes(signature[32:64], "big") | (signature[64] - 27) << 255
-    return encode_call("move", lot, target, quantity, turn, signature[:32], vs.to_bytes(32, "big"))
+    return encode_call("moveLot", lot, terms, signature[:32], vs.to_bytes(32, "big"))
+
+
+def lot_move_terms(*, target: bytes, quantity: int, turn: int) -> bytes:
+    """A move's terms as calls and the `LotMoved` event carry them: 5 bytes quantity, 7 turn, 20 receiver."""
+    return quantity.to_bytes(5, "big") + turn.to_bytes(7, "big") + target
 
 
 def lot_consume_digest(

@@ -28,6 +28,10 @@ from ledger.core.errors import UnavailableError
 SOLC_VERSION: Final = "0.8.37"
 EVM_VERSION: Final = "prague"
 """The newest rule set that the embedded chain (py-evm) runs; consortium chains are older or equal."""
+OLDER_EVM_VERSION: Final = "london"
+"""What the last geth with clique runs, and many a consortium chain: no PUSH0, no MCOPY."""
+OLDER_CONTRACTS: Final = ("EvidenceLog",)
+"""Compiled for `OLDER_EVM_VERSION` too, into `artifacts/london`: a log must be kept on any chain."""
 OPTIMIZER_RUNS: Final = 200
 PACKAGES: Final = ROOT.parent / "node_modules"
 """Where an import that begins with `@` is read from; package-lock.json pins what lies there."""
@@ -39,6 +43,7 @@ CONTRACTS: Final = (
     "verifiers/K1Verifier",
     "verifiers/CmsVerifier",
     "verifiers/RsaVerifier",
+    "verifiers/Sm2Verifier",
     "SupplyLots",
     "Rounds",
     "Rulings",
@@ -65,14 +70,16 @@ def find_compiler() -> Path:
     )
 
 
-def compile_all(compiler: Path) -> dict[str, dict[str, Json]]:
+def compile_all(
+    compiler: Path, *, evm_version: str = EVM_VERSION, paths: Sequence[str] = CONTRACTS
+) -> dict[str, dict[str, Json]]:
     """Compile every contract: name -> artifact as it stands in `contracts/artifacts`.
 
     Raises:
         UnavailableError: `contracts.compiler_version`, `contracts.compile_failed`.
     """
     sources = read_sources()
-    settings = _settings()
+    settings = _settings(evm_version)
     request: dict[str, Any] = {
         "language": "Solidity",
         "sources": {name: {"content": text} for name, text in sources.items()},
@@ -86,7 +93,7 @@ def compile_all(compiler: Path) -> dict[str, dict[str, Json]]:
             f"the Solidity sources do not compile: {exc}", code="contracts.compile_failed"
         ) from exc
     artifacts: dict[str, dict[str, Json]] = {}
-    for path in CONTRACTS:
+    for path in paths:
         name = path.rpartition("/")[2]
         output = answer["contracts"][f"src/{path}.sol"][name]
         digests = {
@@ -141,16 +148,23 @@ def read_sources(extra: Sequence[str] = ()) -> dict[str, str]:
 def main() -> int:
     """Write the artifacts; the exit status is 0, or 1 with a message."""
     try:
-        artifacts = compile_all(find_compiler())
+        compiler = find_compiler()
+        artifacts = compile_all(compiler)
+        older = compile_all(compiler, evm_version=OLDER_EVM_VERSION, paths=OLDER_CONTRACTS)
     except UnavailableError as exc:
         sys.stderr.write(f"{exc}\n")
         return 1
-    ARTIFACTS.mkdir(exist_ok=True)
+    _write(artifacts, ARTIFACTS)
+    _write(older, ARTIFACTS / OLDER_EVM_VERSION)
+    return 0
+
+
+def _write(artifacts: Mapping[str, Mapping[str, Json]], folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
     for name, artifact in artifacts.items():
         text = json.dumps(artifact, indent=1, sort_keys=True) + "\n"
-        (ARTIFACTS / f"{name}.json").write_text(text, encoding="utf-8")
+        (folder / f"{name}.json").write_text(text, encoding="utf-8")
         sys.stdout.write(f"{name}: {sha256(text.encode()).hex()}\n")
-    return 0
 
 
 def _imports(path: str, text: str) -> list[str]:
@@ -175,10 +189,10 @@ def _closure(path: str, sources: Mapping[str, str]) -> list[str]:
     return sorted(found)
 
 
-def _settings() -> dict[str, Any]:
+def _settings(evm_version: str = EVM_VERSION) -> dict[str, Any]:
     return {
         "optimizer": {"enabled": True, "runs": OPTIMIZER_RUNS},
-        "evmVersion": EVM_VERSION,
+        "evmVersion": evm_version,
         # Without the metadata trailer the code, and so its hash, depends on nothing but what it does.
         "metadata": {"bytecodeHash": "none", "appendCBOR": False},
         "outputSelection": {

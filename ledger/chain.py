@@ -181,9 +181,11 @@ class ChainPort(Protocol):
         ...
 
     def evidence(self, block_number: int) -> dict[str, Json]:
-        """`fuqi/chain-evidence/v1` of the head in that block: header, account proof, storage proofs.
+        """`fuqi/chain-evidence/v1` of the head in that block: header, account proof, storage proofs, seals.
 
-        Self-contained: `ledger.chain_proof.verify_chain_evidence` needs nothing else.
+        Self-contained: `ledger.chain_proof.verify_chain_evidence` needs nothing else, and
+        `ledger.validator_seals.verify_seals` nothing but whom to trust. Seals grow with the blocks that
+        follow: ask when the block is final.
 
         Raises:
             UnavailableError: also `chain.evidence_unavailable` when the node no longer has that state or
@@ -207,14 +209,16 @@ def evidence_json(
     account_proof: Sequence[bytes],
     storage_proofs: dict[str, tuple[int, int, Sequence[bytes]]],
     code_hash: str,
+    seals: Json = None,
 ) -> dict[str, Json]:
     """Assemble `fuqi/chain-evidence/v1`.
 
     Args:
+        seals: the validators' seals, see `ledger.validator_seals`; left out where the chain has none.
         account_proof: trie nodes, root first.
         storage_proofs: name -> (slot, value, trie nodes); names are `root` and `head`.
     """
-    return {
+    evidence: dict[str, Json] = {
         "v": EVIDENCE_VERSION,
         "chain_id": info.chain_id,
         "kind": info.kind,
@@ -237,6 +241,7 @@ def evidence_json(
         "label_zh": info.label_zh,
         "finality": info.finality,
     }
+    return evidence if seals is None else evidence | {"seals": seals}
 
 
 def _bump(value: int) -> int:

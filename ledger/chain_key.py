@@ -96,10 +96,23 @@ class OperatorKey:
         """`0x` and 40 lower-case digits."""
         return "0x" + self.address.hex()
 
+    def sign_digest(self, digest: bytes) -> bytes:
+        """r, s, v (65 bytes, lower s) over 32 bytes that `contracts` has made of an act (EIP-712)."""
+        assert len(digest) == 32
+        return bytes(self._account.unsafe_sign_hash(digest).signature)
+
     def sign(
-        self, *, chain_id: int, nonce: int, gas: int, fees: Fees, to: bytes | None, data: bytes
+        self,
+        *,
+        chain_id: int,
+        nonce: int,
+        gas: int,
+        fees: Fees,
+        to: bytes | None,
+        data: bytes,
+        value: int = 0,
     ) -> SignedTx:
-        """Sign a transaction with dynamic fees (EIP-1559) and no value; `to` None creates a contract."""
+        """Sign a transaction with dynamic fees (EIP-1559); `to` None creates a contract; `value` in wei."""
         fields = {
             "type": 2,
             "chainId": chain_id,
@@ -107,7 +120,7 @@ class OperatorKey:
             "gas": gas,
             "maxFeePerGas": fees.max_fee,
             "maxPriorityFeePerGas": min(fees.priority, fees.max_fee),
-            "value": 0,
+            "value": value,
             "data": data,
             **({} if to is None else {"to": to}),
         }

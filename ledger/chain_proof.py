@@ -14,14 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
-from eth_hash.auto import keccak
-
-from contracts.abi import HEAD_SLOT, ROOT_SLOT, unpack_head
+from contracts.head import HEAD_PATH, HEAD_SLOT, ROOT_PATH, ROOT_SLOT, unpack_head
 from ledger.chain import EVIDENCE_VERSION
 from ledger.core.errors import VerificationError
 from ledger.core.units import UnixSeconds
+from ledger.keccak import keccak
+from ledger.strict_rlp import Rlp, rlp_decode
 
 PROOF_NODES_MAX: Final = 65
 """A path has 64 nibbles: no honest proof is longer."""
@@ -29,10 +29,6 @@ NODE_BYTES_MAX: Final = 1024
 """A full branch node has 532 bytes; a leaf holds one account or one word."""
 HEADER_BYTES_MAX: Final = 8192
 """Headers have about 640 bytes; QBFT extra data with a hundred validators stays below this."""
-RLP_DEPTH_MAX: Final = 20
-"""A node in a node is three deep; anything deeper is an attack on the parser."""
-
-Rlp: TypeAlias = "bytes | list[Rlp]"
 
 _STATE_ROOT: Final = 3
 _NUMBER: Final = 8
@@ -106,29 +102,25 @@ def verify_chain_evidence(
     )
 
 
-def rlp_decode(data: bytes) -> Rlp:
-    """Strict RLP: one item, shortest form only, nothing left over.
-
-    Raises:
-        VerificationError: `chain_proof.shape`.
-    """
-    item, end = _rlp_item(data, 0, 0)
-    if end != len(data):
-        raise _fault("shape", "bytes follow an RLP item")
-    return item
-
-
-def trie_value(nodes: Sequence[bytes], *, root: bytes, key: bytes) -> bytes | None:
+def trie_value(
+    nodes: Sequence[bytes], *, root: bytes, key: bytes, known: dict[bytes, bytes] | None = None
+) -> bytes | None:
     """Value of `key` in the Merkle Patricia tree `root`, from proof nodes; None when proven absent.
 
     Args:
         nodes: RLP nodes in any order; each is found by its hash, so that a foreign one changes nothing.
         key: already hashed.
+        known: node -> its hash, filled here; proofs of one trie share their upper nodes, and hashing is
+            what takes the time.
 
     Raises:
         VerificationError: `chain_proof.shape`, `chain_proof.path` when a needed node is not there.
     """
-    by_hash = {keccak(node): node for node in nodes}
+    hashes = {} if known is None else known
+    for node in nodes:
+        if node not in hashes:
+            hashes[node] = keccak(node)
+    by_hash = {hashes[node]: node for node in nodes}
     path = _nibbles(key)
     item = _trie_node(by_hash, root)
     while True:
@@ -187,14 +179,15 @@ def _words(evidence: Mapping[str, Any], storage_root: bytes) -> tuple[bytes, byt
     if not isinstance(proofs, Mapping):
         raise _fault("shape", "storage proofs are missing")
     words: list[bytes] = []
-    for name, slot in (("root", ROOT_SLOT), ("head", HEAD_SLOT)):
+    known: dict[bytes, bytes] = {}
+    for name, slot, path in (("root", ROOT_SLOT, ROOT_PATH), ("head", HEAD_SLOT, HEAD_PATH)):
         entry = proofs.get(name)
         if not isinstance(entry, Mapping):
             raise _fault("shape", "a storage proof is missing")
         key = slot.to_bytes(32, "big")
         if _hex(entry, "key", length=32) != key:
             raise _fault("storage", "the proof is of another slot")
-        value = trie_value(_nodes(entry, "proof"), root=storage_root, key=keccak(key))
+        value = trie_value(_nodes(entry, "proof"), root=storage_root, key=path, known=known)
         word = rlp_decode(value) if value is not None else b""
         if not isinstance(word, bytes) or not 0 < len(word) <= 32:
             raise _fault("storage", "the slot is empty: there is no head")
@@ -245,38 +238,6 @@ def _nibbles(data: bytes) -> list[int]:
     return [half for byte in data for half in (byte >> 4, byte & 15)]
 
 
-def _rlp_item(data: bytes, at: int, depth: int) -> tuple[Rlp, int]:
-    """(item, end) of the RLP item that begins at `at`."""
-    if depth > RLP_DEPTH_MAX or at >= len(data):
-        raise _fault("shape", "malformed RLP")
-    first = data[at]
-    if first < 0x80:
-        return data[at : at + 1], at + 1
-    base = 0x80 if first < 0xC0 else 0xC0
-    start, length = at + 1, first - base
-    if length > 55:
-        width = length - 55
-        start += width
-        length = int.from_bytes(data[at + 1 : start], "big")
-        if length <= 55 or start > len(data) or data[at + 1] == 0:
-            raise _fault("shape", "RLP length is not in its shortest form")
-    end = start + length
-    if end > len(data):
-        raise _fault("shape", "RLP item is cut short")
-    if base == 0x80:
-        if length == 1 and data[start] < 0x80:
-            raise _fault("shape", "RLP byte is not in its shortest form")
-        return data[start:end], end
-    items: list[Rlp] = []
-    position = start
-    while position < end:
-        item, position = _rlp_item(data, position, depth + 1)
-        items.append(item)
-    if position != end:
-        raise _fault("shape", "RLP list overruns its length")
-    return items, end
-
-
 def _rlp_integer(item: Rlp) -> int:
     if not isinstance(item, bytes) or len(item) > 8 or item[:1] == b"\x00":
         raise _fault("header", "a header number is malformed")
@@ -300,8 +261,8 @@ def _hex(
             data = bytes.fromhex(value[2:])
         except ValueError:
             data = b""
-        # bytes.fromhex skips white space: two spellings of one value are one too many.
-        if 2 * len(data) + 2 == len(value) and length in (None, len(data)):
+        # bytes.fromhex skips white space and takes capitals: two spellings are one too many.
+        if value == "0x" + data.hex() and length in (None, len(data)):
             return data
     raise _fault("shape", f"{name} is not hex text of the right length")
 

@@ -31,6 +31,7 @@ SALT_TAG: Final = b"fuqi/field-salt/v1\x00"
 """Canonical bodies begin with `{`, so no field salt is ever the commitment to a body."""
 FIELDS_MAX: Final = 1024
 """The largest body of ours has a dozen fields."""
+_SHOWN: Final = frozenset({"name", "value", "salt", "index", "path"})
 
 
 def fields_commitment(body: Mapping[str, Json], salt: bytes) -> Digest32:
@@ -88,6 +89,8 @@ def verify_disclosure(proof: Mapping[str, Any], commitment: bytes) -> dict[str, 
         size, items = proof["size"], proof["fields"]
         if proof["v"] != DISCLOSURE_VERSION or not _is_count(size) or not isinstance(items, list):
             raise ValueError("form")
+        if len(proof) != 3 or any(set(item) != _SHOWN for item in items):
+            raise ValueError("members")
         found: dict[str, Json] = {}
         roots: set[bytes] = set()
         last = -1
@@ -96,8 +99,8 @@ def verify_disclosure(proof: Mapping[str, Any], commitment: bytes) -> dict[str, 
             # Sorted, and each once: two values of one name could otherwise both be shown.
             if not _is_count(index) or not last < index < size or not name > max(found, default=""):
                 raise ValueError("order")
-            path = [bytes.fromhex(step) for step in item["path"]]
-            leaf = _leaf(name, item["value"], bytes.fromhex(item["salt"]))
+            path = [_unhex(step) for step in item["path"]]
+            leaf = _leaf(name, item["value"], _unhex(item["salt"]))
             roots.add(_root(leaf, index=index, size=size, path=path))
             found[name], last = item["value"], index
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, FuqiError) as exc:
@@ -107,6 +110,14 @@ def verify_disclosure(proof: Mapping[str, Any], commitment: bytes) -> dict[str, 
             "these are not fields of the record that was committed to", code="disclosure.mismatch"
         )
     return found
+
+
+def _unhex(text: str) -> bytes:
+    """Lower case and no white space: a disclosure has one spelling."""
+    data = bytes.fromhex(text)
+    if data.hex() != text:
+        raise ValueError("hex")
+    return data
 
 
 def _leaves(body: Mapping[str, Json], salt: bytes) -> list[Digest32]:

@@ -3,6 +3,10 @@
 It runs the same contract bytes as any other chain and survives restarts and kills. It proves order to whoever
 operates it and nothing to a stranger: every answer that leaves it says so (`EMBEDDED_LABEL_EN`, `_ZH`).
 
+Time: a block is made for each transaction as it comes, and carries the whole second of the operator's clock at
+that moment, never less than its parent's. Blocks of the same second carry the same time; their order is their
+number. (Ethereum's main network demands a later second; Clique without a period and several roll-ups do not.)
+
 In the folder: `chain.sqlite3` (blocks, state, index) and `operator.key` (mode 0600, made at first start).
 """
 
@@ -26,6 +30,7 @@ from eth_utils.exceptions import ValidationError
 from trie.hexary import HexaryTrie
 
 from contracts import abi, artifacts
+from ledger.acts_port import CALL_GAS_MAX, CallAnswer, TxSeen
 from ledger.chain import (
     DEPLOY_GAS,
     EMBEDDED_LABEL_EN,
@@ -58,8 +63,13 @@ GENESIS_TIME: Final = 0
 GENESIS_BALANCE: Final = 10**30
 """Wei; lasts for more blocks than the file can hold."""
 TIP_WEI: Final = 1
+TRANSFER_GAS: Final = 21_000
+RELAYER_BALANCE: Final = 10**27
+"""Wei; a thousandth of what the operator begins with, and never used up either."""
+_SUCCEEDED: Final = b"\x01"
+"""Status in a receipt (EIP-658)."""
 CLOCK_WAIT_SECONDS_MAX: Final = 2
-"""Blocks are at least a second apart; a clock further back than this was set back, and we say so."""
+"""A clock corrected by less is waited for; one further behind the last block was set back, and we say so."""
 RAW_BYTES_MAX: Final = 128 * 1024
 """The size above which Ethereum nodes refuse a transaction."""
 
@@ -109,6 +119,7 @@ class EmbeddedChain:
                     code="chain.key_mismatch",
                 )
             self._chain = self._fresh_chain()
+            self._senders = {self._key.address}
         except BaseException:
             self._file.close()
             raise
@@ -197,7 +208,7 @@ class EmbeddedChain:
             transaction = self._decode(raw)
             if self._file.block_of(transaction.hash) is not None:
                 return
-            expected = self.nonce()
+            expected = self.nonce_of(transaction.sender)
             if transaction.nonce < expected:
                 raise ConflictError("this nonce was used before", code="chain.nonce_used")
             if transaction.nonce > expected:
@@ -280,6 +291,85 @@ class EmbeddedChain:
             )
             return bytes(computation.output)
 
+    def admit(self, relayer: bytes) -> None:
+        """See `ActsPort.admit`: one transaction of the operator gives the relayer money, once."""
+        with self._lock:
+            self._contract()
+            self._senders.add(relayer)
+            state = self._chain.get_vm(self._chain.get_canonical_head()).state
+            if int(state.get_balance(relayer)) > 0:
+                return
+            signed = self._key.sign(
+                chain_id=self._chain_id,
+                nonce=self.nonce(),
+                gas=TRANSFER_GAS,
+                fees=self.fees(),
+                to=relayer,
+                data=b"",
+                value=RELAYER_BALANCE,
+            )
+            self.send(signed.raw)
+
+    def nonce_of(self, account: bytes, *, final: bool = False) -> int:
+        """See `ActsPort.nonce_of`."""
+        del final
+        with self._lock:
+            state = self._chain.get_vm(self._chain.get_canonical_head()).state
+            return int(state.get_nonce(account))
+
+    def gas_for(self, sender: bytes, *, to: bytes | None, data: bytes) -> int:
+        """See `ActsPort.gas_for`: nobody pays anybody here, so the limit is the highest there is."""
+        del sender, to, data
+        return CALL_GAS_MAX
+
+    def ask(self, to: bytes, data: bytes) -> CallAnswer:
+        """See `ActsPort.ask`, in a block that would be made now."""
+        with self._lock:
+            parent = self._chain.get_canonical_head()
+            header = self._chain.create_header_from_parent(
+                parent,
+                timestamp=self._next_timestamp(),
+                gas_limit=parent.gas_limit,
+                coinbase=self._key.address,
+            )
+            vm: Any = self._chain.get_vm(header)
+            computation = vm.execute_bytecode(
+                origin=self._key.address,
+                gas_price=0,
+                gas=CALL_GAS_MAX,
+                to=to,
+                sender=self._key.address,
+                value=0,
+                data=data,
+                code=vm.state.get_code(to),
+            )
+            return CallAnswer(done=not computation.is_error, data=bytes(computation.output))
+
+    def code_hash_of(self, address: bytes) -> str:
+        """See `ActsPort.code_hash_of`."""
+        with self._lock:
+            state = self._chain.get_vm(self._chain.get_canonical_head()).state
+            return "0x" + keccak(bytes(state.get_code(address))).hex()
+
+    def transaction(self, tx_hash: str) -> TxSeen | None:
+        """See `ActsPort.transaction`."""
+        with self._lock:
+            number = self._file.block_of(bytes.fromhex(tx_hash[2:]))
+            if number is None:
+                return None
+            header = self._chain.get_canonical_block_header_by_number(number)
+            receipt: Any = self._chain.get_transaction_receipt(bytes.fromhex(tx_hash[2:]))
+            return TxSeen(
+                tx_hash=tx_hash,
+                block_number=number,
+                block_hash="0x" + header.hash.hex(),
+                block_time=UnixSeconds(header.timestamp),
+                # One transaction per block.
+                gas_used=int(header.gas_used),
+                done=receipt.state_root == _SUCCEEDED,
+                final=True,
+            )
+
     def _begin(self) -> None:
         """Write genesis: one rich account, no contract, no time."""
         state = {
@@ -335,20 +425,20 @@ class EmbeddedChain:
             sender, chain_id = transaction.sender, transaction.chain_id
         except (ValidationError, rlp.exceptions.RLPException, ValueError, TypeError) as exc:
             raise ConflictError("this is no valid transaction", code="chain.refused") from exc
-        if sender != self._key.address or chain_id != self._chain_id:
+        if sender not in self._senders or chain_id != self._chain_id:
             raise ConflictError("of another key or another chain", code="chain.refused")
         return transaction
 
     def _next_timestamp(self) -> int:
-        """Real UTC, later than the parent's; waits where blocks come faster than seconds."""
+        """Real UTC in whole seconds, never before the parent's."""
         parent = int(self._chain.get_canonical_head().timestamp)
         for _ in range(CLOCK_WAIT_SECONDS_MAX + 1):
             now = self._clock()
-            if int(now) > parent:
+            if int(now) >= parent:
                 return int(now)
             if parent - now > CLOCK_WAIT_SECONDS_MAX:
                 break
-            self._sleep(parent + 1 - now)
+            self._sleep(parent - now)
         raise UnavailableError(
             "the computer's clock is behind the last block; set it right, then try again",
             code="chain.clock_behind",
@@ -387,9 +477,20 @@ class EmbeddedChain:
                 )
 
 
+class _SameSecondVM(PragueVM):
+    """Prague rules, but that a block may carry the same second as its parent."""
+
+    @classmethod
+    def validate_header(cls, header: Any, parent_header: Any) -> None:
+        """Every rule of Prague; for a block of its parent's second, as if it came a second later."""
+        if parent_header is not None and header.timestamp == parent_header.timestamp:
+            header = header.copy(timestamp=header.timestamp + 1)
+        super().validate_header(header, parent_header)
+
+
 def _chain_class(chain_id: int) -> Any:
     """A py-evm chain of this id under Prague rules, where nobody votes on blocks."""
-    rules = ConsensusApplier(NoProofConsensus).amend_vm_configuration(((0, PragueVM),))
+    rules = ConsensusApplier(NoProofConsensus).amend_vm_configuration(((0, _SameSecondVM),))
     return type("FuqiChain", (MiningChain,), {"chain_id": chain_id, "vm_configuration": rules})
 
 

@@ -1,5 +1,8 @@
 """Every type of entry, with what its private body holds. A type is never reused or renamed.
 
+Fields in the order of writing; what stands in brackets is said of the field before it. A field added later is
+absent from older bodies. docs/reference/entries.md shows the same list; tests compare it with what is written.
+
 `fuqi/entry/v1` bytes: `{actor, at, commitments: {body}, id, prev, subject, type, v}` where `commitments.body`
 is HMAC-SHA256(salt, canonical body) in hex, `prev` the leaf hash (hex) of the subject's previous entry or null.
 """
@@ -8,23 +11,31 @@ from __future__ import annotations
 
 from typing import Final
 
+ENTRY_VERSION: Final = "fuqi/entry/v1"
+DISCLOSABLE_VERSION: Final = "fuqi/entry/v2"
+"""As v1, and `commitments.fields` commits to each field of the body (ledger/disclosure.py)."""
+ENTRY_VERSIONS: Final = (ENTRY_VERSION, DISCLOSABLE_VERSION)
+
 ENTRY_TYPES: Final[dict[str, str]] = {
     "party.registered": "party, kind, category, name, number_masked, number_commitment, level, invented, "
-    "place, receiving_system",
-    "identity.checked": "request, kind, subject, status, provider, label_en, label_zh, mock, checked_at, "
-    "evidence_sha256, level",
+    "place, receiving_system, demo",
+    "identity.checked": "v, request, kind, subject, status, provider, label_en, label_zh, mock, checked_at, "
+    "evidence_sha256, level, level_reason",
     "authorisation.granted": "authorisation (id, organisation, person, matters, powers, amount_max, "
-    "valid_from, valid_to, seal_scope, revoked_at)",
+    "valid_from, valid_to, seal_scope, revoked_at), demo",
     "authorisation.revoked": "authorisation, reason",
-    "certificate.issued": "certificate, issuer, serial, sha256, spki_sha256, not_before, not_after, label",
+    "certificate.issued": "certificate, organisation, issuer, serial, sha256, spki_sha256, not_before, "
+    "not_after, label",
     "key.revoked": "certificate, serial, reason",
     "document.finalised": "agreement, title, matter, allocation, sha256, original_sha256, pages, origin, "
     "template, consent_version, demo",
-    "document.delivered": "agreement, to, system, sent_at, received_at",
-    "document.opened": "agreement, by, sha256",
-    "document.read": "agreement, by, sha256, pages, seconds",
-    "intent.expressed": "agreement, act, statement, statement_sha256, method, proof, certificate",
-    "signature.applied": "agreement, field, order, certificate, revision_sha256, authorisation, tsa",
+    "document.delivered": "agreement, signer, from, to, channel, system, sha256, sent_at, received_at",
+    "document.opened": "agreement, signer, by, sha256",
+    "document.read": "agreement, signer, by, sha256, pages, seconds",
+    "intent.expressed": "agreement, signer, act, statement, statement_sha256, method, proof, certificate, "
+    "serial, authorisation",
+    "signature.applied": "agreement, signer, organisation, person, field, order, certificate, serial, ca, "
+    "base_sha256, revision_sha256, authorisation, tsa, validators",
     "agreement.formed": "agreement, sha256, formed_at, place",
     "document.archived": "agreement, number, base_sha256, sha256, level, stamped_at, due_at, tsa",
     "agreement.staged": "agreement, stages (stage, act, need, members), "
@@ -40,19 +51,31 @@ ENTRY_TYPES: Final[dict[str, str]] = {
     "agreement.withdrawn": "agreement, by, reason",
     "catalogue.loaded": "edition, sha256, items, standards",
     "import.finished": "source, files, rows, understood, defaulted, refused, policy",
-    "need.posted": "need, hospital, item, quantity, urgency, standard, deadline, defaulted, source_row",
+    "need.posted": "need, hospital, item, quantity, urgency, standard, edition, posted, deadline, defaulted, "
+    "source_row",
     "need.withdrawn": "need, reason",
     "hospital.linked": "hospital, organisation",
-    "offer.posted": "offer, kind, donor, item, quantity, standard, produced, expires, place, generated",
+    "offer.posted": "offer, kind, donor, item, quantity, standard, edition, produced, available, expires, "
+    "place, windows, generated",
     "offer.linked": "offer, organisation",
     "offer.withdrawn": "offer, reason",
     "round.opened": "round, inputs_sha256, policy_sha256, needs, offers",
     "round.closed": "round, plan_sha256, certificate_sha256, objective, checker, unserved",
-    "allocation.proposed": "round, allocation, offer, need, quantity",
+    "allocation.proposed": "round, allocation, offer, window, need, quantity",
     "allocation.accepted": "allocation, by",
     "allocation.declined": "allocation, by, reason",
+    "agreement.promised": "doc, parties_root, prev (nothing else: the chain hashes exactly these three)",
+    "lot.handed": "lot, allocation, agreement, from, to, quantity, document_sha256, handed_at",
+    "lot.received": "lot, by, quantity, document_sha256, received_at",
+    "lot.rejected": "lot, by, quantity, reason, rejected_at",
+    "lot.used": "lot, by, quantity, document_sha256, used_at",
     "bundle.exported": "bundle, subject, sha256, purpose, recipient",
     "case.opened": "case, bundle_sha256, claimant, matter",
+    "ruling.made": "case, level, outcome, subject, award_sha256, seats, prev, made_at",
     "evidence.viewed": "subject, by, purpose",
     "data.restricted": "subject, basis",
+    "act.confirmed": "act, subject, contract, call, address, chain_id, tx_hash, block_number, block_hash, "
+    "gas_used, reason, payload",
+    "act.refused": "as act.confirmed; reason is the contract's own error or a code of ours",
+    "external.recorded": "organisation, kind, happened_at, data.* (one field for each that was sent)",
 }

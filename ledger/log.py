@@ -3,14 +3,14 @@
 Order of writes and what a crash leaves behind:
     1. journal row, private body and data key in the caller's transaction. A crash before: nothing happened.
     2. acknowledged. From here the record is never lost.
-    3. sequencing: sequence number, tree nodes and checkpoint in one transaction. A crash leaves journal
-       rows without a number, which the next run takes in the same order.
+    3. sequencing: full tiles of the tree and checkpoint in one transaction. A crash leaves journal rows
+       beyond the newest checkpoint, which the next run takes in the same order.
     4. anchoring (ledger/submitter.py), from the newest checkpoint.
 """
 
 from __future__ import annotations
 
-import base64
+import functools
 import hmac
 import secrets
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, cast
 
-from sqlalchemy import Table, bindparam, func, insert, select, text, update
+from sqlalchemy import Table, func, select, text
 from sqlalchemy.orm import Session
 
 from ledger.core import merkle
@@ -31,18 +31,17 @@ from ledger.core.errors import (
     VerificationError,
 )
 from ledger.core.ids import require_id
-from ledger.core.units import Digest32, digest32, utc_text
+from ledger.core.units import Digest32, utc_text
 from ledger.disclosure import fields_commitment
-from ledger.entry_types import ENTRY_TYPES
+from ledger.entry_types import DISCLOSABLE_VERSION, ENTRY_TYPES, ENTRY_VERSION
 from ledger.note import Checkpoint, NoteSigner
 from ledger.queries import log as queries
-from ledger.tables.log import CheckpointRow, EntryRow, NodeRow, PrivateBodyRow
+from ledger.store import insert_rows
+from ledger.tables.log import CheckpointRow, EntryRow, PrivateBodyRow, TileRow
+from ledger.tlog_proof import tlog_proof_text
+from ledger.tree import WIDTH, Tree
 from ledger.vault import SALT_BYTES, PrivateBody, SealedLater, Vault
 
-ENTRY_VERSION: Final = "fuqi/entry/v1"
-DISCLOSABLE_VERSION: Final = "fuqi/entry/v2"
-"""As v1, and `commitments.fields` commits to each field of the body (ledger/disclosure.py)."""
-ENTRY_VERSIONS: Final = (ENTRY_VERSION, DISCLOSABLE_VERSION)
 CONSISTENCY_VERSION: Final = "fuqi/consistency-proof/v1"
 ENTRY_BYTES_MAX: Final = 4096
 """Ids, a type, a time and two digests: a larger entry is our own bug."""
@@ -57,12 +56,12 @@ JOURNAL_LOCK: Final = 0x6675716A
 """PostgreSQL advisory lock held by a transaction that journals entries; SQLite has one writer anyway."""
 
 
-# On the tables, not the classes: rows by the thousand need no objects.
+# The tables, not the classes: rows by the thousand need no objects.
 _JOURNAL: Final = cast("Table", EntryRow.__table__)
-_INSERT_ENTRY: Final = insert(_JOURNAL)
-_INSERT_BODY: Final = insert(cast("Table", PrivateBodyRow.__table__))
-_INSERT_NODE: Final = insert(cast("Table", NodeRow.__table__))
-_PLACE_ENTRY: Final = update(_JOURNAL).where(_JOURNAL.c.id == bindparam("entry"))
+_BODIES: Final = cast("Table", PrivateBodyRow.__table__)
+_TILES: Final = cast("Table", TileRow.__table__)
+# Entries of a batch share their time.
+_time_text = functools.lru_cache(maxsize=1024)(utc_text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,15 +132,15 @@ def append_many(session: Session, vault: Vault, entries: Sequence[NewEntry]) -> 
         order += 1
         salt = secrets.token_bytes(SALT_BYTES)
         body = _body_bytes(entry)
-        row = _journal_row(entry, body, order=order, salt=salt, prev=heads.get(entry.subject))
+        row = journal_row(entry, body, order=order, salt=salt, prev=heads.get(entry.subject))
         heads[entry.subject] = row["leaf"]
         rows.append(row)
         private.append(SealedLater(entry.id, entry.subject, salt, body))
     if rows:
         # Entries first: a private body refers to its entry.
-        session.execute(_INSERT_ENTRY, rows)
+        insert_rows(session, _JOURNAL, rows)
         sealed = vault.seal_many(session, private, at=rows[0]["journaled_at"])
-        session.execute(_INSERT_BODY, sealed)
+        insert_rows(session, _BODIES, sealed)
         session.flush()
     return known
 
@@ -156,10 +155,15 @@ def _body_bytes(entry: NewEntry) -> bytes:
     return body
 
 
-def _journal_row(
+def journal_row(
     entry: NewEntry, body: bytes, *, order: int, salt: bytes, prev: str | None
 ) -> dict[str, Any]:
-    """Columns of the journal; `body` is canonical, so that it is encoded once (see `commitment`)."""
+    """Columns of the journal for one entry; writes nothing.
+
+    Args:
+        body: canonical bytes of the private body, so that they are made once (see `commitment`).
+        order: the next order number.   prev: leaf (hex) of the subject's entry before.
+    """
     body_commitment = hmac.digest(salt, body, "sha256").hex()
     commitments = {"body": body_commitment}
     if entry.disclosable:
@@ -169,7 +173,7 @@ def _journal_row(
             "v": DISCLOSABLE_VERSION if entry.disclosable else ENTRY_VERSION,
             "id": entry.id,
             "type": entry.type,
-            "at": utc_text(entry.at),
+            "at": _time_text(entry.at),
             "subject": entry.subject,
             "actor": entry.actor,
             "commitments": commitments,
@@ -188,7 +192,6 @@ def _journal_row(
         "prev": prev,
         "bytes": data,
         "leaf": merkle.leaf_hash(data).hex(),
-        "seq": None,
         "journaled_at": at,
         "order": order,
     }
@@ -207,49 +210,51 @@ def sequence(session: Session, signer: NoteSigner, *, at: datetime) -> Checkpoin
     if not _become_sequencer(session):
         return None
     session.flush()
-    rows = queries.unsequenced(session, limit=SEQUENCE_BATCH)
+    size = queries.tree_size(session)
+    rows = queries.unsequenced(session, size=size, limit=SEQUENCE_BATCH)
     if not rows:
         return None
-    size = queries.tree_size(session)
-    fresh: dict[tuple[int, int], Digest32] = {}
-    reader = _reader(session, fresh)
-    _require_intact(session, reader, size=size)
-    nodes: list[dict[str, object]] = []
-    places: list[dict[str, object]] = []
-    for row in rows:
-        leaf = digest32(bytes.fromhex(row.leaf))
-        assert merkle.leaf_hash(row.bytes) == leaf, "journal row does not match its leaf"
-        for level, index, value in merkle.nodes_completed_by(size, leaf, reader):
-            fresh[(level, index)] = value
-            nodes.append({"level": level, "index": index, "hash": value})
-        places.append({"entry": row.id, "seq": size})
-        size += 1
-    session.execute(_PLACE_ENTRY, places)
-    session.execute(_INSERT_NODE, nodes)
+    tree = Tree(session, size)
+    _require_intact(session, tree)
+    leaves: list[bytes] = []
+    for place, row in enumerate(rows, start=size + 1):
+        assert row.order == place, "a gap in the journal"
+        leaf = merkle.leaf_hash(row.bytes)
+        assert leaf.hex() == row.leaf, "journal row does not match its leaf"
+        leaves.append(leaf)
+    grown, full = tree.extended(leaves)
+    if full:
+        tiles = [
+            {"level": one.level, "index": one.index, "root": one.root, "hashes": one.hashes}
+            for one in full
+        ]
+        insert_rows(session, _TILES, tiles)
+    root = grown.root()
+    checkpoint = Checkpoint(origin=signer.verifier.name, size=grown.size, root=root)
+    stored = CheckpointRow(
+        size=grown.size, root=root.hex(), note=signer.sign(checkpoint), signed_at=at
+    )
+    session.add(stored)
+    session.flush()
     for held in session.identity_map.values():
         if isinstance(held, EntryRow):
             session.expire(held, ["seq"])
-    root = merkle.root(size, reader)
-    checkpoint = Checkpoint(origin=signer.verifier.name, size=size, root=root)
-    stored = CheckpointRow(size=size, root=root.hex(), note=signer.sign(checkpoint), signed_at=at)
-    session.add(stored)
-    session.flush()
     return stored
 
 
 def inclusion(session: Session, *, index: int, size: int) -> list[Digest32]:
     """Inclusion path of leaf `index` in the tree of `size` leaves."""
-    return merkle.inclusion_path(index, size=size, node=_reader(session, {}))
+    return Tree(session, size).inclusion(index)
 
 
 def consistency(session: Session, old_size: int, size: int) -> list[bytes]:
     """Consistency path between two sizes of the tree."""
-    return list(merkle.consistency_path(old_size, size=size, node=_reader(session, {})))
+    return list(Tree(session, size).consistency(old_size))
 
 
 def root_at(session: Session, size: int) -> Digest32:
     """Root of the first `size` leaves."""
-    return merkle.root(size, _reader(session, {}))
+    return Tree(session, size).root()
 
 
 def cosigned_note(session: Session, checkpoint: CheckpointRow) -> str:
@@ -275,13 +280,8 @@ def tlog_proof(session: Session, entry_id: str, *, size: int | None = None) -> s
     if entry.seq is None or entry.seq >= checkpoint.size:
         raise ConflictError("the entry is not in this tree", code="log.not_in_tree")
     path = inclusion(session, index=entry.seq, size=checkpoint.size)
-    lines = [
-        "c2sp.org/tlog-proof@v1",
-        f"extra {base64.b64encode(entry.bytes).decode()}",
-        f"index {entry.seq}",
-        *(base64.b64encode(step).decode() for step in path),
-    ]
-    return "\n".join(lines) + "\n\n" + cosigned_note(session, checkpoint)
+    note = cosigned_note(session, checkpoint)
+    return tlog_proof_text(entry=entry.bytes, index=entry.seq, path=path, note=note)
 
 
 def consistency_proof(session: Session, old_size: int, size: int | None) -> dict[str, Json]:
@@ -365,36 +365,21 @@ def _require_same_request(old: NewEntry, new: NewEntry) -> None:
             raise ExistsWithDifferentFieldError(f"different {field}", field=field, id=new.id)
 
 
-def _require_intact(session: Session, reader: merkle.NodeReader, *, size: int) -> None:
+def _require_intact(session: Session, tree: Tree) -> None:
     newest = queries.latest_checkpoint(session)
-    signed = (0, merkle.EMPTY_ROOT.hex()) if newest is None else (newest.size, newest.root)
+    signed = merkle.EMPTY_ROOT.hex() if newest is None else newest.root
     try:
-        stored = (size, merkle.root(size, reader).hex())
+        stored = tree.root().hex()
     except NotFoundError:
-        stored = (size, "")
-    if stored != signed:
+        stored = ""
+    # A tile beyond the newest checkpoint: a checkpoint over it was lost, and the chain may know it.
+    if stored != signed or queries.has_tile(session, level=0, index=tree.size // WIDTH):
         raise VerificationError(
             "the stored tree is not the one of the newest checkpoint; nothing more is signed. Restore "
             "the database from a backup",
             code="log.damaged",
-            stored_size=size,
-            signed_size=signed[0],
+            size=tree.size,
         )
-
-
-def _reader(session: Session, fresh: dict[tuple[int, int], Digest32]) -> merkle.NodeReader:
-    def node(level: int, index: int) -> Digest32:
-        found = fresh.get((level, index))
-        if found is not None:
-            return found
-        row = session.get(NodeRow, (level, index))
-        if row is None:
-            raise NotFoundError("this part of the tree is not stored", code="log.node_missing")
-        value = digest32(row.hash)
-        fresh[(level, index)] = value
-        return value
-
-    return node
 
 
 def _lock_journal(session: Session) -> None:

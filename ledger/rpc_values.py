@@ -9,7 +9,8 @@ from typing import Any, Final
 import rlp
 from eth_hash.auto import keccak
 
-from ledger.core.errors import UnavailableError
+from ledger.core.errors import UnavailableError, VerificationError
+from ledger.validator_seals import split_bft_header
 
 _QUANTITY: Final = re.compile(r"^0x(0|[1-9a-f][0-9a-f]{0,63})$")
 _HEADER: Final = (
@@ -60,8 +61,12 @@ def malformed(what: str) -> UnavailableError:
     )
 
 
-def header_rlp(block: Mapping[str, Any]) -> bytes:
-    """Rebuild a header from its JSON; refused unless it hashes to the block's own hash."""
+def told_header(block: Mapping[str, Any]) -> bytes:
+    """A header as the node tells it, in RLP; under QBFT and IBFT 2.0 that is not what the block hash covers.
+
+    Raises:
+        UnavailableError: `chain.evidence_unavailable`.
+    """
     present = [name for name in _HEADER if block.get(name) is not None]
     if len(present) < _HEADER_REQUIRED or present != list(_HEADER[: len(present)]):
         raise _no_header()
@@ -72,10 +77,25 @@ def header_rlp(block: Mapping[str, Any]) -> bytes:
         ]
     except UnavailableError as exc:
         raise _no_header() from exc
-    header = bytes(rlp.encode(fields))
-    if "0x" + keccak(header).hex() != str(block.get("hash")).lower():
+    return bytes(rlp.encode(fields))
+
+
+def header_rlp(block: Mapping[str, Any]) -> bytes:
+    """Rebuild a header from its JSON; refused unless it hashes to the block's own hash.
+
+    Raises:
+        UnavailableError: `chain.evidence_unavailable`.
+    """
+    told, stated = told_header(block), str(block.get("hash")).lower()
+    if "0x" + keccak(told).hex() == stated:
+        return told
+    try:
+        sealed = split_bft_header(told)
+    except VerificationError as exc:
+        raise _no_header() from exc
+    if sealed is None or "0x" + keccak(sealed.header).hex() != stated:
         raise _no_header()
-    return header
+    return sealed.header
 
 
 def _no_header() -> UnavailableError:

@@ -6,19 +6,26 @@ written before anything outside is told.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import DateTime, Dialect, Engine, MetaData, create_engine, event
+from sqlalchemy import DateTime, Dialect, Engine, MetaData, Table, create_engine, event, insert
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 from sqlalchemy.types import TypeDecorator
@@ -29,6 +36,8 @@ BUSY_TIMEOUT_MS: Final = 15_000
 """How long a SQLite writer waits for another before the caller is told to retry."""
 POOL_SIZE: Final = 8
 READ_ONLY: Final = "fuqi_read_only"
+BULK_ROWS_MIN: Final = 16
+"""From so many rows on, the bulk path of `insert_rows` pays."""
 
 _NAMING: Final = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -176,6 +185,59 @@ def _is_lost_race(cause: object) -> bool:
         ),
         *("23505", "23503"),  # PostgreSQL: unique_violation, foreign_key_violation
     }
+
+
+def insert_rows(session: Session, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows that all have the same columns: the way for many.
+
+    PostgreSQL gets them by COPY, SQLite as plain tuples; both take half the time of an INSERT by SQLAlchemy.
+
+    Raises:
+        DBAPIError: as an INSERT of the same rows would; see `translated`.
+    """
+    assert rows, "nothing to insert"
+    connection = session.connection()
+    if len(rows) < BULK_ROWS_MIN:
+        session.execute(insert(table), list(rows))
+        return
+    names = list(rows[0])
+    quote = connection.dialect.identifier_preparer.quote
+    into = f"{quote(table.name)} ({', '.join(quote(name) for name in names)})"
+    if connection.dialect.name != "postgresql":
+        columns = [_converted(table, name, rows, connection.dialect) for name in names]
+        marks = ", ".join("?" * len(names))
+        statement = f"INSERT INTO {into} VALUES ({marks})"  # noqa: S608 - names of our own tables
+        connection.exec_driver_sql(statement, list(zip(*columns, strict=True)))
+        return
+    statement = f"COPY {into} FROM STDIN"
+    raw: Any = connection.connection.driver_connection
+    try:
+        with raw.cursor() as cursor, cursor.copy(statement) as copy:
+            for row in rows:
+                copy.write_row([row[name] for name in names])
+    except psycopg.Error as exc:
+        # The same kinds of error as from any other statement.
+        raise DBAPIError.instance(
+            statement, None, exc, psycopg.Error, dialect=connection.dialect
+        ) from exc
+
+
+def _converted(
+    table: Table, name: str, rows: Sequence[Mapping[str, Any]], dialect: Dialect
+) -> list[Any]:
+    """A column's values as the driver takes them; equal neighbours (times of one batch) are converted once."""
+    convert = table.c[name].type.dialect_impl(dialect).bind_processor(dialect)
+    values = [row[name] for row in rows]
+    if convert is None or not isinstance(table.c[name].type, UtcDateTime):
+        return values
+    made: list[Any] = []
+    before: Any = None
+    text: Any = None
+    for value in values:
+        if text is None or value != before:
+            before, text = value, convert(value)
+        made.append(text)
+    return made
 
 
 def alembic_config(url: str) -> Config:

@@ -26,7 +26,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from ledger.chain import AppendSeen, ChainPort, Deployment, Fees, LogHead
 from ledger.chain_proof import verify_chain_evidence
 from ledger.core import merkle
-from ledger.core.errors import ConflictError, VerificationError
+from ledger.core.errors import ConflictError, UnavailableError, VerificationError
 from ledger.core.ids import new_id
 from ledger.queries import anchors as queries
 from ledger.store import transaction
@@ -216,8 +216,10 @@ class Submitter:
         if seen is not None and seen.block_hash == anchor.block_hash:
             if not seen.final:
                 return StepResult(StepAction.WAITING, anchor.checkpoint_size, anchor.tx_hash)
+            evidence = self._grown_evidence(anchor)
             with transaction(self._sessions) as session:
-                session.get_one(AnchorRow, anchor.id).state = "final"
+                kept = session.get_one(AnchorRow, anchor.id)
+                kept.state, kept.evidence = "final", evidence
             return StepResult(StepAction.FINAL, anchor.checkpoint_size, anchor.tx_hash)
         with transaction(self._sessions) as session:
             session.get_one(AnchorRow, anchor.id).state = "lost"
@@ -225,6 +227,23 @@ class Submitter:
                 # The reorganisation gave the nonce back: the same bytes go out again.
                 row.state, row.sent_at = "signed", None
         return StepResult(StepAction.LOST, anchor.checkpoint_size, anchor.tx_hash)
+
+    def _grown_evidence(self, anchor: AnchorRow) -> str:
+        """The anchor's evidence, read again where validators' seals have joined it since it was mined."""
+        if "seals" not in json.loads(anchor.evidence):
+            return anchor.evidence
+        try:
+            evidence = self._chain.evidence(anchor.block_number)
+            proven = verify_chain_evidence(
+                evidence, size=anchor.checkpoint_size, root=bytes.fromhex(anchor.root)
+            )
+        except UnavailableError as exc:
+            if exc.error_code != "chain.evidence_unavailable":
+                raise
+            return anchor.evidence  # The node has dropped that state; what we hold stays true.
+        if proven.block_hash != anchor.block_hash:
+            return anchor.evidence
+        return json.dumps(evidence, ensure_ascii=False, sort_keys=True)
 
     def _sign_next(self) -> StepResult:
         """Nothing is in flight: bring the chain to the newest checkpoint, or find that it is there."""

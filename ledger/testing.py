@@ -67,25 +67,29 @@ class _Block:
     appended: _Tx | None = None
     tries: tuple[HexaryTrie, HexaryTrie] = field(init=False)
     header: bytes = field(init=False)
+    hash: bytes = field(init=False)
 
     def __post_init__(self) -> None:
-        slots, accounts = HexaryTrie({}), HexaryTrie({})
-        packed = self.head.size | self.head.time << 64 | self.head.index << 128
-        for slot, value in ((0, int.from_bytes(self.head.root, "big")), (1, packed)):
-            slots[keccak(slot.to_bytes(32, "big"))] = rlp.encode(value)
-        code_hash = _artifact().code_hash if self.deployed else keccak(b"")
-        accounts[keccak(_ADDRESS)] = rlp.encode([1, 0, slots.root_hash, code_hash])
-        accounts[keccak(b"another account")] = rlp.encode([0, 1, keccak(b"\x80"), keccak(b"")])
-        self.tries = (accounts, slots)
-        none = bytes(32)
+        self.tries = _tries(self.head, self.deployed)
+        accounts, none = self.tries[0], bytes(32)
         self.header = rlp.encode(
             [self.parent, none, bytes(20), accounts.root_hash, none, none, bytes(256), 0,
              self.number, 30_000_000, _GAS, self.time, self.salt, none, bytes(8)]
         )  # fmt: skip
+        self.hash = keccak(self.header)
 
-    @property
-    def hash(self) -> bytes:
-        return keccak(self.header)
+
+@functools.lru_cache(maxsize=64)
+def _tries(head: LogHead, deployed: bool, /) -> tuple[HexaryTrie, HexaryTrie]:  # noqa: FBT001
+    """Accounts and slots; most blocks have the head of their parent, so they are made once."""
+    slots, accounts = HexaryTrie({}), HexaryTrie({})
+    packed = head.size | head.time << 64 | head.index << 128
+    for slot, value in ((0, int.from_bytes(head.root, "big")), (1, packed)):
+        slots[keccak(slot.to_bytes(32, "big"))] = rlp.encode(value)
+    code_hash = _artifact().code_hash if deployed else keccak(b"")
+    accounts[keccak(_ADDRESS)] = rlp.encode([1, 0, slots.root_hash, code_hash])
+    accounts[keccak(b"another account")] = rlp.encode([0, 1, keccak(b"\x80"), keccak(b"")])
+    return accounts, slots
 
 
 class FakeChain:

@@ -23,14 +23,12 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from ledger.core import merkle
-from ledger.core.errors import UnavailableError, VerificationError
+from ledger.core.errors import NotFoundError, UnavailableError, VerificationError
 from ledger.log import cosigned_note, root_at
 from ledger.note import Checkpoint, parse_note
 from ledger.queries import log as queries
+from ledger.tree import HEIGHT, WIDTH, Tree
 
-HEIGHT: Final = 8
-WIDTH: Final = 1 << HEIGHT
-"""Hashes in a full tile."""
 ENTRIES: Final = -1
 """In place of a level: the entry bundles."""
 
@@ -161,12 +159,15 @@ def _fills(tile: Tile, size: int) -> bool:
 
 
 def _content(session: Session, tile: Tile) -> bytes:
-    start, level = tile.index * WIDTH, HEIGHT * max(tile.level, 0)
-    hashes = queries.node_hashes(session, level=level, start=start, count=tile.width)
-    if len(hashes) != tile.width:
+    start, level = tile.index * WIDTH, max(tile.level, 0)
+    try:
+        # As the tree stood when this tile was so wide.
+        tree = Tree(session, start + tile.width << HEIGHT * level)
+        hashes = list(tree.tile(level, tile.index))
+    except NotFoundError as exc:
         raise VerificationError(
             "part of the tree is not stored", code="tiles.nodes_missing", tile=tile.path
-        )
+        ) from exc
     if tile.level != ENTRIES:
         return b"".join(hashes)
     entries = queries.entry_bytes(session, start=start, count=tile.width)

@@ -19,6 +19,7 @@ from web3.providers.rpc import HTTPProvider
 from web3.types import RPCEndpoint
 
 from contracts import abi, artifacts
+from ledger.acts_port import CALL_GAS_MAX, CallAnswer, TxSeen
 from ledger.chain import (
     DEPLOY_GAS,
     JSON_RPC_LABEL_EN,
@@ -37,7 +38,9 @@ from ledger.core.canonical import Json
 from ledger.core.errors import ConflictError, InputError, UnavailableError, VerificationError
 from ledger.core.recursion import cap_recursion
 from ledger.core.units import UnixSeconds
+from ledger.finality import NAMES, consensus_of, has_quorum, seals_json
 from ledger.rpc_values import data_of, header_rlp, malformed, quantity
+from ledger.validator_seals import CLIQUE
 
 cap_recursion()
 
@@ -57,15 +60,21 @@ _WRITER_TOPIC: Final = keccak(b"WriterHandedOver(address,address)")
 _REFUSALS: Final = (
     ("insufficient funds", "chain.insufficient_funds", "the chain account has no money left"),
     ("insufficient balance", "chain.insufficient_funds", "the chain account has no money left"),
+    ("upfront cost exceeds", "chain.insufficient_funds", "the chain account has no money left"),
     ("underpriced", "chain.underpriced", "the chain asks for higher fees"),
+    ("below configured minimum gas price", "chain.underpriced", "the chain asks for higher fees"),
+    ("below current base fee", "chain.underpriced", "the chain asks for higher fees"),
     ("fee too low", "chain.underpriced", "the chain asks for higher fees"),
     ("less than block base fee", "chain.underpriced", "the chain asks for higher fees"),
     ("nonce too high", "chain.nonce_gap", "an earlier nonce is missing"),
     ("nonce too low", "chain.nonce_used", "this nonce was used before"),
     ("nonce too distant", "chain.nonce_gap", "an earlier nonce is missing"),
 )
+_PUSH0_CANARY: Final = "0x5f5ff3"
+"""Creation code that returns nothing by an instruction that came with Shanghai (EIP-3855)."""
 _WITHOUT_TRANSACTIONS: Final = (False,)
 """Second parameter of the block questions: hashes only."""
+_INDEXING: Final = "indexing is in progress"
 _KNOWN: Final = ("already known", "known transaction", "already imported", "already exists")
 
 
@@ -102,9 +111,14 @@ class Web3Chain:
         key: OperatorKey,
         timeout_seconds: int = TIMEOUT_SECONDS,
         deploy_wait_seconds: int = DEPLOY_WAIT_SECONDS,
+        confirmations: int = CONFIRMATIONS,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """An adapter; asks the node nothing yet."""
+        """An adapter; asks the node nothing yet.
+
+        Args:
+            confirmations: blocks on top that count as final where the chain has no better rule.
+        """
         self._provider = HTTPProvider(
             url,
             request_kwargs={"timeout": (timeout_seconds, timeout_seconds)},
@@ -112,12 +126,18 @@ class Web3Chain:
             exception_retry_configuration=None,
         )
         self._key = key
-        self._artifact = artifacts.load("EvidenceLog")
+        # The second is for chains whose rules are older: no PUSH0.
+        self._artifacts = (
+            artifacts.load("EvidenceLog"),
+            artifacts.load("EvidenceLog", folder=artifacts.ARTIFACTS / "london"),
+        )
+        self._confirmations = confirmations
         self._deploy_wait_seconds = deploy_wait_seconds
         self._sleep = sleep
         self._lock = threading.RLock()
         self._info: ChainInfo | None = None
         self._knows_final = False
+        self._consensus: str | None = None
         self._deployment: Deployment | None = None
 
     def info(self) -> ChainInfo:
@@ -128,16 +148,13 @@ class Web3Chain:
                 if not 0 < chain_id < 2**53:
                     raise malformed("chain id")
                 self._knows_final = self._ask_final() is not None
+                self._consensus = consensus_of(self._block_or_none)
                 self._info = ChainInfo(
                     chain_id=chain_id,
                     kind="json-rpc",
                     name=f"eip155:{chain_id}",
                     client=str(self._ask("web3_clientVersion"))[:100],
-                    finality=(
-                        "the node's finalized block"
-                        if self._knows_final
-                        else f"{CONFIRMATIONS} blocks on top"
-                    ),
+                    finality=self._finality(),
                     label_en=JSON_RPC_LABEL_EN,
                     label_zh=JSON_RPC_LABEL_ZH,
                 )
@@ -273,9 +290,74 @@ class Web3Chain:
                     )
                 },
                 code_hash="0x" + data_of(proof["codeHash"], length=32).hex(),
+                seals=seals_json(
+                    self._consensus,
+                    block_number,
+                    ask_block=self._block_or_none,
+                    most=CONFIRMATIONS,
+                ),
             )
         except (KeyError, TypeError, ValueError) as exc:
             raise malformed("eth_getProof") from exc
+
+    def admit(self, relayer: bytes) -> None:
+        """See `ActsPort.admit`: a person gives the relayer money."""
+        self._require_deployment()
+        if self._quantity("eth_getBalance", "0x" + relayer.hex(), "latest") == 0:
+            raise ConflictError(
+                "the relayer's account has no money",
+                code="chain.insufficient_funds",
+                account="0x" + relayer.hex(),
+            )
+
+    def nonce_of(self, account: bytes, *, final: bool = False) -> int:
+        """See `ActsPort.nonce_of`."""
+        tag = self._final_tag() if final else "latest"
+        return self._quantity("eth_getTransactionCount", "0x" + account.hex(), tag)
+
+    def gas_for(self, sender: bytes, *, to: bytes | None, data: bytes) -> int:
+        """See `ActsPort.gas_for`: what the node estimates and a quarter more."""
+        request = {"from": "0x" + sender.hex(), "data": "0x" + data.hex()}
+        if to is not None:
+            request["to"] = "0x" + to.hex()
+        try:
+            estimate = self._quantity("eth_estimateGas", request)
+        except _RpcError as exc:
+            raise ConflictError(
+                f"the chain says that this would fail: {exc.message}", code="chain.refused"
+            ) from exc
+        return min(estimate * 5 // 4, CALL_GAS_MAX)
+
+    def ask(self, to: bytes, data: bytes) -> CallAnswer:
+        """See `ActsPort.ask`."""
+        request = {"to": "0x" + to.hex(), "data": "0x" + data.hex(), "gas": hex(CALL_GAS_MAX)}
+        try:
+            return CallAnswer(done=True, data=self._bytes("eth_call", request, "latest"))
+        except _RpcError as exc:
+            if exc.revert is None:
+                raise
+            return CallAnswer(done=False, data=exc.revert)
+
+    def code_hash_of(self, address: bytes) -> str:
+        """See `ActsPort.code_hash_of`."""
+        return self._code_hash("0x" + address.hex())
+
+    def transaction(self, tx_hash: str) -> TxSeen | None:
+        """See `ActsPort.transaction`."""
+        receipt = self._receipt(tx_hash)
+        if receipt is None or receipt.get("blockHash") is None:
+            return None
+        number = quantity(receipt["blockNumber"])
+        block = self._block("eth_getBlockByHash", receipt["blockHash"])
+        return TxSeen(
+            tx_hash=tx_hash,
+            block_number=number,
+            block_hash="0x" + data_of(receipt["blockHash"], length=32).hex(),
+            block_time=UnixSeconds(quantity(block["timestamp"])),
+            gas_used=quantity(receipt["gasUsed"]),
+            done=receipt.get("status") == "0x1",
+            final=number <= self._final_number(),
+        )
 
     def _address(self) -> str:
         return self._require_deployment().address
@@ -318,22 +400,24 @@ class Web3Chain:
         """A deployment by this key whose record was lost, e.g. by a crash right after it was mined."""
         for nonce in range(min(self.nonce(), DEPLOY_NONCES_SEARCHED)):
             address = "0x" + created_address(self._key.address, nonce).hex()
-            if self._code_hash(address) == "0x" + self._artifact.code_hash.hex():
+            found = self._code_hash(address)
+            artifact = next((it for it in self._artifacts if _code_hash_text(it) == found), None)
+            if artifact is not None:
                 topics = ["0x" + _WRITER_TOPIC.hex(), "0x" + bytes(32).hex()]
                 for record in self._logs(topics, since=0, address=address):
                     number = quantity(record["blockNumber"])
-                    return self._deployed(address, number, str(record["transactionHash"]))
+                    return self._deployed(artifact, address, number, str(record["transactionHash"]))
         return None
 
     def _create(self) -> Deployment:
-        nonce = self.nonce()
+        nonce, artifact = self.nonce(), self._runnable()
         signed = self._key.sign(
             chain_id=self.info().chain_id,
             nonce=nonce,
             gas=DEPLOY_GAS,
             fees=self.fees(),
             to=None,
-            data=self._artifact.bytecode + abi.encode_constructor(self._key.address),
+            data=artifact.bytecode + abi.encode_constructor(self._key.address),
         )
         # A crash after this line: `_earlier` finds the contract, or the next run reuses the nonce.
         self.send(signed.raw)
@@ -343,20 +427,31 @@ class Web3Chain:
                 if receipt.get("status") != "0x1":
                     raise ConflictError("the deployment failed", code="chain.refused")
                 address = "0x" + created_address(self._key.address, nonce).hex()
-                return self._deployed(address, quantity(receipt["blockNumber"]), signed.tx_hash)
+                number = quantity(receipt["blockNumber"])
+                return self._deployed(artifact, address, number, signed.tx_hash)
             self._sleep(POLL_SECONDS)
         raise UnavailableError(
             "the deployment was sent and is not mined yet; try again", code="chain.deploy_pending"
         )
 
-    def _deployed(self, address: str, block_number: int, tx_hash: str) -> Deployment:
+    def _runnable(self) -> artifacts.Artifact:
+        """The newest build of the contract whose instructions this chain knows."""
+        try:
+            self._ask("eth_call", {"data": _PUSH0_CANARY}, "latest")
+        except _RpcError:
+            return self._artifacts[1]
+        return self._artifacts[0]
+
+    def _deployed(
+        self, artifact: artifacts.Artifact, address: str, block_number: int, tx_hash: str
+    ) -> Deployment:
         return Deployment(
             chain_id=self.info().chain_id,
             address=address,
             block_number=block_number,
             tx_hash=tx_hash,
-            artifact_sha256=self._artifact.sha256,
-            code_hash="0x" + self._artifact.code_hash.hex(),
+            artifact_sha256=artifact.sha256,
+            code_hash=_code_hash_text(artifact),
         )
 
     def _code_hash(self, address: str) -> str:
@@ -377,7 +472,13 @@ class Web3Chain:
         return [record for record in answer if not record.get("removed")]
 
     def _receipt(self, tx_hash: str) -> dict[str, Any] | None:
-        answer = self._ask("eth_getTransactionReceipt", tx_hash)
+        try:
+            answer = self._ask("eth_getTransactionReceipt", tx_hash)
+        except _RpcError as exc:
+            # geth, in its first seconds: it cannot find transactions yet, and says so as an error.
+            if _INDEXING in exc.message.lower():
+                return None
+            raise
         if answer is not None and not isinstance(answer, dict):
             raise malformed("receipt")
         return answer
@@ -393,7 +494,30 @@ class Web3Chain:
             if isinstance(answer, dict):
                 return quantity(answer.get("number"))
             raise malformed("finalized block")
-        return max(0, self._quantity("eth_blockNumber") - CONFIRMATIONS)
+        if self._final_at_once():
+            newest = self._block("eth_getBlockByNumber", "latest")
+            if has_quorum(newest):
+                return quantity(newest.get("number"))
+        return max(0, self._quantity("eth_blockNumber") - self._confirmations)
+
+    def _final_at_once(self) -> bool:
+        return self._consensus not in (None, CLIQUE)
+
+    def _finality(self) -> str:
+        """The rule by which blocks count as final here, in words."""
+        if self._knows_final:
+            return "the node's finalized block"
+        if self._final_at_once():
+            return f"commit seals of two thirds of the validators ({NAMES[str(self._consensus)]})"
+        clique = f" ({NAMES[CLIQUE]})" if self._consensus == CLIQUE else ""
+        return f"{self._confirmations} blocks on top{clique}"
+
+    def _block_or_none(self, which: str) -> dict[str, Any] | None:
+        try:
+            answer = self._ask("eth_getBlockByNumber", which, *_WITHOUT_TRANSACTIONS)
+        except _RpcError:
+            return None
+        return answer if isinstance(answer, dict) else None
 
     def _ask_final(self) -> Any:
         """The node's newest finalized block; None where it has no such notion."""
@@ -435,6 +559,10 @@ class Web3Chain:
         return response["result"]
 
 
+def _code_hash_text(artifact: artifacts.Artifact) -> str:
+    return "0x" + artifact.code_hash.hex()
+
+
 class _RpcError(UnavailableError):
     """The node answered with an error of its own; where nobody expects one, it is as good as no answer."""
 
@@ -445,3 +573,19 @@ class _RpcError(UnavailableError):
             f"the chain node answered with an error: {self.node_message}", code="chain.rpc_error"
         )
         self.message = self.node_message
+        self.revert = _revert_data(error)
+        """What the contract said, where the node says that a contract refused."""
+
+
+def _revert_data(error: Any) -> bytes | None:
+    if not isinstance(error, Mapping):
+        return None
+    data = error.get("data")
+    if isinstance(data, Mapping):  # some nodes wrap it
+        data = data.get("data")
+    if isinstance(data, str) and data.startswith("0x"):
+        try:
+            return bytes.fromhex(data[2:])
+        except ValueError:
+            return None
+    return b"" if "revert" in str(error.get("message", "")).lower() else None

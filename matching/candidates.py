@@ -132,6 +132,21 @@ def reason_against(problem: Problem, *, need: Need, lot: Lot) -> str | None:
     return None
 
 
+def fit_penalty(need: Need, lot: Lot, *, catalogue: Catalogue) -> int | None:
+    """Substitution penalty in km where class, item and standard fit, else None; no other rule is looked at."""
+    if catalogue.item(lot.item).item_class != catalogue.item(need.items[0]).item_class:
+        return None
+    penalty = _penalty(need, lot.item, catalogue=catalogue)
+    if penalty is None or _standard_fault(need, lot, catalogue=catalogue) is not None:
+        return None
+    return penalty
+
+
+def life_days(lot: Lot, *, day: int) -> int:
+    """Unit cost at the expiry level: days from `day` to expiry, 0..3650."""
+    return _life(lot, day=day)
+
+
 # One pair, in plain Python.
 
 

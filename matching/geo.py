@@ -68,6 +68,11 @@ def distance_km(left: tuple[int, int], right: tuple[int, int]) -> int:
     return int(distances_km(a, b)[0, 0])
 
 
+def chord_table() -> Int64s:
+    """Squared chords (2**-60 units) of 0.5, 1.5, … KM_MAX - 0.5 km, to look a distance up."""
+    return _thresholds()
+
+
 @lru_cache(maxsize=65536)
 def _unit_vector(longitude_micro: int, latitude_micro: int) -> tuple[int, int, int]:
     if not (-180_000_000 <= longitude_micro <= 180_000_000):

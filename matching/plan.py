@@ -96,6 +96,8 @@ class Certificate:
 
     Attributes:
         roots: by item class.  groups, needs, lots: one price each, nothing missing, nothing more.
+        gap: None where the prices prove the plan optimal. Where a limit ended the work before that: the plan's
+            value minus the value of the prices, level by level; no plan is better by more than that.
     """
 
     plan: str
@@ -103,10 +105,11 @@ class Certificate:
     groups: Mapping[Group, Price]
     needs: Mapping[str, Price]
     lots: Mapping[str, Price]
+    gap: Price | None = None
 
     def as_json(self) -> dict[str, Json]:
-        """`fuqi/certificate/v1`."""
-        return {
+        """`fuqi/certificate/v1`; `gap` stands in it only where there is one."""
+        value: dict[str, Json] = {
             "v": CERTIFICATE_TAG,
             "plan": self.plan,
             "roots": [[name, *self.roots[name]] for name in sorted(self.roots)],
@@ -114,6 +117,7 @@ class Certificate:
             "needs": [[name, *self.needs[name]] for name in sorted(self.needs)],
             "lots": [[name, *self.lots[name]] for name in sorted(self.lots)],
         }
+        return value if self.gap is None else value | {"gap": list(self.gap)}
 
     def digest(self) -> Digest32:
         """SHA-256 over tag and canonical bytes."""
@@ -166,6 +170,7 @@ def certificate_from_json(value: Mapping[str, Any]) -> Certificate:
             },
             needs={_text(row[0]): _price(row[1:]) for row in value["needs"]},
             lots={_text(row[0]): _price(row[1:]) for row in value["lots"]},
+            gap=_price(value["gap"]) if "gap" in value else None,
         )
         _require(certificate.digest() == tagged_digest(CERTIFICATE_TAG, value))
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as exc:

@@ -1,44 +1,57 @@
-"""The exact optimum of a round, with dual prices: min-cost flow by OR-Tools, one item class at a time.
+"""The optimum of a round with dual prices, over every eligible pair.
 
-Network of one class (matching.md C): lots -> needs over every eligible pair; root -> (hospital, class, tier)
-group in S parallel segments whose price rises, group -> need: what stays unserved; lot -> root: what stays
-unused. All integers, no surplus node.
+Network of one class (matching.md C): lots -> needs; root -> (hospital, class, tier) group in S parallel
+segments whose price rises, group -> need: what stays unserved; lot -> root: what stays unused. All integers,
+no surplus node.
 
-The levels (unserved, transport, expiry) are one integer cost (c1 * W1 + c2) * W2 + c3. Why the weights
-separate the levels: only lot-need arcs carry c2 and c3, and a simple residual path holds at most
-k = min(lots, needs) of them forwards and k backwards, so a path's c2 stays within B2 = (k + 1) * max c2, its c3
-within B3 likewise. With W2 = 2 * B3 + 1 and W1 = 2 * B2 + 1 the order of two path costs as numbers is their
-order as vectors. A round in which that would pass 2**63 is refused. `check.py` does not rely on any of this.
+`solve` works on the table of all pairs (`judge_pairs`), which also says why a pair is not eligible.
+`solve_priced` needs no table and finds the same value by pricing. `engine.portfolio` chooses the solver; both
+answer to `check.py`, which shares no code with them.
 
 Inside level 1 a unit unserved at rank r costs r, and linear weights are enough for "tier first, then the
 emptiest segment first": the amounts that can be served together form a polymatroid, on which the greedy
 order of the weights alone decides (matching.md B5.2; a test compares with brute force).
 
-OR-Tools returns no dual prices: they are shortest distances in the residual graph of its flow (Bellman-Ford).
-This is the only module that imports a solver.
+Under a time limit the plan is the best so far, and the prices are a proven bound: no plan is better by more
+than the certificate's gap.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import ortools
-from numpy.typing import NDArray
-from ortools.graph.python import min_cost_flow
 
 from ledger.core.errors import LimitError
 from matching.candidates import ELIGIBLE, Candidates, judge_pairs
-from matching.geo import Int64s
+from matching.engine import jit
+from matching.engine.columns import solve_class
+from matching.engine.graph import Graph, Int32s
+from matching.engine.levels import (
+    LEVELS,
+    Weights,
+    below_zero,
+    choose_weights,
+    level_fits,
+    separated,
+    solve_by_levels,
+    split_levels,
+)
+from matching.engine.market import Market
+from matching.engine.network import Network, class_network, repaired, with_pairs
+from matching.engine.portfolio import SIMPLEX, limit_of, solve_graph
+from matching.engine.translate import market_of
+from matching.geo import KM_MAX, Int64s
 from matching.plan import Certificate, Flow, Group, Objective, Plan, Price
-from matching.problem import TIERS, Problem
+from matching.problem import LIFE_MAX_DAYS, TIERS, Problem
 
-SOLVER: Final = f"ortools {ortools.__version__} SimpleMinCostFlow"
-ARCS_MAX: Final = 3_000_000
-"""Arcs of one class. OR-Tools cannot be interrupted; this many take under a minute and half a gigabyte."""
-_COST_LIMIT: Final = 1 << 61
-"""Cost scaling multiplies costs by the number of nodes plus one; two spare bits for sums of two."""
+SOLVER: Final = f"{SIMPLEX}, numba {jit.VERSION}"
+ARCS_MAX: Final = 12_000_000
+"""Arcs of one class: as many as there may be pairs; about half a gigabyte."""
+_TRANSPORT_MAX: Final = 4 * KM_MAX
+"""No route with its penalty is longer; for weights that are chosen before any pair is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,248 +64,329 @@ class Solution:
 
 
 @dataclass(frozen=True, slots=True)
-class _Network:
-    """One class as arrays. Nodes: root 0, groups, needs, lots."""
+class Part:
+    """One class solved: lines by market number with their unit transport cost, vector prices by node."""
 
-    groups: list[Group]
-    needs: list[int]
-    lots: list[int]
-    tails: Int64s
-    heads: Int64s
-    capacities: Int64s
-    costs: Int64s
-    supplies: Int64s
-    pairs: tuple[Int64s, Int64s]
-    weights: tuple[int, int]
+    network: Network
+    needs: Int32s
+    lots: Int32s
+    units: Int64s
+    transports: Int64s
+    prices: Int64s
+    proven: bool
+    solvers: tuple[str, ...]
 
 
-def solve(problem: Problem, *, candidates: Candidates | None = None) -> Solution:
-    """Solve the round exactly.
+def solve(
+    problem: Problem, *, candidates: Candidates | None = None, seconds: float | None = None
+) -> Solution:
+    """Solve the round on the table of all pairs.
+
+    Args:
+        seconds: at most about so long; the plan is then the best so far, with a certified gap.
 
     Raises:
         LimitError: `matching.too_large`, `matching.weights_overflow`.
     """
     judged = candidates if candidates is not None else judge_pairs(problem)
-    served = np.zeros(judged.codes.shape, dtype=np.int64)
-    roots: dict[str, Price] = {}
-    groups: dict[Group, Price] = {}
-    needs: dict[str, Price] = {}
-    lots: dict[str, Price] = {}
-    for item_class in sorted({item.item_class for item in problem.catalogue.items.values()}):
-        network = _network(problem, judged, item_class=item_class)
-        if network is None:
-            continue
-        flows = _run(network)
-        prices = _split(_potentials(network, flows), weights=network.weights)
-        count = len(network.pairs[0])
-        served[network.pairs] = flows[:count]
-        roots[item_class] = prices[0]
-        first_need = 1 + len(network.groups)
-        first_lot = first_need + len(network.needs)
-        groups |= dict(zip(network.groups, prices[1:first_need], strict=True))
-        for row, price in zip(network.needs, prices[first_need:first_lot], strict=True):
-            needs[problem.needs[row].id] = price
-        for row, price in zip(network.lots, prices[first_lot:], strict=True):
-            lots[problem.lots[row].id] = price
-    plan = Plan(
-        problem=problem.digest().hex(),
-        flows=tuple(
-            Flow(problem.needs[j].id, problem.lots[i].id, int(served[j, i]))
-            for j, i in zip(*np.nonzero(served), strict=True)
-        ),
-        objective=_objective(problem, judged, served=served),
-        solver=SOLVER,
-    )
-    certificate = Certificate(plan.digest().hex(), roots, groups, needs, lots)
+    market, until = market_of(problem), limit_of(seconds)
+    parts = [
+        _solve_table(problem, market, judged, item_class=number, until=until)
+        for number in range(len(_class_names(problem)))
+    ]
+    plan, certificate = _assemble(problem, market, parts)
     return Solution(plan, certificate, judged)
 
 
-def _network(problem: Problem, judged: Candidates, *, item_class: str) -> _Network | None:
-    """The class as a network, or None where it has neither needs nor lots."""
-    classes = {item.id: item.item_class for item in problem.catalogue.items.values()}
-    needs = [j for j, need in enumerate(problem.needs) if classes[need.items[0]] == item_class]
-    lots = [i for i, lot in enumerate(problem.lots) if classes[lot.item] == item_class]
-    if not needs and not lots:
-        return None
-    keys: list[Group] = [
-        (problem.needs[j].hospital, item_class, problem.needs[j].tier) for j in needs
-    ]
-    groups = sorted(set(keys))
-    position = {key: number for number, key in enumerate(groups)}
-    group_of = np.array([position[key] for key in keys], dtype=np.int64)
-    demand = np.array([problem.needs[j].quantity for j in needs], dtype=np.int64)
-    supply = np.array([problem.lots[i].quantity for i in lots], dtype=np.int64)
-    block = np.ix_(np.array(needs, dtype=np.int64), np.array(lots, dtype=np.int64))
-    need_rows, lot_rows = np.nonzero(judged.codes[block] == ELIGIBLE)
-    arcs = len(need_rows) + len(lots) + len(needs) + len(groups) * problem.policy.segments
-    if arcs > ARCS_MAX:
-        raise LimitError(
-            f"class {item_class} has more than {ARCS_MAX} arcs",
-            code="matching.too_large",
-            limit=ARCS_MAX,
-        )
-    transport = judged.transport[block][need_rows, lot_rows]
-    life = judged.life[np.array(lots, dtype=np.int64)][lot_rows]
-    nodes = 1 + len(groups) + len(needs) + len(lots)
-    weights = _weights(
-        problem, transport=transport, life=life, chain=min(len(needs), len(lots)), nodes=nodes
-    )
-    first_need, first_lot = 1 + len(groups), 1 + len(groups) + len(needs)
-    segment_heads, segment_caps, segment_costs = _segments(
-        problem, groups=groups, group_of=group_of, demand=demand
-    )
-    none = np.zeros(len(lots) + len(needs), dtype=np.int64)
-    return _Network(
-        groups=groups,
-        needs=needs,
-        lots=lots,
-        tails=np.concatenate(
-            [
-                first_lot + lot_rows,
-                first_lot + np.arange(len(lots)),
-                1 + group_of,
-                np.zeros(len(segment_heads), dtype=np.int64),
-            ]
-        ),
-        heads=np.concatenate(
-            [
-                first_need + need_rows,
-                np.zeros(len(lots), dtype=np.int64),
-                first_need + np.arange(len(needs)),
-                segment_heads,
-            ]
-        ),
-        # One more than conservation lets through: such an arc never fills up, so its reduced cost is
-        # never negative and the certificate needs no word about capacities there.
-        capacities=np.concatenate(
-            [
-                np.minimum(supply[lot_rows], demand[need_rows]) + 1,
-                supply + 1,
-                demand + 1,
-                segment_caps,
-            ]
-        ),
-        costs=np.concatenate(
-            [transport * weights[1] + life, none, segment_costs * (weights[0] * weights[1])]
-        ),
-        supplies=np.concatenate(
-            [
-                np.array([demand.sum() - supply.sum()], dtype=np.int64),
-                np.zeros(len(groups), dtype=np.int64),
-                -demand,
-                supply,
-            ]
-        ),
-        pairs=(
-            np.array(needs, dtype=np.int64)[need_rows],
-            np.array(lots, dtype=np.int64)[lot_rows],
-        ),
-        weights=weights,
-    )
-
-
-def _segments(
-    problem: Problem, *, groups: list[Group], group_of: Int64s, demand: Int64s
-) -> tuple[Int64s, Int64s, Int64s]:
-    """(head node, capacity, rank) of the root -> group arcs, cheapest segment first."""
-    segments = problem.policy.segments
-    total = np.zeros(len(groups), dtype=np.int64)
-    np.add.at(total, group_of, demand)
-    steps = np.arange(segments, dtype=np.int64)
-    capacity = total[:, None] * (steps + 1) // segments - total[:, None] * steps // segments
-    tier = np.array([key[2] for key in groups], dtype=np.int64)
-    rank = (len(TIERS) - 1 - tier)[:, None] * segments + steps + 1
-    heads = np.repeat(1 + np.arange(len(groups), dtype=np.int64), segments)
-    return heads, capacity.ravel(), rank.ravel()
-
-
-def _weights(
-    problem: Problem, *, transport: Int64s, life: Int64s, chain: int, nodes: int
-) -> tuple[int, int]:
-    """(W1, W2) that separate the levels, proven not to pass 2**63; see the module's docstring.
+def solve_priced(problem: Problem, *, seconds: float | None = None) -> tuple[Plan, Certificate]:
+    """Solve the round by pricing over all eligible pairs, without a table of them.
 
     Raises:
         LimitError: `matching.weights_overflow`.
     """
-    bound_transport = (chain + 1) * int(transport.max(initial=0))
-    bound_life = (chain + 1) * int(life.max(initial=0))
-    weights = (2 * bound_transport + 1, 2 * bound_life + 1)
-    top_rank = len(TIERS) * problem.policy.segments
-    largest = (top_rank * weights[0] + int(transport.max(initial=0)) + 1) * weights[1]
-    if largest * (nodes + 1) >= _COST_LIMIT:
-        raise LimitError(
-            "the level weights of this round would pass 63 bits: use fewer segments or split the round",
-            code="matching.weights_overflow",
-            bits=(largest * (nodes + 1)).bit_length(),
+    market, until = market_of(problem), limit_of(seconds)
+    parts = []
+    for number in range(len(_class_names(problem))):
+        weights = class_weights(market, item_class=number, segments=problem.policy.segments)
+        parts.append(
+            solve_market_class(
+                market,
+                item_class=number,
+                segments=problem.policy.segments,
+                weights=weights,
+                until=until,
+            )
         )
+    return _assemble(problem, market, parts)
+
+
+def class_weights(
+    market: Market, *, item_class: int, segments: int, transport_max: int = _TRANSPORT_MAX
+) -> Weights:
+    """Weights for a class of which no pair is known yet.
+
+    Raises:
+        LimitError: `matching.weights_overflow`.
+    """
+    needs = int((market.need_class == item_class).sum())
+    lots = int((market.lot_class == item_class).sum())
+    weights = choose_weights(
+        ranks=len(TIERS) * segments,
+        transport_max=transport_max + int(market.fit.max(initial=0)),
+        life_max=LIFE_MAX_DAYS,
+        chain=min(needs, lots),
+        nodes=1 + 2 * needs + lots,
+    )
+    if weights is None:
+        raise _overflow()
     return weights
 
 
-def _run(network: _Network) -> Int64s:
-    """Flow of every arc, in the order of the network."""
-    solver = min_cost_flow.SimpleMinCostFlow()
-    arcs = solver.add_arcs_with_capacity_and_unit_cost(
-        network.tails.astype(np.int32),
-        network.heads.astype(np.int32),
-        network.capacities,
-        network.costs,
+def solve_market_class(
+    market: Market,
+    *,
+    item_class: int,
+    segments: int,
+    weights: Weights,
+    until: float | None = None,
+) -> Part | None:
+    """One class by pricing; None where it has neither needs nor lots.
+
+    Raises:
+        LimitError: `matching.weights_overflow`: smaller weights than proven ones did not separate the levels.
+    """
+    network = class_network(
+        market, item_class=item_class, segments=segments, rank_cost=weights.rank_cost
     )
-    nodes = np.arange(len(network.supplies), dtype=np.int32)
-    solver.set_nodes_supplies(nodes, network.supplies)
-    status = solver.solve()
-    if status == solver.BAD_COST_RANGE:
-        raise LimitError("the solver refuses these weights", code="matching.weights_overflow")
-    # Serving nothing is always feasible, so any other status is our own bug.
-    assert status == solver.OPTIMAL, f"solver status {status}"
-    flows: Int64s = np.asarray(solver.flows(arcs), dtype=np.int64)
-    return flows
+    if network is None:
+        return None
+    found = solve_class(market, network, transport_cost=weights.lower, until=until)
+    prices = split_levels(found.price, weights)
+    if not weights.proven and found.proven and not _inside_weights(prices, weights):
+        raise _overflow()
+    return Part(
+        network=network,
+        needs=found.needs,
+        lots=found.lots,
+        units=found.units,
+        transports=found.transports,
+        prices=prices,
+        proven=found.proven,
+        solvers=(SIMPLEX,),
+    )
 
 
-def _potentials(network: _Network, flows: Int64s) -> Int64s:
-    """Shortest distances in the residual graph from a source joined to every node at no cost."""
-    forward = flows < network.capacities
-    backward = flows > 0
-    tails = np.concatenate([network.tails[forward], network.heads[backward]])
-    heads = np.concatenate([network.heads[forward], network.tails[backward]])
-    costs = np.concatenate([network.costs[forward], -network.costs[backward]])
-    order = np.argsort(heads, kind="stable")
-    tails, heads, costs = tails[order], heads[order], costs[order]
-    distances: Int64s = np.zeros(len(network.supplies), dtype=np.int64)
-    if not len(heads):
-        return distances
-    starts: NDArray[np.int64] = np.flatnonzero(np.r_[True, heads[1:] != heads[:-1]])
-    reached = heads[starts]
-    for _ in range(len(distances) + 1):
-        shorter = np.minimum(
-            distances[reached], np.minimum.reduceat(distances[tails] + costs, starts)
+def _inside_weights(prices: Int64s, weights: Weights) -> bool:
+    """Vectors order like their scalars where every sum of two prices and a cost stays inside its weight.
+
+    A reduced cost has lower parts of at most twice the largest price and one cost; inside half the weight they
+    cannot carry into the level above.
+    """
+    life = 2 * int(np.abs(prices[:, 2]).max(initial=0)) + LIFE_MAX_DAYS
+    transport = 2 * int(np.abs(prices[:, 1]).max(initial=0)) + _TRANSPORT_MAX
+    return 2 * life < weights.lower and 2 * transport < weights.upper
+
+
+def _solve_table(
+    problem: Problem,
+    market: Market,
+    judged: Candidates,
+    *,
+    item_class: int,
+    until: float | None,
+) -> Part | None:
+    """One class on its eligible pairs; None where it has neither needs nor lots."""
+    needs = np.flatnonzero(market.need_class == item_class)
+    lots = np.flatnonzero(market.lot_class == item_class)
+    block = np.ix_(needs, lots)
+    rows, columns = (part.astype(np.int32) for part in np.nonzero(judged.codes[block] == ELIGIBLE))
+    if len(rows) + len(needs) + len(lots) > ARCS_MAX:
+        raise LimitError(
+            f"a class has more than {ARCS_MAX} arcs",
+            code="matching.too_large",
+            limit=ARCS_MAX,
         )
-        if np.array_equal(shorter, distances[reached]):
-            return distances
-        distances[reached] = shorter
-    raise AssertionError("a negative residual cycle: the flow was not optimal")
+    levels = np.zeros((len(rows), LEVELS), dtype=np.int64)
+    levels[:, 1] = judged.transport[block][rows, columns]
+    levels[:, 2] = judged.life[lots][columns]
+    weights = choose_weights(
+        ranks=len(TIERS) * problem.policy.segments,
+        transport_max=int(levels[:, 1].max(initial=0)),
+        life_max=int(levels[:, 2].max(initial=0)),
+        chain=min(len(needs), len(lots)),
+        nodes=1 + 2 * len(needs) + len(lots),
+    )
+    network = class_network(
+        market,
+        item_class=item_class,
+        segments=problem.policy.segments,
+        rank_cost=1 if weights is None else weights.rank_cost,
+    )
+    if network is None:
+        return None
+    scalar = levels[:, 1] if weights is None else levels[:, 1] * weights.lower + levels[:, 2]
+    ranks = np.zeros((network.base.arcs, LEVELS), dtype=np.int64)
+    ranks[network.base.arcs - len(network.segment_rank) :, 0] = network.segment_rank
+    costs = np.concatenate([ranks, levels])
+    if weights is None and not level_fits(costs, nodes=network.base.nodes):
+        raise _overflow()
+    graph = with_pairs(network, needs=rows, lots=columns, costs=scalar)
+    return _solve_levels(network, graph, costs, weights=weights, until=until)
 
 
-def _split(distances: Int64s, *, weights: tuple[int, int]) -> list[Price]:
-    """Scalar distances as vectors, each lower level rounded to the nearest multiple of its weight."""
-    upper, lower = weights
-    prices: list[Price] = []
-    for distance in distances.tolist():
-        rest, expiry = divmod(distance + lower // 2, lower)
-        unserved, transport = divmod(rest + upper // 2, upper)
-        prices.append((unserved, transport - upper // 2, expiry - lower // 2))
-    return prices
+def _solve_levels(
+    network: Network,
+    graph: Graph,
+    costs: Int64s,
+    *,
+    weights: Weights | None,
+    until: float | None,
+) -> Part:
+    """One weighted solve; level by level where no weights fit or the ones that did failed their proof."""
+    proven = True
+    solvers: tuple[str, ...] = (SIMPLEX,)
+    if weights is None:
+        flows, prices = solve_by_levels(graph, costs)
+    else:
+        solved = solve_graph(graph, until=until)
+        flows, proven, solvers = solved.flows, solved.proven, solved.solvers
+        scalar = solved.prices - solved.prices[0]
+        if not proven:
+            scalar = repaired(network, graph, scalar)
+        prices = split_levels(scalar, weights)
+        if proven and not separated(graph, costs, flows, prices):
+            flows, prices = solve_by_levels(graph, costs)
+    pairs = flows[network.base.arcs :]
+    used = np.flatnonzero(pairs)
+    arcs = used + network.base.arcs
+    return Part(
+        network=network,
+        needs=network.needs[graph.heads[arcs] - network.first_need],
+        lots=network.lots[graph.tails[arcs] - network.first_lot],
+        units=pairs[used],
+        transports=costs[arcs, 1],
+        prices=prices,
+        proven=proven,
+        solvers=solvers,
+    )
 
 
-def _objective(problem: Problem, judged: Candidates, *, served: Int64s) -> Objective:
+def _assemble(
+    problem: Problem, market: Market, parts: Iterable[Part | None]
+) -> tuple[Plan, Certificate]:
+    """Plan and certificate of all classes."""
+    names = _class_names(problem)
+    found = [(name, part) for name, part in zip(names, parts, strict=True) if part is not None]
+    lines: dict[tuple[int, int], int] = {}
+    transport = 0
+    for _, part in found:
+        for row, column, units, cost in zip(
+            part.needs.tolist(),
+            part.lots.tolist(),
+            part.units.tolist(),
+            part.transports.tolist(),
+            strict=True,
+        ):
+            lines[(row, column)] = lines.get((row, column), 0) + units
+            transport += units * cost
+    solvers = sorted({name for _, part in found for name in part.solvers} | {SIMPLEX})
+    objective = _objective(problem, market, lines, transport=transport)
+    plan = Plan(
+        problem=problem.digest().hex(),
+        flows=tuple(
+            Flow(problem.needs[row].id, problem.lots[column].id, lines[(row, column)])
+            for row, column in sorted(lines)
+        ),
+        objective=objective,
+        solver=", ".join([*solvers, f"numba {jit.VERSION}"]),
+    )
+    gap: Price | None = None
+    if not all(part.proven for _, part in found):
+        dual = [0, 0, 0]
+        for _, part in found:
+            for level, value in enumerate(_dual_value(market, part)):
+                dual[level] += value
+        primal = objective.vector()
+        gap = (primal[0] - dual[0], primal[1] - dual[1], primal[2] - dual[2])
+    return plan, _certificate(problem, plan, found, gap=gap)
+
+
+def _certificate(
+    problem: Problem, plan: Plan, found: list[tuple[str, Part]], *, gap: Price | None
+) -> Certificate:
+    roots: dict[str, Price] = {}
+    groups: dict[Group, Price] = {}
+    needs: dict[str, Price] = {}
+    lots: dict[str, Price] = {}
+    for name, part in found:
+        network, prices = part.network, _tuples(part.prices)
+        roots[name] = prices[0]
+        for at, row in enumerate(network.needs.tolist()):
+            need = problem.needs[row]
+            needs[need.id] = prices[network.first_need + at]
+            node = int(network.group_node[network.group_of[at]])
+            groups[(need.hospital, name, need.tier)] = prices[node]
+        for at, row in enumerate(network.lots.tolist()):
+            lots[problem.lots[row].id] = prices[network.first_lot + at]
+    return Certificate(plan.digest().hex(), roots, groups, needs, lots, gap)
+
+
+def _dual_value(market: Market, part: Part) -> list[int]:
+    """Value of the prices: what no plan of this class can fall below."""
+    network, prices = part.network, part.prices
+    value = [0, 0, 0]
+    rows: list[tuple[Int64s, Int64s]] = [
+        (
+            prices[network.first_need : network.first_need + len(network.needs)],
+            market.need_quantity[network.needs],
+        ),
+        (
+            prices[network.first_lot : network.first_lot + len(network.lots)],
+            -market.lot_quantity[network.lots],
+        ),
+    ]
+    reduced = -prices[network.group_node[network.segment_group]]
+    reduced[:, 0] += network.segment_rank
+    low = below_zero(reduced)
+    size = network.base.bounds[network.base.arcs - len(network.segment_rank) :]
+    rows.append((reduced[low], size[low]))
+    for vectors, amounts in rows:
+        for vector, amount in zip(vectors.tolist(), amounts.tolist(), strict=True):
+            for level in range(LEVELS):
+                value[level] += vector[level] * amount
+    return value
+
+
+def _tuples(prices: Int64s) -> list[Price]:
+    return [(first, second, third) for first, second, third in prices.tolist()]
+
+
+def _class_names(problem: Problem) -> list[str]:
+    return sorted({item.item_class for item in problem.catalogue.items.values()})
+
+
+def _overflow() -> LimitError:
+    return LimitError(
+        "the level weights of this round would pass 63 bits: use fewer segments or split the round",
+        code="matching.weights_overflow",
+    )
+
+
+def _objective(
+    problem: Problem, market: Market, lines: dict[tuple[int, int], int], *, transport: int
+) -> Objective:
     segments = problem.policy.segments
-    classes = {item.id: item.item_class for item in problem.catalogue.items.values()}
-    total: dict[Group, int] = {}
-    unmet: dict[Group, int] = {}
-    by_need = served.sum(axis=1)
+    total: dict[tuple[int, int, int], int] = {}
+    unmet: dict[tuple[int, int, int], int] = {}
+    got: dict[int, int] = {}
+    expiry = 0
+    for (row, column), units in lines.items():
+        got[row] = got.get(row, 0) + units
+        expiry += units * int(market.lot_life[column])
     for row, need in enumerate(problem.needs):
-        key = (need.hospital, classes[need.items[0]], need.tier)
+        key = (int(market.need_hospital[row]), int(market.need_class[row]), need.tier)
         total[key] = total.get(key, 0) + need.quantity
-        unmet[key] = unmet.get(key, 0) + need.quantity - int(by_need[row])
+        unmet[key] = unmet.get(key, 0) + need.quantity - got.get(row, 0)
     by_tier = [0] * len(TIERS)
     by_rank = [0] * (len(TIERS) * segments)
     for key, units in unmet.items():
@@ -302,9 +396,4 @@ def _objective(problem: Problem, judged: Candidates, *, served: Int64s) -> Objec
             high = total[key] * (step + 1) // segments
             rank = (len(TIERS) - 1 - key[2]) * segments + step
             by_rank[rank] += max(0, min(units, high) - low)
-    return Objective(
-        unserved_by_tier=tuple(by_tier),
-        unserved_by_rank=tuple(by_rank),
-        transport=int((served * judged.transport).sum()),
-        expiry=int((served * judged.life[None, :]).sum()),
-    )
+    return Objective(tuple(by_tier), tuple(by_rank), transport, expiry)

@@ -94,13 +94,45 @@ def entry_vectors() -> dict[str, Any]:
         # The first entry of a subject has none before it.
         linked = None if name == "party.registered" else prev
         body = log._body_bytes(entry)  # noqa: SLF001
-        row = log._journal_row(entry, body, order=1, salt=salt, prev=linked)  # noqa: SLF001
+        row = log.journal_row(entry, body, order=1, salt=salt, prev=linked)
         vectors.append(
             {
                 "type": name,
                 "body": entry.body,
                 "salt": salt.hex(),
                 "prev": linked,
+                "bytes": row["bytes"].decode(),
+                "leaf": row["leaf"],
+            }
+        )
+    return {"SOURCE": SOURCE, "vectors": vectors}
+
+
+DISCLOSABLE = ("agreement.formed", "external.recorded", "party.registered")
+
+
+def entry_v2_vectors() -> dict[str, Any]:
+    """Entries of the second version, whose fields can be shown one by one."""
+    vectors = []
+    for name in DISCLOSABLE:
+        salt = hashlib.sha256(f"salt of {name} v2".encode()).digest()
+        entry = log.NewEntry(
+            id=derived_id("ent", at=AT, seed=f"golden v2 {name}"),
+            type=name,
+            at=AT,
+            subject=derived_id("agr", at=AT, seed="golden subject"),
+            actor="system",
+            body={"type": name, "party": "示例（虚构）", "quantity": 1000, "invented": True},
+            disclosable=True,
+        )
+        body = log._body_bytes(entry)  # noqa: SLF001
+        row = log.journal_row(entry, body, order=1, salt=salt, prev=None)
+        vectors.append(
+            {
+                "type": name,
+                "body": entry.body,
+                "salt": salt.hex(),
+                "prev": None,
                 "bytes": row["bytes"].decode(),
                 "leaf": row["leaf"],
             }
@@ -202,6 +234,7 @@ def files(folder: Path) -> dict[Path, str]:
     made = {
         GOLDEN / "canonical" / "vectors.json": text_of(canonical_vectors()),
         GOLDEN / "entry" / "vectors.json": text_of(entry_vectors()),
+        GOLDEN / "entry" / "vectors_v2.json": text_of(entry_v2_vectors()),
         GOLDEN / "note" / "vectors.json": text_of(note_vectors(folder)),
     }
     receipt = GOLDEN / "receipt" / "final_v1.json"

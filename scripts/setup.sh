@@ -61,6 +61,7 @@ has_postgres() { [ -n "${FUQI_TEST_POSTGRES_URL:-}" ] || compgen -G '/usr/lib/po
 has_chromium() { have chromium || have chromium-browser || have google-chrome; }
 has_poppler() { have pdftoppm && have pdftotext && have pdfsig; }
 has_openssl() { have openssl; }
+has_softhsm() { have softhsm2-util; }
 has_node() { have node && have npm; }
 
 # ---------------------------------------------------------------- Python
@@ -162,6 +163,23 @@ install_node_packages() {
   fi
 }
 
+# EAS, which the gas table compares with: its Solidity sources alone. npm install would bring hardhat and 500 packages with it.
+EAS_VERSION=1.9.0
+EAS_SHA256=9b168dcbeea489418df67ed665b830c7919ae6c8d8c44bbd3694fdcf8bbd6f25
+install_gas_baseline() {
+  local home=node_modules/@ethereum-attestation-service/eas-contracts folder
+  if [ -d "$home" ] || [ ! -d node_modules ] || ! has_node; then return 0; fi
+  folder=$(mktemp -d)
+  if (cd "$folder" && timeout 300 npm pack --silent "@ethereum-attestation-service/eas-contracts@$EAS_VERSION" </dev/null >/dev/null 2>&1) &&
+    echo "$EAS_SHA256  $(ls "$folder"/*.tgz)" | sha256sum --check --status; then
+    mkdir -p "$home"
+    tar -xzf "$folder"/*.tgz --strip-components=1 -C "$home"
+  else
+    missing+=("EAS $EAS_VERSION: npm pack failed or gave another file: its gas is not measured anew, the recorded figures stand")
+  fi
+  rm -rf "$folder"
+}
+
 # ---------------------------------------------------------------- the work
 [ -f requirements-dev.lock ] || die "requirements-dev.lock is missing: is this a whole clone?"
 python=$(find_python)
@@ -173,7 +191,9 @@ if [ "$PURPOSE" = test ]; then
   want has_poppler poppler-utils "tests that compare with poppler are skipped"
   want has_openssl openssl "tests that compare with OpenSSL are skipped"
   want has_chromium chromium "browser tests are skipped"
+  want has_softhsm softhsm2 "tests with a PKCS#11 token are skipped"
   install_node_packages
+  install_gas_baseline
 fi
 for line in ${missing[@]+"${missing[@]}"}; do say "without $line"; done
 say "ready ($("$VENV/bin/python" --version), ${#missing[@]} thing(s) missing)"

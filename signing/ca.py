@@ -6,6 +6,9 @@ Invariants:
     - the subject's name comes from the caller, who checked it; the request's own is ignored.
     - no identity number enters a certificate: only a salted commitment of 32 bytes.
 
+The root is P-256 or, for a chain in the national algorithms, SM2 with SM3; it certifies keys of any
+kind in `signing.keys.algorithms`.
+
 Folder: `root.pem` (0600), `root.der`, `crl_number`, `certificates/<serial>.der`, `revoked/<serial>`,
 and per key `keys/<spki sha256>/subject` beside one empty `<serial>` for each certificate.
 Profile: RFC 5280; extended key usage: RFC 9336.
@@ -15,39 +18,42 @@ from __future__ import annotations
 
 import hashlib
 import json
-import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from asn1crypto import core as asn1
+from asn1crypto import csr as asn1_csr
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID, ObjectIdentifier
+from cryptography.x509.oid import AuthorityInformationAccessOID, ObjectIdentifier
 
-from ledger.core.errors import ConflictError, InputError, NotFoundError
+from ledger.core.errors import ConflictError, InputError, NotFoundError, VerificationError
 from ledger.core.units import parse_utc, utc_text
-from signing.keys.files import (
-    Counter,
-    create_folder,
-    ensure_folder,
-    private_pem,
-    spki_of,
-    write_once,
+from signing.ca_names import CertificateSubject, common_name_text, subject_name
+from signing.keys.algorithms import P256, SM2, KeyKind, kind_of
+from signing.keys.files import Counter, create_folder, ensure_folder, write_once
+from signing.keys.issuing import (
+    IssuerKey,
+    finish_certificate,
+    finish_list,
+    key_identifier,
+    load_issuer,
+    new_issuer_key,
 )
 from signing.keys.roots import (
     OID_ARC,
     authority_key,
     authority_name,
     key_usage,
-    load_pair,
     make_root,
     new_serial,
 )
+from signing.sm import verify_sm2
+
+__all__ = ["Addresses", "BuiltInAuthority", "CertificateSubject", "IssuedCertificate", "Standing"]
 
 LABEL_EN: Final = "built-in CA: not a licensed CA"
 LABEL_ZH: Final = "内置CA：并非依法许可的电子认证服务机构"
@@ -58,16 +64,15 @@ OID_IDENTITY_COMMITMENT: Final = ObjectIdentifier(f"{OID_ARC}.2.1")
 OID_DOCUMENT_SIGNING: Final = ObjectIdentifier("1.3.6.1.5.5.7.3.36")
 
 CSR_BYTES_MAX: Final = 8192
-"""A P-256 request is about 300 bytes; 8 KiB leaves room for names and stops abuse."""
-NAME_CHARS_MAX: Final = 64
-"""Upper bound of X.520. Libraries count a common name's bytes, so there it bounds the UTF-8 form:
-21 Chinese characters; a longer name of an organisation goes into `organisation`."""
+"""A P-256 request has about 300 bytes, RSA-4096 1300; 8 KiB leaves room and stops abuse."""
 SERIAL_HEX: Final = 40
 """Serial numbers have 20 bytes, the most that RFC 5280 allows."""
 ROOT_YEARS: Final = 20
 LEAF_DAYS_MAX: Final = 1095
 """Three years: no longer than practice trusts one key on one device."""
 CRL_DAYS: Final = 7
+CRL_KEPT: Final = timedelta(hours=1)
+"""How long a published list is handed out again; a revocation makes a new one at once."""
 REASONS: Final = {
     "unspecified": x509.ReasonFlags.unspecified,
     "key_compromise": x509.ReasonFlags.key_compromise,
@@ -76,25 +81,6 @@ REASONS: Final = {
     "cessation_of_operation": x509.ReasonFlags.cessation_of_operation,
     "privilege_withdrawn": x509.ReasonFlags.privilege_withdrawn,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class CertificateSubject:
-    """Whom a certificate names.
-
-    Attributes:
-        common_name: the natural person, or the organisation itself, as checked; 1..64 bytes UTF-8.
-        organisation: the organisation the person acts for, or None; 1..64 characters.
-        reference: random id of the person, tells namesakes apart; never a number of theirs.
-        identity_commitment: 32 bytes `commitment(salt, checked identity)`, or None.
-        country: ISO 3166 alpha-2.
-    """
-
-    common_name: str
-    organisation: str | None = None
-    reference: str | None = None
-    identity_commitment: bytes | None = None
-    country: str = "CN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +94,38 @@ class IssuedCertificate:
     chain: tuple[bytes, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where the certificates of an authority say that its list, its OCSP responder and its root are.
+
+    Attributes:
+        crl: address of the revocation list, or None to leave the extension out.
+        ocsp: address of the OCSP responder.
+        issuer: address of the root certificate, DER.
+    """
+
+    crl: str | None = None
+    ocsp: str | None = None
+    issuer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the authority knows of a serial number.
+
+    Attributes:
+        known: whether it issued a certificate of this number.
+        revoked_at: when it was revoked, or None.
+        reason: a key of `REASONS`, or None.
+    """
+
+    known: bool
+    revoked_at: datetime | None = None
+    reason: str | None = None
+
+
 class BuiltInAuthority:
-    """A P-256 root that issues end-entity certificates for document signing."""
+    """A root that issues end-entity certificates for document signing."""
 
     label_en: Final = LABEL_EN
     label_zh: Final = LABEL_ZH
@@ -118,14 +134,15 @@ class BuiltInAuthority:
         self,
         folder: Path,
         *,
-        key: ec.EllipticCurvePrivateKey,
+        key: IssuerKey,
         certificate: x509.Certificate,
-        crl_url: str | None,
+        addresses: Addresses,
     ) -> None:
         self._folder = folder
         self._key = key
         self._certificate = certificate
-        self._crl_url = crl_url
+        self._addresses = addresses
+        self._published: tuple[datetime, int, bytes] | None = None
         self._crl_numbers = Counter(folder / "crl_number", block=1)
 
     @classmethod
@@ -135,28 +152,32 @@ class BuiltInAuthority:
         *,
         at: datetime,
         common_name: str = "fuqi built-in root",
-        crl_url: str | None = None,
+        addresses: Addresses = Addresses(),
+        kind: KeyKind = P256,
     ) -> BuiltInAuthority:
         """Make a new authority in `folder`, which must be absent or empty.
+
+        Args:
+            kind: `P256`, or `SM2` for a root in the national algorithms.
 
         Raises:
             ConflictError: `ca.exists`.
             InputError: `ca.subject_name`.
+            UnavailableError: `sm2.unavailable`, `sm2.self_test`.
         """
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = new_issuer_key(kind)
         certificate = make_root(
             key,
-            name=authority_name(_common_name(common_name), units=(LABEL_EN, LABEL_ZH)),
+            name=authority_name(common_name_text(common_name), units=(LABEL_EN, LABEL_ZH)),
             at=at,
             years=ROOT_YEARS,
         )
-        der = certificate.public_bytes(Encoding.DER)
-        own = f"keys/{_key_name(spki_of(key.public_key()))}"
+        own = f"keys/{_key_name(key.public_spki)}"
         made = create_folder(
             folder,
             {
-                "root.pem": private_pem(key),
-                "root.der": der,
+                "root.pem": key.private_pem(),
+                "root.der": certificate.public_bytes(Encoding.DER),
                 "crl_number": b"0",
                 # The root's own key can never be certified for somebody.
                 f"{own}/subject": certificate.subject.public_bytes(),
@@ -165,20 +186,26 @@ class BuiltInAuthority:
         )
         if not made:
             raise ConflictError("this folder already holds something", code="ca.exists")
-        return cls(folder, key=key, certificate=certificate, crl_url=crl_url)
+        return cls(folder, key=key, certificate=certificate, addresses=addresses)
 
     @classmethod
-    def load(cls, folder: Path, *, crl_url: str | None = None) -> BuiltInAuthority:
+    def load(
+        cls,
+        folder: Path,
+        *,
+        addresses: Addresses = Addresses(),
+    ) -> BuiltInAuthority:
         """Open the authority in `folder`.
 
         Raises:
             NotFoundError: `ca.not_found`.
             ConflictError: `ca.damaged`, `keys.permissions`, `keys.damaged`.
+            UnavailableError: `sm2.unavailable`, `sm2.self_test` (for an SM2 root).
         """
         if not (folder / "root.der").exists():
             raise NotFoundError("there is no authority in this folder", code="ca.not_found")
-        key, certificate = load_pair(folder, name="root", code="ca.damaged")
-        return cls(folder, key=key, certificate=certificate, crl_url=crl_url)
+        key, certificate = load_issuer(folder, name="root", code="ca.damaged")
+        return cls(folder, key=key, certificate=certificate, addresses=addresses)
 
     @classmethod
     def open_or_create(
@@ -187,12 +214,33 @@ class BuiltInAuthority:
         *,
         at: datetime,
         common_name: str = "fuqi built-in root",
-        crl_url: str | None = None,
+        addresses: Addresses = Addresses(),
+        kind: KeyKind = P256,
     ) -> BuiltInAuthority:
-        """The authority in `folder`, made now if there is none; `common_name` counts only then."""
+        """The authority in `folder`, made now if there is none; the last arguments count only then."""
         if (folder / "root.der").exists():
-            return cls.load(folder, crl_url=crl_url)
-        return cls.create(folder, at=at, common_name=common_name, crl_url=crl_url)
+            return cls.load(folder, addresses=addresses)
+        return cls.create(folder, at=at, common_name=common_name, addresses=addresses, kind=kind)
+
+    @property
+    def kind(self) -> KeyKind:
+        """Kind of the root's key."""
+        return self._key.kind
+
+    @property
+    def folder(self) -> Path:
+        """Where it keeps what it knows."""
+        return self._folder
+
+    @property
+    def certificate(self) -> x509.Certificate:
+        """The self-signed root certificate."""
+        return self._certificate
+
+    @property
+    def public_spki(self) -> bytes:
+        """The root's key, DER."""
+        return self._key.public_spki
 
     @property
     def root_der(self) -> bytes:
@@ -207,10 +255,11 @@ class BuiltInAuthority:
         Raises:
             InputError: `ca.csr_malformed` (also: too large), `ca.csr_key_type`, `ca.csr_signature`,
                 `ca.subject_name`, `ca.subject_commitment`, `ca.days`.
+            UnavailableError: `sm2.unavailable`, `sm2.self_test` (for an SM2 key).
             ConflictError: `ca.key_in_use` (certified for another subject), `ca.not_valid_at`.
         """
-        public = _requested_key(csr_der)
-        name = _subject_name(subject)
+        spki = requested_spki(csr_der)
+        name = subject_name(subject)
         if not 1 <= days <= LEAF_DAYS_MAX:
             raise InputError(f"days must be 1 to {LEAF_DAYS_MAX}", code="ca.days")
         not_before = at.astimezone(UTC).replace(microsecond=0)
@@ -218,17 +267,38 @@ class BuiltInAuthority:
         root = self._certificate
         if not_before < root.not_valid_before_utc or not_after > root.not_valid_after_utc:
             raise ConflictError("outside the root's own validity", code="ca.not_valid_at")
-        self._claim(public, name=name)
+        self._claim(spki, name=name)
         serial = new_serial()
-        certificate = self._leaf(
-            public, name=name, subject=subject, serial=serial, validity=(not_before, not_after)
+        builder = self._leaf(
+            spki, name=name, subject=subject, serial=serial, validity=(not_before, not_after)
         )
-        der = certificate.public_bytes(Encoding.DER)
+        certificate = finish_certificate(builder, public_spki=spki, issuer=self._key)
         # The key's list first: a crash in between leaves a number there without a certificate.
-        write_once(self._key_folder(spki_of(public)) / f"{serial:040x}", b"")
-        written = write_once(self._certificate_path(serial), der)
-        assert written, "a random 159-bit serial repeated"
+        write_once(self._key_folder(spki) / f"{serial:040x}", b"")
+        self._keep(certificate)
         return self._issued(certificate)
+
+    def delegate(self, builder: x509.CertificateBuilder, *, public_spki: bytes) -> x509.Certificate:
+        """Sign the certificate of a delegate of this authority: its OCSP responder."""
+        certificate = finish_certificate(
+            builder.issuer_name(self._certificate.subject).add_extension(
+                authority_key(self._certificate), critical=False
+            ),
+            public_spki=public_spki,
+            issuer=self._key,
+        )
+        self._keep(certificate)
+        return certificate
+
+    def standing(self, serial: int) -> Standing:
+        """Whether a number was issued here, and whether it is revoked; any integer may be asked."""
+        if not 0 < serial < 1 << 160 or not self._certificate_path(serial).exists():
+            return Standing(known=False)
+        path = self._folder / "revoked" / f"{serial:040x}"
+        if not path.exists():
+            return Standing(known=True)
+        body = json.loads(path.read_bytes())
+        return Standing(known=True, revoked_at=parse_utc(body["at"]), reason=body["reason"])
 
     def issued_for(self, public_spki: bytes) -> tuple[IssuedCertificate, ...]:
         """Every certificate of this key, oldest first: lets an interrupted job find what it had."""
@@ -266,6 +336,13 @@ class BuiltInAuthority:
         if not write_once(path, body) and json.loads(path.read_bytes())["reason"] != reason:
             raise ConflictError("already revoked for another reason", code="ca.already_revoked")
 
+    def issued(self, serial_hex: str) -> bool:
+        """Whether this authority issued a certificate of this number."""
+        try:
+            return self._certificate_path(_serial_number(serial_hex)).exists()
+        except NotFoundError:
+            return False
+
     def revoked_at(self, serial_hex: str) -> datetime | None:
         """When the certificate was revoked, or None."""
         path = self._folder / "revoked" / f"{_serial_number(serial_hex):040x}"
@@ -295,7 +372,21 @@ class BuiltInAuthority:
             if body["reason"] != "unspecified":
                 entry = entry.add_extension(x509.CRLReason(REASONS[body["reason"]]), critical=False)
             builder = builder.add_revoked_certificate(entry.build())
-        return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.DER)
+        return finish_list(builder, issuer=self._key)
+
+    def published_crl(self, *, at: datetime) -> bytes:
+        """The list to hand out: the last one for an hour, or a fresh one after a revocation."""
+        revoked = sum(1 for _ in (self._folder / "revoked").glob("[!.]*"))
+        kept = self._published
+        if kept is None or kept[1] != revoked or not kept[0] <= at < kept[0] + CRL_KEPT:
+            kept = (at, revoked, self.crl(at=at))
+            self._published = kept
+        return kept[2]
+
+    def _keep(self, certificate: x509.Certificate) -> None:
+        der = certificate.public_bytes(Encoding.DER)
+        written = write_once(self._certificate_path(certificate.serial_number), der)
+        assert written, "a random 159-bit serial repeated"
 
     def _issued(self, certificate: x509.Certificate) -> IssuedCertificate:
         return IssuedCertificate(
@@ -312,8 +403,8 @@ class BuiltInAuthority:
     def _key_folder(self, public_spki: bytes) -> Path:
         return self._folder / "keys" / _key_name(public_spki)
 
-    def _claim(self, public: ec.EllipticCurvePublicKey, *, name: x509.Name) -> None:
-        folder = self._key_folder(spki_of(public))
+    def _claim(self, public_spki: bytes, *, name: x509.Name) -> None:
+        folder = self._key_folder(public_spki)
         ensure_folder(folder)
         path = folder / "subject"
         # A crash after the claim leaves a key bound to its subject, uncertified: a retry goes on.
@@ -324,19 +415,18 @@ class BuiltInAuthority:
 
     def _leaf(
         self,
-        public: ec.EllipticCurvePublicKey,
+        public_spki: bytes,
         *,
         name: x509.Name,
         subject: CertificateSubject,
         serial: int,
         validity: tuple[datetime, datetime],
-    ) -> x509.Certificate:
+    ) -> x509.CertificateBuilder:
         notice = x509.UserNotice(None, f"{LABEL_EN} / {LABEL_ZH}")
         builder = (
             x509.CertificateBuilder()
             .issuer_name(self._certificate.subject)
             .subject_name(name)
-            .public_key(public)
             .serial_number(serial)
             .not_valid_before(validity[0])
             .not_valid_after(validity[1])
@@ -345,7 +435,7 @@ class BuiltInAuthority:
                 key_usage(digital_signature=True, content_commitment=True), critical=True
             )
             .add_extension(x509.ExtendedKeyUsage([OID_DOCUMENT_SIGNING]), critical=False)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+            .add_extension(key_identifier(public_spki), critical=False)
             .add_extension(authority_key(self._certificate), critical=False)
             .add_extension(
                 x509.CertificatePolicies([x509.PolicyInformation(OID_POLICY, [notice])]),
@@ -357,12 +447,26 @@ class BuiltInAuthority:
             builder = builder.add_extension(
                 x509.UnrecognizedExtension(OID_IDENTITY_COMMITMENT, value), critical=False
             )
-        if self._crl_url is not None:
+        return self._with_addresses(builder)
+
+    def _with_addresses(self, builder: x509.CertificateBuilder) -> x509.CertificateBuilder:
+        where = self._addresses
+        if where.crl is not None:
             point = x509.DistributionPoint(
-                [x509.UniformResourceIdentifier(self._crl_url)], None, None, None
+                [x509.UniformResourceIdentifier(where.crl)], None, None, None
             )
             builder = builder.add_extension(x509.CRLDistributionPoints([point]), critical=False)
-        return builder.sign(self._key, hashes.SHA256())
+        access = [
+            x509.AccessDescription(method, x509.UniformResourceIdentifier(url))
+            for method, url in (
+                (AuthorityInformationAccessOID.OCSP, where.ocsp),
+                (AuthorityInformationAccessOID.CA_ISSUERS, where.issuer),
+            )
+            if url is not None
+        ]
+        if access:
+            builder = builder.add_extension(x509.AuthorityInformationAccess(access), critical=False)
+        return builder
 
 
 def identity_commitment(certificate_der: bytes) -> bytes | None:
@@ -376,61 +480,43 @@ def identity_commitment(certificate_der: bytes) -> bytes | None:
     return bytes(asn1.OctetString.load(extension.value.value, strict=True).native)
 
 
-def _subject_name(subject: CertificateSubject) -> x509.Name:
-    if subject.identity_commitment is not None and len(subject.identity_commitment) != 32:
-        raise InputError("the identity commitment is 32 bytes", code="ca.subject_commitment")
-    if not (len(subject.country) == 2 and subject.country.isascii() and subject.country.isupper()):
-        raise InputError("country is two capital letters", code="ca.subject_name")
-    parts = [x509.NameAttribute(NameOID.COUNTRY_NAME, subject.country)]
-    if subject.organisation is not None:
-        parts.append(
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, _name_text(subject.organisation))
-        )
-    if subject.reference is not None:
-        # Not the serialNumber attribute: its PrintableString has no underscore, which our ids have.
-        parts.append(x509.NameAttribute(NameOID.USER_ID, _name_text(subject.reference)))
-    parts.append(x509.NameAttribute(NameOID.COMMON_NAME, _common_name(subject.common_name)))
-    return x509.Name(parts)
+def requested_spki(csr_der: bytes) -> bytes:
+    """The key of a PKCS#10 request that this very key signed.
 
-
-def _name_text(text: str) -> str:
-    """`text` if it can stand in a name: 1..64 visible characters, no edge spaces, no controls."""
-    # Controls, direction marks, surrogates and line separators could make a name read as another.
-    hidden = any(unicodedata.category(char) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for char in text)
-    if not 1 <= len(text) <= NAME_CHARS_MAX or hidden or text != text.strip():
-        raise InputError(
-            f"a name has 1 to {NAME_CHARS_MAX} visible characters", code="ca.subject_name"
-        )
-    return text
-
-
-def _common_name(text: str) -> str:
-    if len(_name_text(text).encode()) > NAME_CHARS_MAX:
-        raise InputError(
-            f"a common name takes at most {NAME_CHARS_MAX} bytes", code="ca.subject_name"
-        )
-    return text
-
-
-def _requested_key(csr_der: bytes) -> ec.EllipticCurvePublicKey:
+    Raises:
+        InputError: `ca.csr_malformed` (also: too large), `ca.csr_key_type`, `ca.csr_signature`.
+        UnavailableError: `sm2.unavailable`, `sm2.self_test` (for an SM2 key).
+    """
     if len(csr_der) > CSR_BYTES_MAX:
         raise InputError("the certificate request is too large", code="ca.csr_malformed")
     try:
+        # Two readers, because each forgives something that the other does not.
         request = x509.load_der_x509_csr(csr_der)
-        public = request.public_key()
-    except (ValueError, UnsupportedAlgorithm) as exc:
+        parsed = asn1_csr.CertificationRequest.load(csr_der, strict=True)
+        info = parsed["certification_request_info"]
+        spki = bytes(info["subject_pk_info"].dump())
+        body, signature = bytes(info.dump()), bytes(parsed["signature"].native)
+        algorithm = str(parsed["signature_algorithm"]["algorithm"].dotted)
+    except (ValueError, TypeError, KeyError, UnsupportedAlgorithm) as exc:
         raise InputError("this is no PKCS#10 request in DER", code="ca.csr_malformed") from exc
-    if not isinstance(public, ec.EllipticCurvePublicKey) or not isinstance(
-        public.curve, ec.SECP256R1
-    ):
-        raise InputError("only P-256 keys are certified", code="ca.csr_key_type")
     try:
-        proven = request.is_signature_valid
-    except (ValueError, UnsupportedAlgorithm, InvalidSignature):
+        kind = kind_of(spki)
+    except InputError as exc:
+        raise InputError(
+            "keys that are certified: P-256, RSA with 2048 to 4096 bits, SM2",
+            code="ca.csr_key_type",
+        ) from exc
+    try:
+        if kind is SM2:
+            proven = algorithm == SM2.signature_oid
+            verify_sm2(body, signature=signature, public_spki=spki)
+        else:
+            proven = request.is_signature_valid
+    except (ValueError, UnsupportedAlgorithm, InvalidSignature, VerificationError):
         proven = False
     if not proven:
         raise InputError("the request is not signed by the key it carries", code="ca.csr_signature")
-    return public
+    return spki
 
 
 def _serial_number(serial_hex: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asn1crypto import core
+from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -19,8 +20,13 @@ def certificate_spki(der: bytes) -> bytes:
         InputError: `certificate.malformed`.
     """
     try:
-        public = x509.load_der_x509_certificate(der).public_key()
-    except (ValueError, TypeError, UnsupportedAlgorithm) as exc:
+        loaded = x509.load_der_x509_certificate(der)
+        try:
+            public = loaded.public_key()
+        except UnsupportedAlgorithm:
+            # `cryptography` knows no SM2 key; whoever uses the key looks at its form again.
+            return bytes(asn1_x509.Certificate.load(der).public_key.dump())
+    except (ValueError, TypeError) as exc:
         raise InputError("this is not an X.509 certificate", code="certificate.malformed") from exc
     return public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 

@@ -19,14 +19,16 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from ledger.core.errors import VerificationError
+from ledger.core.errors import UnavailableError, VerificationError
+from signing.keys.algorithms import kind_of
+from signing.sm import OID_SM2_SIGN, OID_SM2_SM3, OID_SM3, sm3, verify_sm2
 
 CMS_MAX: Final = 2 * 1024 * 1024
 """Bytes of one signature container; with certificates and a time stamp it has 5 to 20 kB."""
 CERTIFICATES_MAX: Final = 50
 DER_DEPTH_MAX: Final = 40
 """Nesting of a container with time stamp and certificates stays below twenty."""
-STRONG_HASHES: Final = frozenset({"sha256", "sha384", "sha512"})
+STRONG_HASHES: Final = frozenset({"sha256", "sha384", "sha512", "sm3"})
 _HASHES: Final[dict[str, type[hashes.HashAlgorithm]]] = {
     "sha1": hashes.SHA1,
     "sha224": hashes.SHA224,
@@ -95,10 +97,10 @@ def signed_attributes(*, document_digest: bytes, certificate: bytes) -> bytes:
     The signing time is left out: PAdES forbids the attribute, the time stamp proves the time.
 
     Args:
-        document_digest: SHA-256 over the byte range, 32 bytes.
+        document_digest: SHA-256 over the byte range (SM3 for an SM2 key), 32 bytes.
         certificate: DER.
     """
-    assert len(document_digest) == 32, "SHA-256 digest"
+    assert len(document_digest) == 32, "SHA-256 or SM3 digest"
     cert_id = tsp.ESSCertIDv2({"cert_hash": hashlib.sha256(certificate).digest()})
     attributes = cms.CMSAttributes(
         [
@@ -123,13 +125,16 @@ def assemble(
     chain: Sequence[bytes],
     timestamp: bytes,
 ) -> bytes:
-    """DER ContentInfo around an ECDSA P-256 with SHA-256 signature.
+    """DER ContentInfo around a signature of the certificate's key: P-256, RSA or SM2 with SM3.
 
     Raises:
+        InputError: `keys.kind`.
         VerificationError: `cms.malformed`.
     """
     with _parsing():
         signer = x509.Certificate.load(certificate)
+        kind = kind_of(signer.public_key.dump())
+        digest_algorithm = algos.DigestAlgorithm({"algorithm": kind.digest_oid})
         info: dict[str, Any] = {
             "version": "v1",
             "sid": cms.SignerIdentifier(
@@ -138,9 +143,9 @@ def assemble(
                     {"issuer": signer.issuer, "serial_number": signer.serial_number}
                 ),
             ),
-            "digest_algorithm": algos.DigestAlgorithm({"algorithm": "sha256"}),
+            "digest_algorithm": digest_algorithm,
             "signed_attrs": cms.CMSAttributes.load(signed_attrs),
-            "signature_algorithm": algos.SignedDigestAlgorithm({"algorithm": "sha256_ecdsa"}),
+            "signature_algorithm": algos.SignedDigestAlgorithm({"algorithm": kind.signature_oid}),
             "signature": signature,
         }
         if timestamp:
@@ -151,7 +156,7 @@ def assemble(
         data = cms.SignedData(
             {
                 "version": "v1",
-                "digest_algorithms": [algos.DigestAlgorithm({"algorithm": "sha256"})],
+                "digest_algorithms": [digest_algorithm],
                 "encap_content_info": {"content_type": "data"},
                 "certificates": [
                     cms.CertificateChoices(name="certificate", value=x509.Certificate.load(der))
@@ -200,7 +205,7 @@ def read_timestamp(der: bytes) -> TimeStamp:
         imprint = info["message_imprint"]
         return TimeStamp(
             time=info["gen_time"].native,
-            imprint_algorithm=str(imprint["hash_algorithm"]["algorithm"].native),
+            imprint_algorithm=digest_name(imprint["hash_algorithm"]),
             imprint=bytes(imprint["hashed_message"].native),
             policy=str(info["policy"].dotted),
             serial=int(info["serial_number"].native),
@@ -247,11 +252,14 @@ def verify_signature(
     """Verify one signature over `data`.
 
     Args:
-        algorithm: `rsassa_pkcs1v15`, `rsassa_pss`, `ecdsa` or `ed25519`.
+        algorithm: `rsassa_pkcs1v15`, `rsassa_pss`, `ecdsa`, `ed25519` or `sm2`.
 
     Raises:
         VerificationError: `cms.algorithm`, `cms.signature_invalid`.
     """
+    if algorithm == "sm2":
+        _verify_sm2(data, signature=signature, spki=spki, hash_name=hash_name)
+        return
     maker = _HASHES.get(hash_name)
     try:
         key = load_der_public_key(spki)
@@ -276,6 +284,20 @@ def verify_signature(
         ) from exc
     except (UnsupportedAlgorithm, ValueError, TypeError) as exc:
         raise VerificationError("the key cannot be used", code="cms.algorithm") from exc
+
+
+def _verify_sm2(data: bytes, *, signature: bytes, spki: bytes, hash_name: str) -> None:
+    if hash_name != "sm3":
+        raise VerificationError("SM2 signs SM3 digests only", code="cms.algorithm", name=hash_name)
+    try:
+        verify_sm2(data, signature=signature, public_spki=spki)
+    except UnavailableError as exc:
+        # Not judged is not valid: the report says so instead of calling the signature forged.
+        raise VerificationError(exc.message, code="cms.algorithm", reason=exc.error_code) from exc
+    except VerificationError as exc:
+        raise VerificationError(
+            "the key of this certificate did not make this signature", code="cms.signature_invalid"
+        ) from exc
 
 
 def to_der(data: bytes) -> tuple[bytes, int]:
@@ -359,11 +381,11 @@ def _take_apart(info: cms.ContentInfo, *, rewritten: bool) -> SignedContainer:
     name = _algorithm_name(algorithm)
     unsigned = _attributes(signer["unsigned_attrs"], repeatable=True)
     tokens = unsigned.get("signature_time_stamp_token", [])
-    salt = int(algorithm["parameters"]["salt_length"].native) if name == "rsassa_pss" else 0
+    salt = _salt_length(algorithm, name)
     return SignedContainer(
         certificate=certificate,
         certificates=tuple(certificates),
-        digest_algorithm=str(signer["digest_algorithm"]["algorithm"].native),
+        digest_algorithm=digest_name(signer["digest_algorithm"]),
         signature_hash="" if name == "ed25519" else str(_signature_hash(signer)),
         signature_algorithm=name,
         signed_attrs=bytes(signer["signed_attrs"].untag().dump()),
@@ -380,7 +402,32 @@ def _take_apart(info: cms.ContentInfo, *, rewritten: bool) -> SignedContainer:
     )
 
 
+def signature_names(algorithm: Any) -> tuple[str, str, int]:
+    """(algorithm, hash, salt length) of an asn1crypto signature algorithm, for `verify_signature`.
+
+    Raises:
+        VerificationError: `cms.algorithm`.
+        ValueError: the algorithm names no hash.
+    """
+    name = _algorithm_name(algorithm)
+    if name == "sm2":
+        return name, "sm3", 0
+    hash_name = "" if name == "ed25519" else str(algorithm.hash_algo)
+    return name, hash_name, _salt_length(algorithm, name)
+
+
+def digest_name(algorithm: Any) -> str:
+    """The hashlib name of an asn1crypto digest algorithm; asn1crypto has no word for SM3."""
+    return "sm3" if algorithm["algorithm"].dotted == OID_SM3 else str(algorithm["algorithm"].native)
+
+
+def _salt_length(algorithm: Any, name: str) -> int:
+    return int(algorithm["parameters"]["salt_length"].native) if name == "rsassa_pss" else 0
+
+
 def _algorithm_name(algorithm: Any) -> str:
+    if algorithm["algorithm"].dotted in {OID_SM2_SM3, OID_SM2_SIGN}:
+        return "sm2"
     try:
         return str(algorithm.signature_algo)
     except ValueError as exc:
@@ -392,9 +439,9 @@ def _algorithm_name(algorithm: Any) -> str:
 def _signature_hash(signer: cms.SignerInfo) -> str:
     """Plain `ecdsa` or `rsassa_pkcs1v15` names no hash: the digest algorithm of the signer counts."""
     try:
-        return str(signer["signature_algorithm"].hash_algo)
+        return signature_names(signer["signature_algorithm"])[1]
     except ValueError:
-        return str(signer["digest_algorithm"]["algorithm"].native)
+        return digest_name(signer["digest_algorithm"])
 
 
 def _attributes(attributes: Any, *, repeatable: bool = False) -> dict[str, list[Any]]:
@@ -444,6 +491,8 @@ def _names_certificate(attributes: dict[str, list[Any]], certificate: bytes) -> 
         first, name = attributes["signing_certificate"][0]["certs"][0], "sha1"
     else:
         return None
+    if name == OID_SM3:
+        return bytes(first["cert_hash"].native) == sm3(certificate)
     if name not in _HASHES:
         return False
     return bytes(first["cert_hash"].native) == hashlib.new(name, certificate).digest()

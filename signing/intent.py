@@ -16,7 +16,7 @@ from typing import Final
 from ledger.core.canonical import Json, canonical_bytes, tagged_digest
 from ledger.core.errors import InputError, VerificationError
 from ledger.core.units import Digest32, parse_utc, utc_text
-from signing.keys.p256 import verify_p256
+from signing.keys.algorithms import verify_by_key
 
 INTENT_TAG: Final = "fuqi/intent/v1"
 METHODS: Final = ("device_key",)
@@ -149,7 +149,7 @@ def verify_intent(stmt: Mapping[str, Json], *, signature: bytes, public_spki: by
             "the text shown says something else than the fields", code="intent.text"
         )
     try:
-        verify_p256(intent_message(stmt), signature=signature, public_spki=public_spki)
+        verify_by_key(intent_message(stmt), signature=signature, public_spki=public_spki)
     except VerificationError as exc:
         raise VerificationError(
             "the statement was not signed by this key", code="intent.proof", cause=exc.error_code

@@ -60,6 +60,7 @@ from signing.appearance import Appearance, FieldSpec, signature_page
 from signing.cms import assemble, read_timestamp, signed_attributes, verify_signature
 from signing.demo_mark import stamp_demo_mark
 from signing.intake import PdfFacts, PdfLimits, intake
+from signing.keys.algorithms import kind_of
 from signing.pdf_reading import (
     docmdp_of,
     form_of,
@@ -104,8 +105,8 @@ class Prepared:
 
     Attributes:
         revision: the file with an empty placeholder.
-        signed_attrs: the exact DER bytes that the device signs with ECDSA P-256 and SHA-256.
-        document_digest: SHA-256 over the byte range of the new signature.
+        signed_attrs: the exact DER bytes that the device signs, as its kind of key does.
+        document_digest: SHA-256 (SM3 for an SM2 key) over the byte range of the new signature.
         state: JSON with the rest; store it together with `revision`.
     """
 
@@ -185,7 +186,7 @@ def prepare(
 
     Args:
         field: an empty signature field.
-        certificate: DER of the signer, P-256.
+        certificate: DER of the signer: a key of any kind in `signing.keys.algorithms`.
         chain: DER of the certificates above it.
         at: claimed time, written into the signature dictionary; the time stamp proves the true one.
         certify: True for the first signature of a document.
@@ -193,10 +194,10 @@ def prepare(
     Raises:
         NotFoundError: `pdf.field_unknown`.
         ConflictError: `pdf.field_taken`, `pdf.certify_not_first`, `pdf.certify_missing`.
-        InputError: `trust.certificate`, `pdf.key_not_p256`, `pdf.chain_too_long`, `pdf.broken`,
+        InputError: `trust.certificate`, `keys.kind`, `pdf.chain_too_long`, `pdf.broken`,
             `pdf.encrypted`, `font.*`.
     """
-    _require_p256(certificate)
+    kind = kind_of(require_certificate(certificate).public_key.dump())
     if len(chain) > CHAIN_MAX:
         raise InputError("the certificate chain is too long", code="pdf.chain_too_long")
     for der in chain:
@@ -224,16 +225,17 @@ def prepare(
             appearance=appearance,
             reserve=_reserve(certificate, chain),
         )
-    signed_attrs = signed_attributes(
-        document_digest=digest.document_digest, certificate=certificate
-    )
+    document_digest = digest.document_digest
+    if kind.digest != "sha256":
+        document_digest = changes.range_digest(revision, _last_range(revision).numbers, kind.digest)
+    signed_attrs = signed_attributes(document_digest=document_digest, certificate=certificate)
     state: dict[str, Json] = {
         "v": PREPARED_FORMAT,
         "field": field,
         "certify": certify,
         "base_sha256": hashlib.sha256(data).hexdigest(),
         "revision_sha256": hashlib.sha256(revision).hexdigest(),
-        "document_digest": digest.document_digest.hex(),
+        "document_digest": document_digest.hex(),
         "signed_attrs": base64.b64encode(signed_attrs).decode("ascii"),
         "certificate_sha256": hashlib.sha256(certificate).hexdigest(),
         "gap_start": digest.reserved_region_start,
@@ -242,7 +244,7 @@ def prepare(
     return Prepared(
         revision=revision,
         signed_attrs=signed_attrs,
-        document_digest=digest.document_digest,
+        document_digest=document_digest,
         state=state,
     )
 
@@ -260,7 +262,7 @@ def embed(
     A crash before the return leaves nothing behind: the same `prepared` can be embedded again.
 
     Args:
-        signature: DER ECDSA over `prepared.signed_attrs`.
+        signature: by the certificate's key over `prepared.signed_attrs`, as its kind signs.
         stamp: SHA-256 imprint of the signature value -> RFC 3161 token, DER.
 
     Raises:
@@ -271,13 +273,14 @@ def embed(
     """
     gap_start, gap_end = _require_prepared(prepared, certificate)
     spki = require_certificate(certificate).public_key.dump()
+    kind = kind_of(spki)
     try:
         verify_signature(
             prepared.signed_attrs,
             signature=signature,
             spki=spki,
-            algorithm="ecdsa",
-            hash_name="sha256",
+            algorithm=kind.verifier,
+            hash_name=kind.digest,
         )
     except VerificationError as exc:
         raise VerificationError(
@@ -357,26 +360,26 @@ def _require_fields(data: bytes, fields: Sequence[FieldSpec], *, taken: set[str]
             )
 
 
-def _require_p256(certificate: bytes) -> None:
-    key = require_certificate(certificate).public_key
-    if key.algorithm != "ec" or key.curve != ("named", "secp256r1"):
-        raise InputError("the certificate is not for a P-256 key", code="pdf.key_not_p256")
+def _last_range(revision: bytes) -> changes.ByteRange:
+    """The byte range that covers the most; one with no numbers where there is none."""
+    none = changes.ByteRange(0, (), b"", "no_integers")
+    return max(changes.byte_ranges(revision), key=lambda item: item.end, default=none)
 
 
 def _require_prepared(prepared: Prepared, certificate: bytes) -> tuple[int, int]:
     """Nothing of the stored state is believed: every value is derived or compared again."""
     state, revision = prepared.state, prepared.revision
     start, end = state.get("gap_start"), state.get("gap_end")
-    last = max(changes.byte_ranges(revision), key=lambda item: item.end, default=None)
+    last = _last_range(revision)
+    kind = kind_of(require_certificate(certificate).public_key.dump())
     if (
         not isinstance(start, int)
         or not isinstance(end, int)
-        or last is None
         or last.fault
         or last.numbers[1:3] != (start, end)
         or last.end != len(revision)
         or last.contents.strip(b"\x00")
-        or changes.range_digest(revision, last.numbers, "sha256") != prepared.document_digest
+        or changes.range_digest(revision, last.numbers, kind.digest) != prepared.document_digest
         or prepared.signed_attrs
         != signed_attributes(document_digest=prepared.document_digest, certificate=certificate)
     ):

@@ -28,7 +28,8 @@ from pyhanko_certvalidator.errors import (
 from ledger.core.canonical import Json
 from ledger.core.errors import InputError, VerificationError
 from ledger.core.report import Verdict
-from signing.cms import verify_signature
+from signing.cms import signature_names, verify_signature
+from signing.path_walk import EXTENSIONS_KNOWN, is_national, walk
 
 FORMAT: Final = "fuqi/pki-trust/v1"
 ROOTS_MAX: Final = 200
@@ -40,10 +41,6 @@ _EXPIRED: Final = (
     "证书链中有证书在该时间不在有效期内",
 )
 _PATH_INVALID: Final = ("the certificate path is invalid", "证书链无效")
-_EXTENSIONS_KNOWN: Final = frozenset(
-    {"key_usage", "extended_key_usage", "basic_constraints", "certificate_policies"}
-)
-"""Critical extensions that are read here; any other one is refused (RFC 5280, 4.2)."""
 _HARMLESS: Final = frozenset(
     {"unspecified", "affiliation_changed", "superseded", "cessation_of_operation"}
 )
@@ -138,6 +135,14 @@ class Finding:
     root: str = ""
 
 
+_CONSTRAINED: Final = Finding(
+    Verdict.INDETERMINATE,
+    "constraints",
+    "an authority restricts names or policies, which cannot be judged for this name",
+    "上级证书含名称或策略约束，无法对该名称作出判断",
+)
+
+
 def check_path(
     certificate: bytes,
     *,
@@ -165,6 +170,8 @@ def check_path(
                 f"the certificate is not for this use ({unfit})",
                 f"证书不得用于此用途（{unfit}）",
             )
+        if any(is_national(one) for one in (leaf, *pool)):
+            return _walked(leaf, pool, anchors, at=at)
         if _has_rare_name(leaf):
             return _validate_above(leaf, pool, anchors, at=at)
         return _validate(leaf, pool, anchors, at=at)
@@ -288,6 +295,23 @@ def _validate(
     )
 
 
+def _walked(
+    leaf: x509.Certificate,
+    pool: list[x509.Certificate],
+    anchors: list[x509.Certificate],
+    *,
+    at: datetime,
+) -> Finding:
+    found = walk(leaf, pool, anchors, at=at, signed_by=_signed_by)
+    if isinstance(found, tuple):
+        return _trusted(found)
+    if found == "untrusted_root":
+        return _untrusted(leaf, pool)
+    if found == "constraints":
+        return _CONSTRAINED
+    return _failed(found, *(_EXPIRED if found == "out_of_validity" else _PATH_INVALID))
+
+
 def _finished(work: Coroutine[Any, Any, Any]) -> Any:
     """The result of a coroutine that waits for nothing: nothing is fetched, so no loop is needed."""
     try:
@@ -360,16 +384,11 @@ def _validate_above(
     usage = issuer.key_usage_value
     if usage is not None and "key_cert_sign" not in usage.native:
         return _failed("path_invalid", *_PATH_INVALID)
-    if set(leaf.critical_extensions) - _EXTENSIONS_KNOWN or leaf.hash_algo in WEAK_HASHES:
+    if set(leaf.critical_extensions) - EXTENSIONS_KNOWN or leaf.hash_algo in WEAK_HASHES:
         return _failed("path_invalid", *_PATH_INVALID)
     chain = [x509.Certificate.load(der) for der in above]
     if any(item.name_constraints_value or item.policy_constraints_value for item in chain):
-        return Finding(
-            Verdict.INDETERMINATE,
-            "constraints",
-            "an authority restricts names or policies, which cannot be judged for this name",
-            "上级证书含名称或策略约束，无法对该名称作出判断",
-        )
+        return _CONSTRAINED
     return _trusted((bytes(leaf.dump()), *above))
 
 
@@ -464,15 +483,14 @@ def _signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
 
 
 def _verifies(data: bytes, signature: bytes, algorithm: Any, issuer: x509.Certificate) -> bool:
-    name = str(algorithm.signature_algo)
-    salt = int(algorithm["parameters"]["salt_length"].native) if name == "rsassa_pss" else 0
     try:
+        name, hash_name, salt = signature_names(algorithm)
         verify_signature(
             data,
             signature=signature,
             spki=issuer.public_key.dump(),
             algorithm=name,
-            hash_name="" if name == "ed25519" else str(algorithm.hash_algo),
+            hash_name=hash_name,
             salt_length=salt,
         )
     except VerificationError:

@@ -25,6 +25,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from ledger.core.errors import ConflictError, InputError, NotFoundError
 from signing.keys.files import Counter, create_folder, private_pem
+from signing.keys.issuing import P256IssuerKey
 from signing.keys.roots import (
     OID_ARC,
     authority_key,
@@ -77,7 +78,9 @@ class _Refusal(Exception):  # noqa: N818 - not an error to the client but an ans
         self.text = text
 
 
-class _Response(core.Sequence):  # type: ignore[misc]
+class TimeStampAnswer(core.Sequence):  # type: ignore[misc]
+    """TimeStampResp of RFC 3161, also where it is a refusal."""
+
     # asn1crypto demands a token even in a refusal; RFC 3161 section 2.4.2 makes it optional.
     _fields = [  # noqa: RUF012 - the way asn1crypto declares fields
         ("status", tsp.PKIStatusInfo),
@@ -121,7 +124,7 @@ class BuiltInTimestampAuthority:
         """
         root_key = ec.generate_private_key(ec.SECP256R1())
         root = make_root(
-            root_key,
+            P256IssuerKey(root_key),
             name=authority_name("fuqi built-in TSA root", units=(LABEL_EN, LABEL_ZH)),
             at=at,
             years=ROOT_YEARS,
@@ -166,6 +169,11 @@ class BuiltInTimestampAuthority:
     def root_der(self) -> bytes:
         """The self-signed root certificate."""
         return self._root.public_bytes(Encoding.DER)
+
+    @property
+    def roots(self) -> tuple[bytes, ...]:
+        """The root under which its tokens verify."""
+        return (self.root_der,)
 
     @property
     def certificate_der(self) -> bytes:
@@ -250,8 +258,8 @@ class BuiltInTimestampAuthority:
                 "status_string": [refusal.text],
                 "fail_info": {refusal.reason},
             }
-            return bytes(_Response({"status": status}).dump())
-        answer = _Response(
+            return bytes(TimeStampAnswer({"status": status}).dump())
+        answer = TimeStampAnswer(
             {"status": {"status": "granted"}, "time_stamp_token": cms.ContentInfo.load(token)}
         )
         return bytes(answer.dump())

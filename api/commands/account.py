@@ -1,4 +1,4 @@
-"""`fuqi account create`: accounts that nobody can register from outside (operators, arbitrators)."""
+"""`fuqi account create`: accounts that nobody registers from outside (operators, arbitrators, systems)."""
 
 from __future__ import annotations
 
@@ -9,23 +9,30 @@ from rich.console import Console
 
 from api.callers import Role
 from api.compose import open_ports
-from api.flows.access import create_account
+from api.flows.access import create_account, party_of
 from api.runtime import load_settings, now
 from ledger.core.ids import new_id
 from ledger.store import transaction
 
-app = typer.Typer(help="Accounts of operators and arbitrators.", no_args_is_help=True)
+app = typer.Typer(
+    help="Accounts of operators, arbitrators and outside systems.", no_args_is_help=True
+)
 
 
 @app.callback()
 def group() -> None:
-    """Accounts of operators and arbitrators."""
+    """Accounts of operators, arbitrators and outside systems."""
 
 
 @app.command("create")
 def create(
     login: Annotated[str, typer.Argument(help="Login name.")],
-    role: Annotated[Role, typer.Option(help="operator or arbitrator.")] = Role.OPERATOR,
+    role: Annotated[
+        Role, typer.Option(help="operator, arbitrator or integration.")
+    ] = Role.OPERATOR,
+    organisation: Annotated[
+        str | None, typer.Option(help="pty_…: whose outside system it is; for integration only.")
+    ] = None,
     password: Annotated[
         str,
         typer.Option(
@@ -37,6 +44,8 @@ def create(
     at = now()
     ports = open_ports(load_settings(), at=at)
     with transaction(ports.sessions) as session:
+        if organisation is not None:
+            party_of(session, organisation)
         row = create_account(
             session,
             account_id=new_id("acc", at=at),
@@ -44,7 +53,7 @@ def create(
             password=password,
             roles=frozenset({role}),
             person_id=None,
-            organisation_id=None,
+            organisation_id=organisation,
             invented=False,
             at=at,
         )

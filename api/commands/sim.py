@@ -15,10 +15,12 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from ledger.simulation import STEPS, PromiseBrokenError, Simulator
+from ledger.simulation import FAULTS, STEPS, PromiseBrokenError, Simulator
 
 CHUNK: Final = 50
 """Seeds one process takes at a time; the preparation of a database is shared by them."""
+EVERYWHERE: Final = 500
+"""Every so many seeds a history is lived once for each of its writes, dying there; that is fifty runs."""
 
 
 def sim(
@@ -45,7 +47,12 @@ def sim(
     for line in broken:
         console.print(f"[bold red]broken[/] {line}", highlight=False)
     for name, count in sorted(counts.items()):
-        console.print(f"{count:>9}  {name}", highlight=False, markup=False)
+        if name not in FAULTS:
+            console.print(f"{count:>9}  {name}", highlight=False, markup=False)
+    console.print("faults that fired:", highlight=False)
+    for name, meaning in FAULTS.items():
+        fired = counts[name] or "never"
+        console.print(f"{fired:>9}  {name}: {meaning}", highlight=False, markup=False)
     console.print(
         f"{len(broken)} of {1 if seed is not None else seeds} seeds broke a promise "
         f"({int(time.monotonic() - began)} s)",
@@ -72,10 +79,14 @@ def _run_seeds(seeds: Sequence[int], steps: int) -> tuple[Counter[str], list[str
         for seed in seeds:
             try:
                 outcome = simulator.run(seed, steps=steps)
-            except PromiseBrokenError as exc:
-                broken.append(str(exc))
-            else:
                 counts.update(outcome.counts)
                 counts["entries.final"] += outcome.entries
+                if seed % EVERYWHERE == 0:
+                    died = simulator.run_dying_everywhere(seed, steps=steps)
+                    counts["died.at_each_write"] += sum(
+                        died[f"fault.killed_{when}_commit"] for when in ("before", "after")
+                    )
+            except PromiseBrokenError as exc:
+                broken.append(str(exc))
         simulator.close()
     return counts, broken

@@ -20,6 +20,7 @@ from ledger.core.errors import (
 from ledger.core.ids import require_id
 from ledger.queries import access as queries
 from ledger.tables.access import AccountRow, ApiKeyRow, SessionRow
+from ledger.tables.parties import PartyRow
 
 KEY_NAME_CHARACTERS_MAX: Final = 80
 
@@ -55,7 +56,7 @@ def create_account(
     Raises:
         InputError: `id.malformed`, `account.login_malformed`, `account.password_short`,
             `account.password_long`, `account.password_is_login`, `account.no_role`,
-            `account.role_needs_organisation`, `account.operator_alone`.
+            `account.role_needs_organisation`, `account.operator_alone`, `account.integration_alone`.
         ConflictError: `account.login_taken`.
         ExistsWithDifferentFieldError: same id sent before with another body.
     """
@@ -92,6 +93,20 @@ def create_account(
     )
     session.add(row)
     session.flush()
+    return row
+
+
+def party_of(session: Session, organisation_id: str) -> PartyRow:
+    """The organisation for which an account is to act.
+
+    Raises:
+        NotFoundError: `account.organisation_unknown`.
+    """
+    row = session.get(PartyRow, organisation_id)
+    if row is None or row.kind != "organisation":
+        raise NotFoundError(
+            "no organisation with this id is registered here", code="account.organisation_unknown"
+        )
     return row
 
 

@@ -35,13 +35,22 @@ from arbitration.policy import Trust
 from ledger.core.canonical import Json
 from ledger.core.errors import ConflictError, NotFoundError
 from ledger.core.ids import new_id, require_id
+from ledger.core.report import Report
 from ledger.cosigning import read_witnesses
 from ledger.log import NewEntry, record
 from ledger.queries import agreements as queries
 from ledger.queries import anchors as anchor_queries
 from ledger.queries import log as log_queries
 from ledger.queries import parties as party_queries
-from ledger.receipts import ChainPin, LedgerTrust, anchor_json, build_receipt
+from ledger.receipts import (
+    ChainPin,
+    LedgerTrust,
+    anchor_json,
+    build_receipt,
+    signed_status,
+    verify_receipt,
+)
+from ledger.tables.acts import ChainActRow
 from ledger.tables.agreements import AgreementRow, BundleRow, SignerRow
 from ledger.tables.log import EntryRow
 from ledger.tables.parties import AuthorisationRow, CertificateRow, PartyRow
@@ -66,8 +75,13 @@ class Opened:
         return self.private.body
 
 
-def receipt_for(session: Session, ports: Ports, caller: Caller, entry_id: str) -> dict[str, Json]:
+def receipt_for(
+    session: Session, ports: Ports, caller: Caller, entry_id: str, *, at: datetime | None = None
+) -> dict[str, Json]:
     """The receipt of an entry that the caller may see, with its private body opened.
+
+    Args:
+        at: now; with it the log signs as of when it knew of nothing that ends or disputes the entry.
 
     Raises:
         NotFoundError: absent, or not about anything of the caller's.
@@ -76,9 +90,21 @@ def receipt_for(session: Session, ports: Ports, caller: Caller, entry_id: str) -
     if row is None:
         raise NotFoundError("there is no such record")
     require_subject_visible(session, caller, row.subject)
-    return build_receipt(
+    receipt = build_receipt(
         session, row, verifier=ports.log_key.verifier, private=ports.vault.get(session, row.id)
     )
+    if at is not None:
+        state = str(receipt["state"])
+        receipt["status"] = signed_status(session, row, state=state, signer=ports.log_key, at=at)
+    return receipt
+
+
+def receipt_report(
+    session: Session, ports: Ports, receipt: Mapping[str, Any], *, at: datetime
+) -> Report:
+    """What a verifier who pinned this installation finds in a receipt of ours."""
+    trust = installation_trust(session, ports, at=at).ledger
+    return verify_receipt(receipt, trust=trust, at=at)
 
 
 def entries_about(session: Session, caller: Caller, subject: str) -> Sequence[EntryRow]:
@@ -104,6 +130,12 @@ def require_subject_visible(session: Session, caller: Caller, subject: str) -> N
         agreement_for(session, caller, subject)
         return
     if prefix == "pty" and subject in (caller.organisation_id, caller.person_id):
+        return
+    act = session.get(ChainActRow, subject) if prefix == "act" else None
+    if act is not None:
+        # What was done on the chain about a round is public; about anything else, as that is.
+        if not act.subject.startswith("rnd_"):
+            require_subject_visible(session, caller, act.subject)
         return
     require_visible(caller, *organisations_of_subject(session, subject))
 
@@ -158,7 +190,7 @@ def export_bundle(
             `bundle.other_agreement`.
     """
     require_id(bundle_id, prefix="bun")
-    agreement = _agreement_visible(session, caller, agreement_id)
+    agreement = visible_agreement(session, caller, agreement_id)
     existing = session.get(BundleRow, bundle_id)
     if existing is not None:
         if existing.subject != agreement_id:
@@ -219,7 +251,7 @@ def export_bundle(
     return row, data
 
 
-def _agreement_visible(session: Session, caller: Caller, agreement_id: str) -> AgreementRow:
+def visible_agreement(session: Session, caller: Caller, agreement_id: str) -> AgreementRow:
     """Parties and the operator; an arbitrator sees what a case has opened to it (later issue)."""
     if caller.has(Role.OPERATOR):
         row = session.get(AgreementRow, agreement_id)

@@ -8,6 +8,7 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from ledger.core.canonical import Json
+from ledger.tables.external import ExternalSubjectRow
 from ledger.tables.supply import AllocationRow, HospitalRow, NeedRow, OfferRow
 
 FACTS: Final = (
@@ -38,7 +39,10 @@ def match_facts(bodies: Sequence[Mapping[str, Json]]) -> dict[str, Json] | None:
 
 
 def organisations_of_subject(session: Session, subject: str) -> tuple[str | None, ...]:
-    """Organisations that a need, offer, allocation or hospital belongs to; empty for anything else."""
+    """Organisations that a need, offer, allocation, hospital or outside subject belongs to, else empty."""
+    outside = session.get(ExternalSubjectRow, subject)
+    if outside is not None:
+        return (outside.organisation_id,)
     line = session.get(AllocationRow, subject)
     need = session.get(NeedRow, subject if line is None else line.need_id)
     offer = session.get(OfferRow, subject if line is None else line.offer_id)

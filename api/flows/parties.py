@@ -12,9 +12,6 @@ from datetime import date, datetime, timedelta
 from hashlib import sha256
 from typing import Final, Literal
 
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy.orm import Session
 
 from api.callers import Caller, Role, require_role, require_visible
@@ -34,7 +31,7 @@ from ledger.log import NewEntry, record
 from ledger.queries import parties as queries
 from ledger.store import transaction
 from ledger.tables.parties import AuthorisationRow, CertificateRow, PartyRow
-from signing.ca import CertificateSubject
+from signing.ca import CertificateSubject, IssuedCertificate, requested_spki
 from signing.identity import (
     Authorisation,
     Status,
@@ -398,6 +395,45 @@ def authorisation_of(row: AuthorisationRow) -> Authorisation:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Certifiable:
+    """A key that may be certified, for whom, and what was issued for it before."""
+
+    organisation: PartyRow
+    person: PartyRow
+    spki: bytes
+    existing: CertificateRow | None
+
+
+def fetch_certificate(
+    ports: Ports,
+    caller: Caller,
+    *,
+    organisation_id: str,
+    person_id: str,
+    csr_der: bytes,
+    at: datetime,
+) -> IssuedCertificate | None:
+    """Have the authority certify a key, before the transaction that records it; None if it was before.
+
+    A crash in between leaves a certificate without a row; the same request again gets the same one.
+
+    Raises:
+        NotFoundError, ForbiddenError, InputError, ConflictError: as `issue_certificate`.
+        UnavailableError: `outside.resting`, `outside.all_failed`, `sm2.unavailable`, `sm2.self_test`.
+    """
+    with transaction(ports.readers) as session:
+        may = _certifiable(
+            session,
+            caller,
+            organisation_id=organisation_id,
+            person_id=person_id,
+            csr_der=csr_der,
+            at=at,
+        )
+    return None if may.existing is not None else _issued(ports, may, csr_der, at=at)
+
+
 def issue_certificate(
     session: Session,
     ports: Ports,
@@ -407,10 +443,14 @@ def issue_certificate(
     person_id: str,
     csr_der: bytes,
     at: datetime,
+    issued: IssuedCertificate | None = None,
 ) -> CertificateRow:
     """Certify the key behind a certificate request, for a checked person of a checked organisation.
 
     The same request again returns the certificate that was issued.
+
+    Args:
+        issued: as `fetch_certificate` got it; None asks the authority now, for one that answers at once.
 
     Raises:
         NotFoundError: another organisation, or an unknown party.
@@ -418,50 +458,19 @@ def issue_certificate(
             `certificate.no_authority`: the person holds no authority of the organisation.
         InputError: `ca.csr_*`.  ConflictError: `ca.key_in_use`, `certificate.other_holder`.
     """
-    require_visible(caller, organisation_id)
-    if not caller.is_operator and caller.person_id != person_id:
-        raise NotFoundError("there is no such record")
-    people = queries.parties_by_ids(session, [organisation_id, person_id])
-    if organisation_id not in people or person_id not in people:
-        raise NotFoundError("there is no such record")
-    organisation, person = people[organisation_id], people[person_id]
-    if min(organisation.level, person.level) < 1:
-        raise ForbiddenError(
-            "organisation and handler must pass the real-name check first",
-            code="certificate.level",
-            organisation_level=organisation.level,
-            person_level=person.level,
-        )
-    held = queries.authorisations_of(session, organisation_id=organisation_id, person_id=person_id)
-    if not any(row.revoked_at is None and row.valid_to > at for row in held):
-        raise ForbiddenError(
-            "this person holds no authority of this organisation", code="certificate.no_authority"
-        )
-    assert person.number_commitment is not None
-    spki = _requested_spki(csr_der)
-    existing = queries.certificate_of_key(session, sha256(spki).hexdigest())
-    if existing is not None:
-        if (existing.organisation_id, existing.person_id) != (organisation_id, person_id):
-            raise ConflictError(
-                "this key belongs to somebody else", code="certificate.other_holder"
-            )
-        return existing
-    # A crash between issuing and our commit leaves a certificate without a row: found here again.
-    earlier = [one for one in ports.authority.issued_for(spki) if one.not_after > at]
-    issued = (
-        earlier[-1]
-        if earlier
-        else ports.authority.issue(
-            csr_der,
-            subject=CertificateSubject(
-                common_name=person.name,
-                organisation=organisation.name,
-                reference=person.id,
-                identity_commitment=bytes.fromhex(person.number_commitment),
-            ),
-            at=at,
-        )
+    may = _certifiable(
+        session,
+        caller,
+        organisation_id=organisation_id,
+        person_id=person_id,
+        csr_der=csr_der,
+        at=at,
     )
+    if may.existing is not None:
+        return may.existing
+    if issued is None:
+        issued = _issued(ports, may, csr_der, at=at)
+    spki = may.spki
     row = CertificateRow(
         id=new_id("crt", at=at),
         organisation_id=organisation_id,
@@ -500,12 +509,58 @@ def issue_certificate(
     return row
 
 
-def _requested_spki(csr_der: bytes) -> bytes:
-    """SubjectPublicKeyInfo of a request; whether the request is right is the authority's to say."""
-    try:
-        request = x509.load_der_x509_csr(csr_der)
-        return request.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as exc:
-        raise InputError(
-            "this is not a PKCS#10 certificate request (DER)", code="ca.csr_malformed"
-        ) from exc
+def _certifiable(
+    session: Session,
+    caller: Caller,
+    *,
+    organisation_id: str,
+    person_id: str,
+    csr_der: bytes,
+    at: datetime,
+) -> _Certifiable:
+    require_visible(caller, organisation_id)
+    if not caller.is_operator and caller.person_id != person_id:
+        raise NotFoundError("there is no such record")
+    people = queries.parties_by_ids(session, [organisation_id, person_id])
+    if organisation_id not in people or person_id not in people:
+        raise NotFoundError("there is no such record")
+    organisation, person = people[organisation_id], people[person_id]
+    if min(organisation.level, person.level) < 1:
+        raise ForbiddenError(
+            "organisation and handler must pass the real-name check first",
+            code="certificate.level",
+            organisation_level=organisation.level,
+            person_level=person.level,
+        )
+    held = queries.authorisations_of(session, organisation_id=organisation_id, person_id=person_id)
+    if not any(row.revoked_at is None and row.valid_to > at for row in held):
+        raise ForbiddenError(
+            "this person holds no authority of this organisation", code="certificate.no_authority"
+        )
+    spki = requested_spki(csr_der)
+    existing = queries.certificate_of_key(session, sha256(spki).hexdigest())
+    if existing is not None and (existing.organisation_id, existing.person_id) != (
+        organisation_id,
+        person_id,
+    ):
+        raise ConflictError("this key belongs to somebody else", code="certificate.other_holder")
+    if existing is not None and existing.revoked_at is not None:
+        raise ForbiddenError("this key is blocked for good; make a new one", code="key.blocked")
+    return _Certifiable(organisation, person, spki, existing)
+
+
+def _issued(ports: Ports, may: _Certifiable, csr_der: bytes, *, at: datetime) -> IssuedCertificate:
+    earlier = [one for one in ports.authority.issued_for(may.spki) if one.not_after > at]
+    if earlier:
+        return earlier[-1]
+    assert may.person.number_commitment is not None
+    return ports.authority.issue(
+        csr_der,
+        subject=CertificateSubject(
+            common_name=may.person.name,
+            organisation=may.organisation.name,
+            reference=may.person.id,
+            identity_commitment=bytes.fromhex(may.person.number_commitment),
+        ),
+        at=at,
+    )

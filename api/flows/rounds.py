@@ -17,6 +17,7 @@ from typing import Any, Final, TypeAlias
 from sqlalchemy.orm import Session
 
 from api.callers import Caller, Role, require_role, require_visible
+from api.flows.round_acts import commit_round
 from api.flows.supply import REASON_CHARACTERS_MAX, place_of
 from api.ports import Ports
 from ledger.core.canonical import Json, canonical_bytes
@@ -144,6 +145,7 @@ def open_round(
             "offers": row.lots,
         }
         record(session, ports.vault, _entry("round.opened", row.id, caller.account_id, at, body))
+        commit_round(session, ports, row, actor=caller.account_id, at=at)
         return _summary(session, row)
 
 

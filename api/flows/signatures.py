@@ -38,6 +38,7 @@ from signing import agreement as rules
 from signing.appearance import Appearance
 from signing.certificates import certificate_spki, split_chain
 from signing.intent import require_intent, statement, statement_digest
+from signing.keys.algorithms import PROOF_BYTES_MAX
 from signing.opinions import (
     Opinion,
     judgeable,
@@ -51,8 +52,6 @@ from signing.trust import PkiTrust
 
 PREPARED_FOR: Final = timedelta(minutes=15)
 """How long a prepared signature waits for the device: a slow phone, not an abandoned one."""
-PROOF_BYTES_MAX: Final = 80
-"""A DER ECDSA P-256 signature is at most 72 bytes."""
 
 
 def make_statement(
@@ -120,7 +119,7 @@ def express_intent(
             return made
         raise ConflictError("this statement is used; make a new one", code="intent.used")
     if len(proof) > PROOF_BYTES_MAX:
-        raise InputError("a proof is a DER ECDSA signature", code="intent.proof_size")
+        raise InputError("this is too long for a signature", code="intent.proof_size")
     value = canonical_parse(made.statement.encode())
     assert isinstance(value, dict)
     certificate = _certificate(session, signer, at=at)
@@ -271,10 +270,14 @@ def complete_signature(
     *,
     signature: bytes,
     at: datetime,
+    token: bytes | None = None,
 ) -> SignerRow:
     """Step two: embed the device's signature with a time stamp, validate every signature, record.
 
     Sending the same completion again returns the signer as recorded.
+
+    Args:
+        token: as `api.flows.stamping.fetch_token` got it; None asks the authority now.
 
     Raises:
         VerificationError: `pdf.signature_mismatch`, and the first check that an earlier or the new
@@ -315,7 +318,7 @@ def complete_signature(
         signature=signature,
         certificate=certificate.der,
         chain=chain,
-        stamp=lambda imprint: ports.tsa.stamp(imprint, at=at),
+        stamp=lambda imprint: token or ports.tsa.stamp(imprint, at=at),
     )
     # Every earlier signature is validated again; a signature that breaks one is not accepted.
     check_all(signed, trust=pki_trust(ports, at=at), at=at).require()
@@ -398,9 +401,9 @@ def others_say(data: bytes) -> tuple[Opinion, ...]:
 def pki_trust(ports: Ports, *, at: datetime) -> PkiTrust:
     """This installation's own roots and current revocation list."""
     return PkiTrust(
-        ca_roots=(ports.authority.root_der, *ports.former_ca_roots),
-        tsa_roots=(ports.tsa.root_der, *ports.former_tsa_roots),
-        crls=(ports.authority.crl(at=at),),
+        ca_roots=(*ports.authority.roots, *ports.former_ca_roots),
+        tsa_roots=(*ports.tsa.roots, *ports.former_tsa_roots),
+        crls=ports.authority.crls(at=at),
         labels=(
             ports.authority.label_zh,
             ports.authority.label_en,

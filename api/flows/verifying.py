@@ -1,4 +1,4 @@
-"""Verify an uploaded PDF or bundle. Nothing is recorded and nothing is kept."""
+"""Verify an uploaded PDF, bundle or receipt. Nothing is recorded and nothing is kept."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from api.ports import Ports
 from arbitration.checks.all import verify_bundle
 from ledger.core.errors import InputError, UnavailableError
 from ledger.core.report import Report
+from ledger.receipt_checking import verify_receipt_text
 from ledger.store import transaction
 from signing.validate import validate_pdf
 
@@ -41,10 +42,10 @@ def turn_to_verify() -> Iterator[None]:
 
 
 def verify_upload(ports: Ports, data: bytes, *, at: datetime) -> Report:
-    """The report on a PDF or a bundle, against this installation's own trust.
+    """The report on a PDF, a bundle or a receipt, against this installation's own trust.
 
     Raises:
-        InputError: `verify.unknown_kind` for a file that is neither.
+        InputError: `verify.unknown_kind` for a file that is none of them.
     """
     with transaction(ports.readers) as session:
         trust = installation_trust(session, ports, at=at)
@@ -52,4 +53,8 @@ def verify_upload(ports: Ports, data: bytes, *, at: datetime) -> Report:
         return verify_bundle(data, trust=trust, at=at)
     if b"%PDF-" in data[:PDF_HEADER_WITHIN]:
         return validate_pdf(data, trust=trust.pki, at=at)
-    raise InputError("this is neither a PDF nor an evidence bundle", code="verify.unknown_kind")
+    if data.startswith(b"{"):
+        return verify_receipt_text(data, trust=trust.ledger, at=at)
+    raise InputError(
+        "this is no PDF, no evidence bundle and no receipt", code="verify.unknown_kind"
+    )

@@ -210,14 +210,26 @@ def issue_certificate(
 ) -> CertificateOut:
     """Certify the caller's device key. The key itself never leaves the device."""
     assert caller.person_id is not None
+    organisation_id = require_organisation(caller)
+    csr = from_base64(body.csr_base64, field="csr_base64")
+    # Before the session's first statement: no lock is held while an authority outside answers.
+    issued = parties.fetch_certificate(
+        ports,
+        caller,
+        organisation_id=organisation_id,
+        person_id=caller.person_id,
+        csr_der=csr,
+        at=at,
+    )
     row: CertificateRow = parties.issue_certificate(
         session,
         ports,
         caller,
-        organisation_id=require_organisation(caller),
+        organisation_id=organisation_id,
         person_id=caller.person_id,
-        csr_der=from_base64(body.csr_base64, field="csr_base64"),
+        csr_der=csr,
         at=at,
+        issued=issued,
     )
     return CertificateOut(
         id=row.id,

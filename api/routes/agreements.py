@@ -9,7 +9,7 @@ from fastapi import APIRouter, File, Form, Path, Query, Request, Response, Uploa
 from pydantic import ValidationError
 
 from api.deps import AtDep, Handler, Limit, PortsDep, SessionDep, Tenant, TenantOrOperator
-from api.flows import agreements, places, relations, signatures
+from api.flows import agreements, places, relations, signatures, stamping
 from api.routes.accounts import from_base64
 from api.routes.base import pages_of
 from api.schemas.agreements import (
@@ -318,8 +318,10 @@ def complete_signature(
 ) -> AgreementOut:
     """Step two of signing: the device's signature is embedded, time-stamped, validated, recorded."""
     signature = from_base64(body.signature_base64, field="signature_base64")
+    # Before the session's first statement: no lock is held while an authority outside answers.
+    token = stamping.fetch_token(ports, caller, prepared_id, signature=signature, at=at)
     row = signatures.complete_signature(
-        session, ports, caller, prepared_id, signature=signature, at=at
+        session, ports, caller, prepared_id, signature=signature, at=at, token=token
     )
     return agreement_facts(session, caller, row.agreement_id)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
@@ -26,21 +27,38 @@ BUNDLE_TYPE = "application/zip"
 
 @router.get("/api/v1/entries/{entry_id}/receipt")
 def receipt(
-    session: SessionDep, ports: PortsDep, caller: Member, entry_id: RecordId
+    session: SessionDep, ports: PortsDep, at: AtDep, caller: Member, entry_id: RecordId
 ) -> dict[str, Any]:
-    """The receipt of an entry (`fuqi/receipt/v1`), with its private body for those it is about."""
-    return dict(evidence.receipt_for(session, ports, caller, entry_id))
+    """The receipt of an entry (`fuqi/receipt/v1`), with its private body for those it is about.
+
+    `status` is the log's signed word on what came later, as of this request.
+    """
+    return dict(evidence.receipt_for(session, ports, caller, entry_id, at=at))
 
 
 @router.get("/entries/{entry_id}", response_class=HTMLResponse, include_in_schema=False)
 def receipt_page(
-    request: Request, session: SessionDep, ports: PortsDep, caller: Member, entry_id: RecordId
+    request: Request,
+    session: SessionDep,
+    ports: PortsDep,
+    at: AtDep,
+    caller: Member,
+    entry_id: RecordId,
 ) -> Response:
-    """The receipt for people."""
-    found: dict[str, Any] = dict(evidence.receipt_for(session, ports, caller, entry_id))
-    entry = json.loads(base64.b64decode(found["entry"]["bytes"]))
+    """The receipt for people: what it says, what a check of it finds, and how to check it elsewhere."""
+    found: dict[str, Any] = dict(evidence.receipt_for(session, ports, caller, entry_id, at=at))
+    log, anchor = found["log"], found["anchor"]
     return pages_of(request).page(
-        request, "receipt.html", caller=caller, receipt=found, entry=entry, entry_id=entry_id
+        request,
+        "receipt.html",
+        caller=caller,
+        receipt=found,
+        entry=json.loads(base64.b64decode(found["entry"]["bytes"])),
+        # One line is the log's own; what the page calls cosignatures, the check below verifies.
+        cosignatures=0 if log is None else log["note"].count("\n— ") - 1,
+        anchored_at=None if anchor is None else datetime.fromtimestamp(anchor["block_time"], UTC),
+        report=evidence.receipt_report(session, ports, found, at=at).as_json(),
+        entry_id=entry_id,
     )
 
 

@@ -87,9 +87,9 @@ class ForwardIn(Input):
 
 
 class ProofIn(Input):
-    """A DER ECDSA-SHA256 signature by the signer's device key."""
+    """A signature by the signer's own key: ECDSA P-256 or SM2 in DER, or RSA up to 4096 bits."""
 
-    signature_base64: str = Field(max_length=200)
+    signature_base64: str = Field(max_length=700)
 
 
 class BundleIn(Input):

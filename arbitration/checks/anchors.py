@@ -8,7 +8,7 @@ from typing import Any
 from arbitration.checks.context import Context
 from arbitration.checks.results import Problem, unclear, wrong
 from ledger.core.report import Check, Verdict
-from ledger.receipts import verify_receipt
+from ledger.receipt_checking import verify_receipt
 
 
 def anchor_findings(context: Context, code: str) -> list[tuple[Mapping[str, Any], Check]]:

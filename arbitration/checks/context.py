@@ -13,7 +13,7 @@ from arbitration.stages import Stage, stages_of
 from ledger.core.errors import InputError, VerificationError
 from ledger.core.report import Report
 from ledger.core.units import parse_utc
-from ledger.receipts import verify_receipt
+from ledger.receipt_checking import verify_receipt
 from signing.pdf_reading import signatures_of
 from signing.reading import SignatureFacts
 from signing.trust import PkiTrust

@@ -33,11 +33,14 @@ contract EvidenceLog is IEvidenceLog {
     /// @inheritdoc IEvidenceLog
     function append(uint64 size, bytes32 root, bytes32[] calldata consistencyProof) external {
         if (msg.sender != _writer) revert EvidenceLogUnauthorized(msg.sender, _writer);
-        uint64 headSize = _size;
+        (uint64 headSize, uint64 index) = (_size, _index);
         if (size <= headSize) revert EvidenceLogNotNewer(size, headSize);
         if (size > _SIZE_MAX) revert EvidenceLogTooLarge(size, _SIZE_MAX);
         Rfc9162.requireExtends(headSize, _root, size, root, consistencyProof);
-        uint64 index = _index + 1;
+        // The number of checkpoints is at most the size, which the check above keeps far below 2**64.
+        unchecked {
+            ++index;
+        }
         _root = root;
         _size = size;
         _time = uint64(block.timestamp);

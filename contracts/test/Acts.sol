@@ -9,7 +9,18 @@ interface VmActs {
 
     function chainId(uint256 id) external;
 
+    function expectEmitAnonymous(
+        bool topic0,
+        bool topic1,
+        bool topic2,
+        bool topic3,
+        bool data,
+        address emitter
+    ) external;
+
     function sign(uint256 secret, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
+
+    function store(address target, bytes32 slot, bytes32 value) external;
 }
 
 /// @dev Keys are small numbers; nobody would mistake them for real ones.

@@ -5,6 +5,7 @@ import {SupplyLots} from "../src/SupplyLots.sol";
 import {Rulings} from "../src/Rulings.sol";
 import {IRulings} from "../src/interfaces/IRulings.sol";
 import {ISupplyLots} from "../src/interfaces/ISupplyLots.sol";
+import {ActSignature} from "../src/libraries/ActSignature.sol";
 import {Acts} from "./Acts.sol";
 
 abstract contract LotActs is Acts {
@@ -31,7 +32,12 @@ abstract contract LotActs is Acts {
     function doMove(uint256 secret, bytes32 lot, address to, uint40 quantity) internal {
         uint32 turn = lots.positionOf(lot, vma.addr(secret)).turn;
         (bytes32 r, bytes32 vs) = compact(secret, lotDigest(abi.encode(MOVE, lot, to, quantity, turn)));
-        lots.move(lot, to, quantity, turn, r, vs);
+        lots.moveLot(lot, terms(to, quantity, turn), r, vs);
+    }
+
+    /// @dev Written out again, from the promise in ISupplyLots.
+    function terms(address to, uint40 quantity, uint56 turn) internal pure returns (bytes32) {
+        return bytes32(abi.encodePacked(quantity, turn, to));
     }
 
     function doConsume(uint256 secret, bytes32 lot, uint40 quantity) internal {
@@ -214,8 +220,8 @@ contract SupplyLotsTest is LotActs {
     }
 
     function test_AMoveIsReportedAndBooked() public {
-        vm.expectEmit(true, true, true, true, address(lots));
-        emit ISupplyLots.LotMoved(_lot, _a, _b, 40);
+        vma.expectEmitAnonymous(true, true, true, true, true, address(lots));
+        emit ISupplyLots.LotMoved(_lot, _a, terms(_b, 40, 0));
         doMove(1, _lot, _b, 40);
         same(lots.positionOf(_lot, _a).quantity, 60);
         same(lots.positionOf(_lot, _b).quantity, 40);
@@ -299,9 +305,9 @@ contract SupplyLotsTest is LotActs {
     /// @dev I7: the same bytes again, on another contract, chain or lot.
     function test_ASignedMoveCountsOnce() public {
         (bytes32 r, bytes32 vs) = compact(1, lotDigest(abi.encode(MOVE, _lot, _b, uint40(10), uint32(0))));
-        lots.move(_lot, _b, 10, 0, r, vs);
+        lots.moveLot(_lot, terms(_b, 10, 0), r, vs);
         vm.expectRevert(abi.encodeWithSelector(ISupplyLots.SupplyLotsTurn.selector, 0, 1));
-        lots.move(_lot, _b, 10, 0, r, vs);
+        lots.moveLot(_lot, terms(_b, 10, 0), r, vs);
         bytes32 second = doMint(1, 100, bytes32(uint256(2)));
         SupplyLots here = lots;
         isFalse(_moves(lots, second, 10, 0, r, vs));
@@ -312,6 +318,68 @@ contract SupplyLotsTest is LotActs {
         isFalse(_moves(lots, _lot, 10, 0, r, vs));
         vma.chainId(4);
         isFalse(_moves(here, _lot, 10, 1, r, vs));
+    }
+
+    /// @dev The two ways to the same move differ in how they find the signer: assembly here, plain words there.
+    function testFuzz_BothWaysOfMovingAgree(uint256 secret, address to, uint40 quantity) public {
+        secret = secret % 1000 + 1;
+        address from = vma.addr(secret);
+        vm.assume(to != address(0) && to != from);
+        bytes32 lot = doMint(secret, 10 ** 12, bytes32(uint256(77)));
+        quantity = quantity % (10 ** 12 / 2) + 1;
+        bytes32 first = lotDigest(abi.encode(MOVE, lot, to, quantity, uint32(0)));
+        (bytes32 r, bytes32 vs) = compact(secret, first);
+        lots.moveLot(lot, terms(to, quantity, 0), r, vs);
+        same(lots.positionOf(lot, to).incoming, quantity);
+        bytes32 second = lotDigest(abi.encode(MOVE, lot, to, quantity, uint32(1)));
+        lots.moveBy(lot, terms(to, quantity, 1), plain(secret, second));
+        ISupplyLots.Position memory received = lots.positionOf(lot, to);
+        same(received.quantity, 2 * uint256(quantity));
+        same(received.incoming, 2 * uint256(quantity));
+        same(received.senderTag, uint160(from) >> 32);
+        same(received.turn, 0);
+        ISupplyLots.Position memory left = lots.positionOf(lot, from);
+        same(left.quantity, 10 ** 12 - 2 * uint256(quantity));
+        same(left.turn, 2);
+        same(left.incoming, 0);
+        same(left.senderTag, 0);
+    }
+
+    /// @dev In the compact form the top bit of s is v, so only few values of the upper half can be written at all.
+    function test_AnUpperSAndASignatureOfNobodyMoveNothing() public {
+        (bytes32 r, bytes32 vs) = compact(1, lotDigest(abi.encode(MOVE, _lot, _b, uint40(10), uint32(0))));
+        uint256 half = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0;
+        vm.expectRevert(abi.encodeWithSelector(ISupplyLots.SupplyLotsQuantity.selector, 10, 0));
+        lots.moveLot(_lot, terms(_b, 10, 0), r, bytes32(half));
+        vm.expectRevert(abi.encodeWithSelector(ActSignature.ActSignatureInvalid.selector));
+        lots.moveLot(_lot, terms(_b, 10, 0), r, bytes32(half + 1));
+        vm.expectRevert(abi.encodeWithSelector(ActSignature.ActSignatureInvalid.selector));
+        lots.moveLot(_lot, terms(_b, 10, 0), bytes32(type(uint256).max), vs);
+        lots.moveLot(_lot, terms(_b, 10, 0), r, vs);
+    }
+
+    /// @dev Each bit of the terms is signed: what another bit makes of them is some stranger's move, who has nothing.
+    function testFuzz_TermsWithAnotherBitAreRefused(uint8 bit) public {
+        (bytes32 r, bytes32 vs) = compact(1, lotDigest(abi.encode(MOVE, _lot, _b, uint40(10), uint32(0))));
+        bytes32 altered = terms(_b, 10, 0) ^ bytes32(uint256(1) << bit);
+        try lots.moveLot(_lot, altered, r, vs) {
+            revert();
+        } catch {}
+        lots.moveLot(_lot, terms(_b, 10, 0), r, vs);
+    }
+
+    /// @dev Acts are numbered in 32 bits. The number in the way of the last is set where the compiler keeps it.
+    function test_TheLastTurnIsNeverUsed() public {
+        bytes32 place = keccak256(abi.encode(_a, keccak256(abi.encode(_lot, uint256(1)))));
+        same(vm.load(address(lots), place), bytes32(uint256(100)));
+        vma.store(address(lots), place, bytes32(uint256(100) | uint256(type(uint32).max - 1) << 80));
+        doMove(1, _lot, _b, 10);
+        same(lots.positionOf(_lot, _a).turn, type(uint32).max);
+        same(lots.positionOf(_lot, _a).freezes, 0);
+        bytes memory last =
+            abi.encodeWithSelector(ISupplyLots.SupplyLotsTurn.selector, type(uint32).max, type(uint32).max);
+        vm.expectRevert(last);
+        this.moveTo(1, _lot, _b, 10);
     }
 
     function testFuzz_AnActOfAnotherKeyIsRefused(uint256 secret) public {
@@ -378,7 +446,7 @@ contract SupplyLotsTest is LotActs {
         private
         returns (bool)
     {
-        try target.move(lot, _b, quantity, turn, r, vs) {
+        try target.moveLot(lot, terms(_b, quantity, turn), r, vs) {
             return true;
         } catch {
             return false;

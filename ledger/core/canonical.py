@@ -49,7 +49,7 @@ def canonical_parse(data: bytes) -> Json:
     Raises:
         InputError: `canonical.not_json`, `canonical.not_canonical` and the codes of `canonical_bytes`.
     """
-    _require_shallow(data)
+    require_shallow(data)
     try:
         value: Json = json.loads(data.decode("utf-8"))
         again = canonical_bytes(value)
@@ -80,8 +80,11 @@ def sha256(data: bytes) -> Digest32:
     return digest32(hashlib.sha256(data).digest())
 
 
-def _require_shallow(data: bytes) -> None:
+def require_shallow(data: bytes) -> None:
     """Refuse deep nesting before the parser sees it.
+
+    Raises:
+        InputError: `canonical.depth`.
 
     The C parser recurses on the C stack; where a library has raised the recursion limit (py_ecc sets
     100 000), a few kilobytes of brackets would kill the process.

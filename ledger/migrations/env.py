@@ -8,10 +8,10 @@ from alembic import context
 from sqlalchemy import Connection, text
 
 from ledger.store import Base, make_engine
-from ledger.tables import access, agreements, anchors, log, parties, supply
+from ledger.tables import access, acts, agreements, anchors, external, log, notices, parties, supply
 
 # Alembic compares the database with what these modules declare.
-TABLES: Final = (access, agreements, anchors, log, parties, supply)
+TABLES: Final = (access, acts, agreements, anchors, external, log, notices, parties, supply)
 ADVISORY_LOCK: Final = 0x66757169
 """`fuqi`: PostgreSQL advisory lock, so that two starting processes do not migrate at once."""
 
@@ -19,13 +19,16 @@ ADVISORY_LOCK: Final = 0x66757169
 def run() -> None:
     """Run the pending migrations in one transaction."""
     engine = make_engine(context.config.attributes["url"])
-    with engine.connect() as connection, connection.begin():
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("SET LOCAL lock_timeout = '4s'"))
-            connection.execute(text("SET LOCAL statement_timeout = '60s'"))
-            connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": ADVISORY_LOCK})
-        _migrate(connection)
-    engine.dispose()
+    try:
+        with engine.connect() as connection, connection.begin():
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SET LOCAL lock_timeout = '4s'"))
+                connection.execute(text("SET LOCAL statement_timeout = '60s'"))
+                connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": ADVISORY_LOCK})
+            _migrate(connection)
+    finally:
+        # A migration that refuses must not leave its connection behind.
+        engine.dispose()
 
 
 def _migrate(connection: Connection) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from ledger.tables.log import CheckpointRow, CosignatureRow, DataKeyRow, EntryRow, NodeRow
+from ledger.tables.log import CheckpointRow, CosignatureRow, DataKeyRow, EntryRow, TileRow
 
 IDS_PER_QUERY: Final = 500
 """SQLite's default limit on bound parameters is 999 in old builds."""
@@ -40,6 +40,17 @@ def data_keys(session: Session, subjects: Sequence[str]) -> list[DataKeyRow]:
     return found
 
 
+def wrapped_after(session: Session, subject: str, *, limit: int) -> Sequence[DataKeyRow]:
+    """Data keys that are not erased, after `subject` in order of subjects; locked for the change."""
+    return session.scalars(
+        select(DataKeyRow)
+        .where(DataKeyRow.subject > subject, DataKeyRow.wrapped.is_not(None))
+        .order_by(DataKeyRow.subject)
+        .limit(limit)
+        .with_for_update()
+    ).all()
+
+
 def last_leaves(session: Session, subjects: Sequence[str]) -> dict[str, str]:
     """Leaf hash (hex) of each subject's newest entry; subjects without entries are absent."""
     if session.get_bind().dialect.name == "postgresql":
@@ -68,31 +79,30 @@ def last_order(session: Session) -> int:
 class Waiting:
     """What the sequencer needs of a journal row."""
 
-    id: str
+    order: int
     leaf: str
     bytes: bytes
 
 
-def unsequenced(session: Session, *, limit: int) -> list[Waiting]:
-    """Journal rows that wait for their place in the tree, in order of arrival."""
+def unsequenced(session: Session, *, size: int, limit: int) -> list[Waiting]:
+    """Journal rows after the first `size`, which are in the tree, in order of arrival."""
     rows = session.execute(
-        select(EntryRow.id, EntryRow.leaf, EntryRow.bytes)
-        .where(EntryRow.seq.is_(None))
+        select(EntryRow.order, EntryRow.leaf, EntryRow.bytes)
+        .where(EntryRow.order > size)
         .order_by(EntryRow.order)
         .limit(limit)
     )
-    return [Waiting(id=row[0], leaf=row[1], bytes=row[2]) for row in rows]
+    return [Waiting(order=row[0], leaf=row[1], bytes=row[2]) for row in rows]
 
 
 def waiting(session: Session) -> int:
     """How many journal rows wait to be sequenced."""
-    return session.scalar(select(func.count()).where(EntryRow.seq.is_(None))) or 0
+    return last_order(session) - tree_size(session)
 
 
 def tree_size(session: Session) -> int:
-    """Leaves in the tree."""
-    newest = session.scalar(select(func.max(EntryRow.seq)))
-    return 0 if newest is None else newest + 1
+    """Leaves in the tree: those under the newest checkpoint."""
+    return session.scalar(select(func.max(CheckpointRow.size))) or 0
 
 
 def latest_checkpoint(session: Session) -> CheckpointRow | None:
@@ -120,6 +130,20 @@ def entries_of(
         .order_by(EntryRow.order)
         .limit(limit)
     ).all()
+
+
+def entries_after(session: Session, subject: str, order: int) -> list[tuple[int, str, str]]:
+    """(index in the tree, type, leaf hash in hex) of sequenced entries about `subject` after `order`.
+
+    Oldest first; of a long history the newest `PAGE_MAX`.
+    """
+    rows = session.execute(
+        select(EntryRow.seq, EntryRow.type, EntryRow.leaf)
+        .where(EntryRow.subject == subject, EntryRow.order > order, EntryRow.seq.is_not(None))
+        .order_by(EntryRow.order.desc())
+        .limit(PAGE_MAX)
+    )
+    return [(int(row[0] or 0), row[1], row[2]) for row in reversed(rows.all())]
 
 
 def entries_page(session: Session, *, after: int, limit: int) -> Sequence[EntryRow]:
@@ -164,21 +188,43 @@ def cosigned_size(session: Session, witness: str, *, up_to: int) -> int:
     return session.scalar(newest) or 0
 
 
-def node_hashes(session: Session, *, level: int, start: int, count: int) -> list[bytes]:
-    """Hashes of the complete subtrees `start` .. `start + count - 1` of a level; fewer where some lack."""
+def tile_hashes(session: Session, *, level: int, index: int) -> bytes:
+    """The hashes of a full tile, one after the other; empty where it lacks."""
+    stored = select(TileRow.hashes).where(TileRow.level == level, TileRow.index == index)
+    return session.scalar(stored) or b""
+
+
+def has_tile(session: Session, *, level: int, index: int) -> bool:
+    """Whether that full tile is stored."""
+    stored = select(TileRow.index).where(TileRow.level == level, TileRow.index == index)
+    return session.scalar(stored) is not None
+
+
+def tile_roots(session: Session, *, level: int, start: int, count: int) -> list[bytes]:
+    """Roots of the full tiles `start` .. `start + count - 1` of a level; fewer where some lack."""
     rows = session.execute(
-        select(NodeRow.hash)
-        .where(NodeRow.level == level, NodeRow.index >= start, NodeRow.index < start + count)
-        .order_by(NodeRow.index)
+        select(TileRow.root)
+        .where(TileRow.level == level, TileRow.index >= start, TileRow.index < start + count)
+        .order_by(TileRow.index)
     )
     return list(rows.scalars())
+
+
+def leaves(session: Session, *, start: int, count: int) -> list[bytes]:
+    """Leaf hashes `start` .. `start + count - 1`, from the journal; fewer where some lack."""
+    rows = session.execute(
+        select(EntryRow.leaf)
+        .where(EntryRow.order > start, EntryRow.order <= start + count)
+        .order_by(EntryRow.order)
+    )
+    return [bytes.fromhex(leaf) for leaf in rows.scalars()]
 
 
 def entry_bytes(session: Session, *, start: int, count: int) -> list[bytes]:
     """Canonical bytes of leaves `start` .. `start + count - 1`; fewer where some lack."""
     rows = session.execute(
         select(EntryRow.bytes)
-        .where(EntryRow.seq >= start, EntryRow.seq < start + count)
-        .order_by(EntryRow.seq)
+        .where(EntryRow.order > start, EntryRow.order <= start + count)
+        .order_by(EntryRow.order)
     )
     return list(rows.scalars())

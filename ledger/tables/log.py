@@ -1,21 +1,40 @@
-"""Tables of the log: journal, private bodies, tree nodes, checkpoints, outbox. Rows are insert-only
-but for the sequence number that the sequencer gives a journal row and for erasure of a data key."""
+"""Tables of the log: journal, private bodies, tiles of the tree, checkpoints, outbox. Rows are insert-only
+but for erasure of a data key and the state of an outbox row."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String, Text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import (
+    BigInteger,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Text,
+    case,
+    func,
+    select,
+)
+from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from ledger.store import Base, UtcDateTime
 
 
-class EntryRow(Base):
-    """One record in the log.
+class CheckpointRow(Base):
+    """A signed size and root of the tree, as a C2SP signed note."""
 
-    `seq` is null between the journal commit (the acknowledgement) and sequencing into the tree.
-    """
+    __tablename__ = "checkpoint"
+
+    size: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    root: Mapped[str] = mapped_column(String(64))
+    note: Mapped[str] = mapped_column(Text)
+    signed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class EntryRow(Base):
+    """One record in the log: written once, never changed."""
 
     __tablename__ = "journal_entry"
 
@@ -28,10 +47,23 @@ class EntryRow(Base):
     prev: Mapped[str | None] = mapped_column(String(64))
     bytes: Mapped[bytes] = mapped_column(LargeBinary)
     leaf: Mapped[str] = mapped_column(String(64), unique=True)
-    seq: Mapped[int | None] = mapped_column(BigInteger, unique=True)
     journaled_at: Mapped[datetime] = mapped_column(UtcDateTime)
     order: Mapped[int] = mapped_column(BigInteger, unique=True)
-    """Order of arrival: what the sequencer follows."""
+    """Order of arrival, 1, 2, 3, … without a gap: writers take turns (`ledger.log`)."""
+    seq: Mapped[int | None] = column_property(
+        case(
+            (
+                order <= select(func.max(CheckpointRow.size)).scalar_subquery(),
+                order - 1,
+            ),
+            else_=None,
+        )
+    )
+    """Place in the tree: null between the journal commit (the acknowledgement) and the checkpoint over it.
+
+    Not stored: the tree takes entries in their order, so that its size says which are in. Compare `order` in
+    conditions, which has an index.
+    """
 
     __table_args__ = (
         Index("ix_journal_entry_subject_order", "subject", "order"),
@@ -62,25 +94,16 @@ class DataKeyRow(Base):
     """Since when it is stored and protected and nothing else (PIPL Art. 47); the key is kept."""
 
 
-class NodeRow(Base):
-    """Hash of a complete subtree: `level` 0 is the leaf; covers leaves [index << level, (index+1) << level)."""
+class TileRow(Base):
+    """256 hashes of the tree, none of which will change; see `ledger.tree`."""
 
-    __tablename__ = "log_node"
+    __tablename__ = "log_tile"
 
     level: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     index: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    hash: Mapped[bytes] = mapped_column(LargeBinary(32))
-
-
-class CheckpointRow(Base):
-    """A signed size and root of the tree, as a C2SP signed note."""
-
-    __tablename__ = "checkpoint"
-
-    size: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    root: Mapped[str] = mapped_column(String(64))
-    note: Mapped[str] = mapped_column(Text)
-    signed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    root: Mapped[bytes] = mapped_column(LargeBinary(32))
+    """Hash of the complete subtree over them: one hash of a tile of the next level."""
+    hashes: Mapped[bytes] = mapped_column(LargeBinary(8192))
 
 
 class CosignatureRow(Base):

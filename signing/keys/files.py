@@ -104,10 +104,7 @@ def load_private(path: Path) -> ec.EllipticCurvePrivateKey:
     Raises:
         ConflictError: `keys.permissions`, `keys.damaged`.
     """
-    if path.stat().st_mode & 0o077:
-        raise ConflictError(
-            "this key file may be read by others; set its mode to 0600", code="keys.permissions"
-        )
+    require_private_mode(path)
     try:
         key = load_pem_private_key(path.read_bytes(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as exc:
@@ -115,6 +112,18 @@ def load_private(path: Path) -> ec.EllipticCurvePrivateKey:
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise ConflictError("this key file holds no P-256 key", code="keys.damaged")
     return key
+
+
+def require_private_mode(path: Path) -> None:
+    """Refuse a key file that others may read.
+
+    Raises:
+        ConflictError: `keys.permissions`.
+    """
+    if path.stat().st_mode & 0o077:
+        raise ConflictError(
+            "this key file may be read by others; set its mode to 0600", code="keys.permissions"
+        )
 
 
 class Counter:

@@ -8,35 +8,32 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from ledger.core.errors import ConflictError
 from signing.keys.files import load_private, spki_of
+from signing.keys.issuing import IssuerKey, finish_certificate, key_identifier
 
 OID_ARC: Final = "2.25.21409839515619636921514855620084002217"
 """An arc made from a random UUID (ITU-T X.667): ours without asking anyone, and nobody else's."""
 
 
-def make_root(
-    key: ec.EllipticCurvePrivateKey, *, name: x509.Name, at: datetime, years: int
-) -> x509.Certificate:
+def make_root(key: IssuerKey, *, name: x509.Name, at: datetime, years: int) -> x509.Certificate:
     """A self-signed root that may sign end-entity certificates and revocation lists only."""
     start = at.astimezone(UTC).replace(microsecond=0)
-    return (
+    builder = (
         x509.CertificateBuilder()
         .issuer_name(name)
         .subject_name(name)
-        .public_key(key.public_key())
         .serial_number(new_serial())
         .not_valid_before(start)
         .not_valid_after(start + timedelta(days=365 * years))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(key_usage(key_cert_sign=True, crl_sign=True), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
+        .add_extension(key_identifier(key.public_spki), critical=False)
     )
+    return finish_certificate(builder, public_spki=key.public_spki, issuer=key)
 
 
 def key_usage(

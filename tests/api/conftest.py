@@ -16,17 +16,14 @@ from api.app import create_app
 from api.callers import Role
 from api.flows.access import create_account
 from api.flows.registration import register
-from api.limits import Rate
+from api.limits import RATES, Rate
 from api.settings import Settings
 from api.testing import PASSWORD, invented_registration
 from ledger.core.ids import new_id
 from ledger.store import transaction
 
 ORIGIN = "http://testserver"
-PLENTY = {
-    rule: Rate(count=100_000, seconds=3600)
-    for rule in ("login.account", "login.address", "register.address", "verify.address")
-}
+PLENTY = {rule: Rate(count=100_000, seconds=3600) for rule in RATES}
 
 
 @dataclass

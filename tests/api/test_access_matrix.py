@@ -21,6 +21,7 @@ from api.flows.access import create_account, make_key
 from api.flows.registration import register
 from api.settings import Settings
 from api.testing import PASSWORD, invented_registration
+from ledger.acts_outbox import NewAct, queue
 from ledger.core.ids import new_id
 from ledger.queries import agreements as agreement_queries
 from ledger.queries import log as log_queries
@@ -28,6 +29,7 @@ from ledger.queries import parties as party_queries
 from ledger.queries import supply as supply_queries
 from ledger.store import transaction
 from ledger.tables.agreements import BundleRow, IntentRow, PreparedSignatureRow
+from ledger.tables.notices import NoticeRow
 from ledger.tables.parties import CertificateRow
 from ledger.tables.supply import HospitalRow, LaneRow
 from matching.problem import Place
@@ -39,6 +41,7 @@ FORM = "form"
 BODIES: dict[str, tuple[str, dict[str, Any]]] = {
     # What a route needs to get past parsing, so that 404 is about the record and not about the body.
     "POST /api/v1/agreements/{agreement_id}/withdraw": ("json", REASON),
+    "POST /api/v1/agreements/{agreement_id}/promotion": ("json", {}),
     "POST /api/v1/agreements/{agreement_id}/bundles": (
         "json",
         {"id": "bun_01kdvdna00ncrmbvs7rqr9p8yr"},
@@ -62,6 +65,9 @@ BODIES: dict[str, tuple[str, dict[str, Any]]] = {
     "POST /api/v1/prepared/{prepared_id}/complete": ("json", SIGNATURE),
     "POST /api/v1/authorisations/{authorisation_id}/revoke": ("json", {}),
     "POST /api/v1/keys/{key_id}/revoke": ("json", {}),
+    "POST /api/v1/certificates/{certificate_id}/revoke": ("json", {"reason": "superseded"}),
+    "POST /api/v1/notices/{notice_id}/seen": ("json", {}),
+    "POST /me/lost-key/{certificate_id}": (FORM, {}),
     "POST /api/v1/needs/{need_id}/withdraw": ("json", REASON),
     "POST /api/v1/offers/{offer_id}/withdraw": ("json", REASON),
     "POST /api/v1/allocations/{allocation_id}/accept": ("json", {}),
@@ -98,6 +104,13 @@ PUBLIC_ROUTES = {
     "POST /verify",
     "POST /api/v1/verify",
     "GET /api/v1/trust",
+    "GET /api/v1/log/inclusion/{leaf}",
+    "GET /api/v1/log/consistency",
+    "GET /pki/{name}.crl",
+    "GET /pki/{name}.crt",
+    "POST /pki/ocsp",
+    "GET /pki/ocsp/{question:path}",
+    "POST /pki/tsa",
     "GET /log/checkpoint",
     "GET /log/tile/{rest:path}",
     "GET /login",
@@ -160,7 +173,7 @@ def cast(world: Any) -> Iterator[Cast]:
     keys: dict[Role, str] = {}
     with transaction(ports.sessions) as session:
         for role in Role:
-            tenant = role in (Role.HANDLER, Role.ADMIN)
+            tenant = role in (Role.HANDLER, Role.ADMIN, Role.INTEGRATION)
             account = create_account(
                 session,
                 account_id=new_id("acc", at=at),
@@ -296,7 +309,15 @@ def make_records(ports: Any, caller: Caller, *, at: Any) -> dict[str, str]:
             exported_by=caller.account_id,
             created_at=at,
         )
-        session.add_all([intent, prepared, bundle])
+        notice = NoticeRow(
+            id=new_id("ntc", at=at),
+            organisation_id=caller.organisation_id,
+            kind="key.revoked",
+            subject=agreement.id,
+            cause=certificate.id,
+            created_at=at,
+        )
+        session.add_all([intent, prepared, bundle, notice])
         need = supply.post_need(
             session,
             ports,
@@ -337,6 +358,18 @@ def make_records(ports: Any, caller: Caller, *, at: Any) -> dict[str, str]:
             session, organisation_id=caller.organisation_id
         )[0]
         entry = log_queries.entries_of(session, [agreement.id])[0]
+        act = queue(
+            session,
+            NewAct(
+                id=new_id("act", at=at),
+                contract="Seals",
+                call="promote",
+                subject=agreement.id,
+                payload={},
+                actor="system",
+            ),
+            at=at,
+        )
     round_id = new_id("rnd", at=at)
     operator = Caller("system", None, None, frozenset({Role.OPERATOR}))
     rounds.open_round(ports, operator, round_id=round_id, at=at)
@@ -349,6 +382,9 @@ def make_records(ports: Any, caller: Caller, *, at: Any) -> dict[str, str]:
         "intent_id": intent.id,
         "prepared_id": prepared.id,
         "bundle_id": bundle.id,
+        "certificate_id": certificate.id,
+        "notice_id": notice.id,
+        "question": "AAAA",
         "entry_id": entry.id,
         "authorisation_id": authorisation.id,
         "need_id": need.id,
@@ -358,6 +394,8 @@ def make_records(ports: Any, caller: Caller, *, at: Any) -> dict[str, str]:
         "number": "0",
         "page": "1",
         "name": "outcomes",
+        "leaf": entry.leaf,
+        "act_id": act.id,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,10 @@ from api.flows.registration import register
 from api.settings import Settings
 from api.testing import PASSWORD, invented_registration, sign_agreement
 from ledger.core.ids import new_id
+from ledger.core.report import Verdict
+from ledger.ledger_trust import read_ledger_trust
 from ledger.note import open_note
+from ledger.receipt_checking import verify_receipt_text
 
 FINAL_SECONDS_MAX = 90
 
@@ -42,6 +46,18 @@ def test_a_served_worker_brings_receipts_to_final_and_a_bundle_verifies(tmp_path
         assert receipt["state"] == "final"
         assert receipt["anchor"]["tx_hash"] in page
         assert receipt["log"]["root"] in page
+        # As a stranger has it: two downloaded files, nothing else.
+        trust = read_ledger_trust(client.get("/api/v1/trust").content)
+        data = json.dumps(receipt, ensure_ascii=False).encode()
+        report = verify_receipt_text(data, trust=trust, at=datetime.now(UTC))
+        assert report.verdict is Verdict.PASSED, report.as_json()
+        assert report.checks[-1].code == "receipt.status"
+        for check in report.checks[:-1]:
+            assert check.summary_zh in page or check.summary_en in page
+        older = data.replace(b"later 0", b"later 1")
+        assert verify_receipt_text(older, trust=trust).verdict is Verdict.FAILED
+        uploaded = client.post("/api/v1/verify", files={"file": ("r.json", data)}).json()
+        assert (uploaded["subject"], uploaded["verdict"]) == ("receipt", "passed")
         made = client.post(f"{path}/bundles", json={"id": new_id("bun", at=at)})
         assert made.status_code == 201, made.text
         data = client.get(f"/api/v1/bundles/{made.json()['id']}").content

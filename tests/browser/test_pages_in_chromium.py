@@ -115,9 +115,9 @@ def test_the_language_stays_once_chosen(site: Any, page: Any) -> None:
     page.click("a[hreflang=en]")
     assert page.locator("h1").inner_text() == "Hospitals' needs"
     page.click("nav >> text=Verify")
-    assert page.locator("h1").inner_text() == "Verify a PDF or a bundle"
+    assert page.locator("h1").inner_text() == "Verify a PDF, a bundle or a receipt"
     page.click("a[hreflang=zh-CN]")
-    assert page.locator("h1").inner_text() == "验证 PDF 或证据包"
+    assert page.locator("h1").inner_text() == "验证 PDF、证据包或回执"
 
 
 def test_the_board_filters_and_turns_pages(site: Any, page: Any) -> None:

@@ -1,7 +1,9 @@
-"""One behaviour suite for every chain: the fake, the embedded one, and anvil where it is installed."""
+"""One behaviour suite for every chain: the fake, the embedded one, anvil mining at once and by the clock, and
+four validators of a real network (geth with clique, see tests/chain/conftest.py)."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import shutil
 import socket
@@ -32,15 +34,14 @@ def ticking_clock():
     return lambda: float(next(seconds))
 
 
-@pytest.fixture(scope="module")
-def anvil_url():
+@contextlib.contextmanager
+def anvil(*options):
     if shutil.which("node") is None or not ANVIL.exists():
         pytest.skip("anvil is not installed: run `npm ci`")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [ANVIL, "--host", "127.0.0.1", "--port", str(port), "--silent"]
-    command += ["--hardfork", "prague", "--slots-in-an-epoch", "1"]
+    command = [ANVIL, "--host", "127.0.0.1", "--port", str(port), "--silent", *options]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         for _ in range(100):
@@ -56,6 +57,19 @@ def anvil_url():
         process.wait(10)
 
 
+@pytest.fixture(scope="module")
+def anvil_url():
+    with anvil("--hardfork", "prague", "--slots-in-an-epoch", "1") as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def anvil_interval_url():
+    """Blocks come by the clock, whether there are transactions or not: nothing is mined at once."""
+    with anvil("--hardfork", "osaka", "--slots-in-an-epoch", "1", "--block-time", "1") as url:
+        yield url
+
+
 def funded_key(url):
     """A fresh key with money, so that each test deploys its own contract."""
     rich = Web3Chain(url, key=OperatorKey(ANVIL_KEY))
@@ -64,7 +78,7 @@ def funded_key(url):
     return key
 
 
-@pytest.fixture(params=["fake", "embedded", "anvil"])
+@pytest.fixture(params=["fake", "embedded", "anvil", "anvil_interval", "network"])
 def chain(request, tmp_path):
     if request.param == "fake":
         yield FakeChain()
@@ -72,8 +86,11 @@ def chain(request, tmp_path):
         made = EmbeddedChain(tmp_path / "chain", clock=ticking_clock())
         yield made
         made.close()
+    elif request.param == "network":
+        validators = request.getfixturevalue("validators")
+        yield Web3Chain(validators.nodes[0].url, key=validators.funded_key())
     else:
-        url = request.getfixturevalue("anvil_url")
+        url = request.getfixturevalue(f"{request.param}_url")
         yield Web3Chain(url, key=funded_key(url))
 
 

@@ -222,9 +222,29 @@ def test_a_chain_without_its_key_is_not_continued_under_another(tmp_path):
     assert caught.value.error_code == "chain.key_mismatch"
 
 
-def test_block_times_are_the_clocks_and_wait_for_the_next_second(tmp_path, log):
-    now = [1_700_000_000.25]
-    slept = []
+def test_block_times_are_the_clocks_and_blocks_of_one_second_share_it(tmp_path, log):
+    now, slept = [1_700_000_000.25], []
+    chain = EmbeddedChain(tmp_path, clock=lambda: now[0], sleep=slept.append)
+    chain.deploy()
+    seen = []
+    for _ in range(25):
+        now[0] += 0.02
+        log.grow(1)
+        seen.append(append(chain, log))
+    # More than twenty transactions in one second of the clock: nobody waits, the number tells the order.
+    assert slept == []
+    assert {one.block_time for one in seen} == {1_700_000_000}
+    assert [one.block_number for one in seen] == list(range(2, 27))
+    for one in (seen[0], seen[-1]):
+        verify_chain_evidence(chain.evidence(one.block_number), size=one.size, root=one.root)
+    now[0] = 1_700_000_900.0
+    log.grow(1)
+    assert append(chain, log).block_time == 1_700_000_900
+    chain.close()
+
+
+def test_a_clock_that_was_corrected_by_a_second_is_waited_for(tmp_path, log):
+    now, slept = [1_700_000_000.25], []
 
     def sleep(seconds):
         slept.append(seconds)
@@ -232,13 +252,10 @@ def test_block_times_are_the_clocks_and_wait_for_the_next_second(tmp_path, log):
 
     chain = EmbeddedChain(tmp_path, clock=lambda: now[0], sleep=sleep)
     chain.deploy()
-    assert slept == []
+    now[0] -= 1
     log.grow(1)
-    assert append(chain, log).block_time == 1_700_000_001
+    assert append(chain, log).block_time == 1_700_000_000
     assert slept == [0.75]
-    now[0] = 1_700_000_900.0
-    log.grow(1)
-    assert append(chain, log).block_time == 1_700_000_900
     chain.close()
 
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
+import rlp
 
 from ledger.chain import Deployment, Fees
 from ledger.chain_key import OperatorKey
+from ledger.chain_proof import verify_chain_evidence
 from ledger.core.errors import ConflictError, InputError, NotFoundError, UnavailableError
+from ledger.validator_seals import ValidatorPolicy, verify_seals
 from ledger.web3_chain import Web3Chain, open_json_rpc_chain
 
+GOLDEN = Path(__file__).parents[1] / "golden" / "chain"
 SECRET = "api-key-7777"
 DEPLOYMENT = Deployment(
     chain_id=5,
@@ -40,6 +46,8 @@ class Node:
                 time.sleep(node.delay)
                 body = {"jsonrpc": "2.0", "id": request["id"]}
                 answer = node.answers.get(request["method"], Exception("method not found"))
+                if callable(answer):
+                    answer = answer(*request["params"])
                 if isinstance(answer, Exception):
                     body["error"] = {"code": -32000, "message": str(answer)}
                 else:
@@ -174,6 +182,12 @@ def test_an_empty_answer_means_that_no_contract_stands_there(node):
         ("max fee per gas less than block base fee", "chain.underpriced"),
         ("insufficient funds for gas * price + value", "chain.insufficient_funds"),
         ("Nonce too high", "chain.nonce_gap"),
+        # In Besu's words.
+        ("Nonce too low", "chain.nonce_used"),
+        ("Upfront cost exceeds account balance", "chain.insufficient_funds"),
+        ("Gas price below configured minimum gas price", "chain.underpriced"),
+        ("Gas price below current base fee", "chain.underpriced"),
+        ("Replacement transaction underpriced", "chain.underpriced"),
         ("the moon is in the wrong house", "chain.refused"),
     ],
 )
@@ -195,6 +209,13 @@ def test_a_transaction_the_node_has_already_is_not_refused(node):
     adapter(node.url).send(b"\x02")
 
 
+def test_a_node_that_still_indexes_has_no_receipt_yet(node):
+    node.answers["eth_getTransactionReceipt"] = Exception("transaction indexing is in progress")
+    assert adapter(node.url)._receipt("0x" + "22" * 32) is None
+    node.answers["eth_getTransactionReceipt"] = Exception("database is broken")
+    assert unavailable(lambda: adapter(node.url)._receipt("0x" + "22" * 32)) == "chain.rpc_error"
+
+
 def test_a_node_that_holds_another_contract_is_not_written_to(node):
     node.answers["eth_getCode"] = "0x6000"
     with pytest.raises(ConflictError) as caught:
@@ -214,6 +235,47 @@ def test_a_header_that_does_not_hash_to_its_block_is_not_evidence(node):
     }  # fmt: skip
     node.answers["eth_getProof"] = {}
     assert unavailable(lambda: adapter(node.url).evidence(1)) == "chain.evidence_unavailable"
+
+
+@pytest.mark.parametrize("rule", ["qbft", "ibft2"])
+def test_a_besu_block_gives_evidence_with_seals_and_is_final_at_once(node, rule):
+    golden = json.loads((GOLDEN / f"seals_{rule}.json").read_text(encoding="utf-8"))
+    told, evidence = golden["block_as_told_by_a_node"], golden["evidence"]
+    proofs = [evidence["storage_proofs"][name] for name in ("root", "head")]
+    node.answers |= {
+        "eth_getBlockByNumber": lambda which, *_: (
+            Exception("unknown block") if which == "finalized" else told
+        ),
+        "eth_blockNumber": hex(10_000),
+        "eth_getProof": {
+            "accountProof": evidence["account_proof"],
+            "storageProof": proofs,
+            "codeHash": evidence["code_hash"],
+        },
+    }
+    chain = adapter(node.url)
+    chain._deployment = dataclasses.replace(DEPLOYMENT, address=evidence["contract"])
+    made = chain.evidence(evidence["block_number"])
+    assert made["seals"] == evidence["seals"]
+    assert made["header_rlp"] == evidence["header_rlp"]
+    verify_chain_evidence(made, size=golden["size"], root=bytes.fromhex(golden["root"]))
+    assert verify_seals(made, policy=ValidatorPolicy.of(3, golden["validators"])).enough
+    assert "commit seals of two thirds" in made["finality"]
+    assert chain._final_number() == int(told["number"], 16)
+    # Without a quorum the node's word is not enough: blocks are counted.
+    extra = rlp.decode(bytes.fromhex(told["extraData"][2:]))
+    told["extraData"] = "0x" + rlp.encode([*extra[:4], extra[4][:1]]).hex()
+    assert chain._final_number() == 10_000 - 12
+
+
+def test_an_old_chain_gets_the_build_without_new_instructions(node):
+    chain = adapter(node.url)
+    node.answers["eth_call"] = Exception("invalid opcode: PUSH0")
+    older = chain._runnable()
+    node.answers["eth_call"] = "0x"
+    newer = chain._runnable()
+    assert newer.code_hash != older.code_hash
+    assert newer.source_sha256 == older.source_sha256
 
 
 def test_a_node_without_finality_counts_blocks(node):

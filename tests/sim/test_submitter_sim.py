@@ -20,6 +20,7 @@ from ledger.simulation import PromiseBrokenError, Simulator
 from ledger.store import transaction
 from ledger.submitter import StepAction, StepResult, Submitter
 from ledger.tables.anchors import AnchorRow
+from ledger.tree import Tree
 
 SEEDS = 300
 PARTS = 6
@@ -42,13 +43,24 @@ def test_every_promise_holds_after_every_step_of_many_histories(simulator, part)
         counts.update(outcome.counts)
         counts["entries.final"] += outcome.entries
     # The faults did happen: a simulation without them would prove nothing.
-    for fault in (
-        "killed.before_commit", "killed.after_commit", "database.before_commit", "database.after_commit",
-        "chain.lost", "chain.unheard", "chain.twice", "chain.late", "chain.reorganised", "stale.nonce",
-        "step.replaced", "step.lost", "step.capped", "step.final",
-    ):  # fmt: skip
-        assert counts[fault] > 0, fault
+    never = [fault for fault in simulation.FAULTS if not counts[fault]]
+    assert never == []
+    for answer in ("step.replaced", "step.lost", "step.capped", "step.final"):
+        assert counts[answer] > 0, answer
+    assert set(simulation.FAULTS) == {name for name in counts if name.startswith("fault.")}
     assert counts["entries.final"] == counts["entries.made"] > 100
+
+
+def test_a_process_that_dies_at_any_write_breaks_no_promise(simulator):
+    counts = simulator.run_dying_everywhere(0, steps=40)
+    died = counts["fault.killed_before_commit"], counts["fault.killed_after_commit"]
+    # Each write once before it and once after it, and no other fault.
+    assert min(died) > 10
+    assert abs(died[0] - died[1]) <= 1
+    assert {name for name in counts if name.startswith("fault.")} == {
+        "fault.killed_before_commit",
+        "fault.killed_after_commit",
+    }
 
 
 def test_a_seed_that_broke_a_promise_once_breaks_it_no_more(simulator):
@@ -97,13 +109,21 @@ def test_it_finds_an_entry_that_is_journaled_twice(simulator, monkeypatch):
 
 
 def test_it_finds_a_sequencer_that_overtakes(simulator, monkeypatch):
+    kept = Tree.extended
+
+    def backwards(self, leaves):
+        return kept(self, leaves[::-1])
+
+    monkeypatch.setattr(Tree, "extended", backwards)
+    finds(simulator, "the checkpoint is of another tree")
+
+
+def test_it_finds_a_sequencer_that_skips_an_entry(simulator, monkeypatch):
     kept = log_queries.unsequenced
-
-    def backwards(session, *, limit):
-        return list(reversed(kept(session, limit=limit)))
-
-    monkeypatch.setattr(log_queries, "unsequenced", backwards)
-    finds(simulator, "the leaves are not in order")
+    monkeypatch.setattr(
+        log_queries, "unsequenced", lambda session, **named: kept(session, **named)[1:]
+    )
+    finds(simulator, "a gap in the journal")
 
 
 def test_it_finds_an_anchor_called_final_too_early(simulator, monkeypatch):

@@ -971,7 +971,9 @@ def test_of_a_refusal_and_a_withdrawal_at_once_one_counts(fresh, meeting):
         lambda: fresh(agreements.withdraw, caller("donor"), AGREEMENT, reason="no", at=AT),
     )
     assert sorted(outcomes) == ["agreement.closed", "done"]
-    ended = [k for k, _ in fresh.entries() if k.startswith("agreement.") and k != "agreement.staged"]
+    ended = [
+        k for k, _ in fresh.entries() if k.startswith("agreement.") and k != "agreement.staged"
+    ]
     assert ended == [f"agreement.{fresh.agreement.state}"]
 
 
@@ -996,7 +998,9 @@ def test_of_the_last_signature_and_a_withdrawal_at_once_one_counts(fresh, monkey
     monkeypatch.setattr(signatures, "embed", slow)
     outcomes = race(lambda: fresh.complete("hospital", prepared), withdraw)
     assert sorted(outcomes) == ["agreement.closed", "done"]
-    ended = [k for k, _ in fresh.entries() if k.startswith("agreement.") and k != "agreement.staged"]
+    ended = [
+        k for k, _ in fresh.entries() if k.startswith("agreement.") and k != "agreement.staged"
+    ]
     assert ended == [f"agreement.{fresh.agreement.state}"]
     assert (fresh.agreement.formed_at is None) == (fresh.agreement.state == "withdrawn")
 

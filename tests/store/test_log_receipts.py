@@ -21,7 +21,7 @@ from ledger.vault import FileKeyProvider, Vault
 
 AT = datetime(2026, 11, 23, 5, 36, 11, tzinfo=UTC)
 BODY = {"agreement": "agr_one", "by": "示例（虚构）"}
-CODES = ("entry", "commitment", "inclusion", "checkpoint", "anchor", "chain")
+CODES = ("entry", "commitment", "inclusion", "checkpoint", "anchor", "chain", "finality")
 P, F, U = "passed", "failed", "indeterminate"
 
 
@@ -103,15 +103,15 @@ def test_a_receipt_says_how_far_its_entry_has_come(bench):
     entry = bench.record(1)
     journaled = bench.receipt(entry)
     assert journaled["state"] == "journaled"
-    assert bench.verdicts(journaled) == dict(zip(CODES, (P, P, U, U, U, U), strict=True))
+    assert bench.verdicts(journaled) == dict(zip(CODES, (P, P, U, U, U, U, U), strict=True))
     bench.sequence()
     logged = bench.receipt(entry)
     assert logged["state"] == "logged"
-    assert bench.verdicts(logged) == dict(zip(CODES, (P, P, P, P, U, U), strict=True))
+    assert bench.verdicts(logged) == dict(zip(CODES, (P, P, P, P, U, U, U), strict=True))
     bench.anchor()
     mined = bench.receipt(entry)
     assert mined["state"] == "mined"
-    assert bench.verdicts(mined) == dict(zip(CODES, (P, P, P, P, U, P), strict=True))
+    assert bench.verdicts(mined) == dict(zip(CODES, (P, P, P, P, U, P, U), strict=True))
     bench.finish()
     final = bench.receipt(entry)
     assert final["state"] == "final"

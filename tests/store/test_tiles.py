@@ -268,7 +268,7 @@ def test_nothing_is_published_of_a_tree_whose_entries_were_altered(bench):
             session.execute(text("DROP TRIGGER journal_entry_no_update"))
         else:
             session.execute(text("DROP TRIGGER journal_entry_no_update ON journal_entry"))
-        row = session.query(EntryRow).filter_by(seq=1).one()
+        row = session.query(EntryRow).filter_by(order=2).one()
         row.bytes = row.bytes.replace(b"acc_one", b"acc_two")
     with pytest.raises(VerificationError) as caught:
         bench.publish()

@@ -55,7 +55,7 @@ class Installation:
 
     def receipt(self, index):
         with store.transaction(self.factory) as session:
-            row = session.query(EntryRow).filter_by(seq=index).one()
+            row = session.query(EntryRow).filter_by(order=index + 1).one()
             return build_receipt(session, row, verifier=self.signer.verifier)
 
     def trust(self, k, keys):

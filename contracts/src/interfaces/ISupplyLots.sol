@@ -33,8 +33,10 @@ interface ISupplyLots {
     /// @notice A lot was issued to its issuer.
     event LotMinted(bytes32 indexed lot, address indexed issuer, uint40 quantity, bytes32 docRef);
 
-    /// @notice Units changed hands; the receiver may still reject them.
-    event LotMoved(bytes32 indexed lot, address from, address to, uint40 quantity);
+    /// @notice Units changed hands; the receiver may still reject them. `terms` are those of the call: to whom, how many.
+    /// @dev Without a signature topic, which would cost each move 375 gas: its only topic is the lot. Every other event here
+    ///      has two topics or more, so a log of one topic is a move, and a lot's moves are found by the lot.
+    event LotMoved(bytes32 indexed lot, address from, bytes32 terms) anonymous;
 
     /// @notice The receiver keeps what arrived.
     event LotAccepted(bytes32 indexed lot, address indexed holder, uint40 quantity);
@@ -63,7 +65,7 @@ interface ISupplyLots {
     error SupplyLotsQuantity(uint40 quantity, uint40 available);
 
     /// @notice The act was made for another turn: it is a repetition, or came out of order.
-    error SupplyLotsTurn(uint32 turn, uint32 expected);
+    error SupplyLotsTurn(uint256 turn, uint32 expected);
 
     /// @notice A holder cannot be nobody, or move to itself.
     error SupplyLotsHolder(address holder);
@@ -93,11 +95,13 @@ interface ISupplyLots {
     /// @dev Whoever signed is the sender; a signature over anything else is some stranger's, who has nothing. Accepts what the
     ///      sender had incoming. Reverts, in this order, with `ActSignatureInvalid`, `SupplyLotsHolder`, `SupplyLotsTurn`,
     ///      `SupplyLotsQuantity`, `SupplyLotsFrozen` (sender), `SupplyLotsIncomingOpen`, `SupplyLotsFrozen` (receiver).
+    /// @param terms What was signed, in one word, for calldata and event cost by the word: to whom (bits 0-159), turn
+    ///        (160-215), quantity (216-255). No bit goes unused, so one move has one form.
     /// @param r, vs Compact signature, ERC-2098.
-    function move(bytes32 lot, address to, uint40 quantity, uint32 turn, bytes32 r, bytes32 vs) external;
+    function moveLot(bytes32 lot, bytes32 terms, bytes32 r, bytes32 vs) external;
 
     /// @notice The same with any signature that ActSignature takes.
-    function moveBy(bytes32 lot, address to, uint40 quantity, uint32 turn, bytes calldata signature) external;
+    function moveBy(bytes32 lot, bytes32 terms, bytes calldata signature) external;
 
     /// @notice Use units up. Signed: `Consume(bytes32 lot,address holder,uint40 quantity,bytes32 docRef,uint32 turn)`.
     function consume(

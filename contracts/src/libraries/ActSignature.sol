@@ -38,14 +38,6 @@ library ActSignature {
         return address(uint160(uint256(_named(digest, signature))));
     }
 
-    /// @notice The account behind a compact plain signature (ERC-2098: the top bit of `vs` is v - 27).
-    function accountOf(bytes32 digest, bytes32 r, bytes32 vs) internal pure returns (address account) {
-        uint256 s = uint256(vs) & type(uint256).max >> 1;
-        if (s > _LOW_S_MAX) revert ActSignatureInvalid();
-        account = ecrecover(digest, uint8(uint256(vs) >> 255) + 27, r, bytes32(s));
-        if (account == address(0)) revert ActSignatureInvalid();
-    }
-
     function _plain(bytes32 digest, bytes calldata signature) private pure returns (address account) {
         bytes32 s = bytes32(signature[32:64]);
         if (uint256(s) > _LOW_S_MAX) revert ActSignatureInvalid();

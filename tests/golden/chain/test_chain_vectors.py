@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ledger.chain_proof import verify_chain_evidence
 from ledger.core.merkle import verify_consistency, verify_inclusion
+from ledger.validator_seals import ValidatorPolicy, verify_seals
 
 HERE = Path(__file__).parent
 
@@ -47,3 +48,27 @@ def test_evidence_written_by_earlier_versions_still_verifies():
         )
         assert proven.block_hash == golden["block_hash"]
         assert proven.index == golden["index"]
+
+
+def test_seals_made_anew_by_other_code_from_the_written_rules_verify_beside_the_committed_ones():
+    made = runpy.run_path(str(HERE / "generate_seals.py"))
+    for rule in ("qbft", "ibft2"):
+        committed = (HERE / f"seals_{rule}.json").read_text(encoding="utf-8")
+        stated = json.loads(committed)
+        again = made["bft"](rule)
+        # The contract's code may have changed since; the rules of the seals may not.
+        assert again["block_as_told_by_a_node"].keys() == stated["block_as_told_by_a_node"].keys()
+        assert again["sealed_by"] == stated["sealed_by"]
+        assert again["evidence"]["seals"]["signers"] == stated["evidence"]["seals"]["signers"]
+        policy = ValidatorPolicy.of(3, again["validators"])
+        assert verify_seals(again["evidence"], policy=policy).enough
+        assert verify_seals(stated["evidence"], policy=policy).enough
+
+
+def test_seals_of_a_real_network_still_verify():
+    golden = json.loads((HERE / "seals_clique.json").read_text(encoding="utf-8"))
+    verify_chain_evidence(
+        golden["evidence"], size=golden["size"], root=bytes.fromhex(golden["root"])
+    )
+    policy = ValidatorPolicy.of(3, golden["validators"])
+    assert verify_seals(golden["evidence"], policy=policy).enough

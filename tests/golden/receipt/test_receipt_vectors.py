@@ -36,6 +36,7 @@ def test_the_kept_receipt_passes_under_its_trust():
         "receipt.checkpoint",
         "receipt.anchor",
         "receipt.chain",
+        "receipt.finality",
     ]
 
 

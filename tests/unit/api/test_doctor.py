@@ -111,6 +111,11 @@ BROKEN: list[tuple[str, dict[str, object], str]] = [
         {"chain": raising(UnavailableError("no answer", code="chain.x"))},
         "no answer",
     ),
+    (
+        "doctor.vault",
+        {"master_keys": raising(UnavailableError("wrong PIN", code="vault.pin_wrong"))},
+        "vault.pin_wrong",
+    ),
     ("doctor.clock", {"wall": lambda: datetime(1970, 1, 1, tzinfo=UTC)}, "1970-01-01"),
     ("doctor.clock", {"wall": lambda: next(JUMPING)}, "jumped"),
 ]
@@ -124,6 +129,12 @@ def test_what_is_wrong_is_named_with_the_way_out(
     assert verdict_of(report, code) is Verdict.FAILED
     assert said in next(check.summary_en for check in report.checks if check.code == code)
     assert report.verdict is Verdict.FAILED
+
+
+def test_the_doctor_says_which_vault_provider_is_in_use(machine: Machine) -> None:
+    report = doctor.examine(machine)
+    said = next(check.summary_en for check in report.checks if check.code == "doctor.vault")
+    assert said == "vault master key: file vault.key, readable by its owner only"
 
 
 def test_every_probe_has_a_fault_tested_here() -> None:

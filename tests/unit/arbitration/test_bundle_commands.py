@@ -143,8 +143,8 @@ def test_offline_is_enforced_and_ends_with_its_block(leave):
 def test_the_commands_load_no_web3_no_solver_and_no_driver():
     code = (
         "import sys, api.commands.bundle, api.commands.verify;"
-        "print([m for m in ('web3','ortools','eth','psycopg','sqlite3','fastapi','uvicorn','requests')"
-        " if m in sys.modules])"
+        "print([m for m in ('web3', 'ortools', 'eth', 'eth_abi', 'psycopg', 'sqlite3', 'sqlalchemy',"
+        " 'alembic', 'fastapi', 'uvicorn', 'requests') if m in sys.modules])"
     )
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trie.hexary import HexaryTrie
 
-from ledger.chain_proof import rlp_decode, trie_value, verify_chain_evidence
+from ledger.chain_proof import trie_value, verify_chain_evidence
 from ledger.core.errors import VerificationError
+from ledger.strict_rlp import rlp_decode, rlp_encode
 from ledger.testing import FakeChain, MemoryLog
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "chain"
@@ -137,6 +138,7 @@ def test_rlp_reads_what_the_reference_library_writes(value):
         return [plain(part) for part in item] if isinstance(item, list | tuple) else bytes(item)
 
     assert rlp_decode(rlp.encode(value)) == plain(value)
+    assert rlp_encode(plain(value)) == rlp.encode(value)
 
 
 @settings(max_examples=500, deadline=None, derandomize=True)

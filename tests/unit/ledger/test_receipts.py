@@ -24,7 +24,7 @@ FILE = json.loads(
     (Path(__file__).parents[2] / "golden" / "receipt" / "final_v1.json").read_text(encoding="utf-8")
 )
 TRUST = LedgerTrust.from_json(FILE["trust"])
-CODES = ("entry", "commitment", "inclusion", "checkpoint", "anchor", "chain")
+CODES = ("entry", "commitment", "inclusion", "checkpoint", "anchor", "chain", "finality")
 P, F, U = "passed", "failed", "indeterminate"
 
 # What a receipt states beyond what can be proven offline; the reader is told nothing by it.
@@ -123,7 +123,7 @@ def test_what_is_left_out_is_not_known_rather_than_passed(path, receipt):
         return
     assert found["anchor"] != P
     if path == ("anchor", "evidence"):
-        assert (found["anchor"], found["chain"]) == (U, U)
+        assert (found["anchor"], found["chain"], found["finality"]) == (U, U, U)
 
 
 @pytest.mark.parametrize("name", ["v", "state", "entry", "private", "log", "anchor"])
@@ -136,6 +136,7 @@ def test_a_journaled_receipt_proves_its_entry_and_no_more(receipt):
     receipt.update(state="journaled", log=None, anchor=None)
     assert verdicts(receipt) == {
         "entry": P, "commitment": P, "inclusion": U, "checkpoint": U, "anchor": U, "chain": U,
+        "finality": U,
     }  # fmt: skip
 
 
@@ -143,6 +144,7 @@ def test_a_logged_receipt_waits_for_the_chain(receipt):
     receipt.update(state="logged", anchor=None)
     assert verdicts(receipt) == {
         "entry": P, "commitment": P, "inclusion": P, "checkpoint": P, "anchor": U, "chain": U,
+        "finality": U,
     }  # fmt: skip
 
 
@@ -150,6 +152,7 @@ def test_a_mined_receipt_waits_to_be_final(receipt):
     receipt["state"] = receipt["anchor"]["state"] = "mined"
     assert verdicts(receipt) == {
         "entry": P, "commitment": P, "inclusion": P, "checkpoint": P, "anchor": U, "chain": P,
+        "finality": U,
     }  # fmt: skip
 
 
@@ -171,7 +174,7 @@ def test_a_receipt_cannot_claim_a_state_it_does_not_prove(state, left_out, recei
 
 def test_without_a_trust_file_nothing_can_be_relied_on(receipt):
     found = verdicts(receipt, trust=None)
-    assert (found.pop("checkpoint"), found.pop("chain")) == (U, U)
+    assert (found.pop("checkpoint"), found.pop("chain"), found.pop("finality")) == (U, U, U)
     assert set(found.values()) == {P}
     assert verify_receipt(receipt, trust=None).verdict is Verdict.INDETERMINATE
 

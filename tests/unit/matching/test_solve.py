@@ -31,7 +31,7 @@ def test_the_same_problem_gives_the_same_bytes():
     first, second = solve(problem), solve(problem)
     assert first.plan.digest() == second.plan.digest()
     assert first.certificate.digest() == second.certificate.digest()
-    assert first.plan.solver == SOLVER
+    assert SOLVER in first.plan.solver
 
 
 @pytest.mark.parametrize("side", ["needs", "lots"])
@@ -55,19 +55,24 @@ def test_huge_quantities_stay_exact():
     assert check_plan(problem, solution.plan, solution.certificate).verdict is Verdict.PASSED
 
 
-def test_weights_that_would_pass_63_bits_are_refused():
+def test_weights_that_would_pass_63_bits_give_way_to_level_by_level_and_then_to_a_refusal():
     problem = random_problem("overflow", needs=60, lots=60, policy=Policy(segments=100))
     judged = judge_pairs(problem)
     heavy = replace(judged, transport=judged.transport * 10**9)
+    solution = solve(problem, candidates=heavy)
+    report = check_plan(problem, solution.plan, solution.certificate, candidates=heavy)
+    assert report.verdict is Verdict.PASSED
+    light = solve(problem, candidates=judged).plan.objective
+    assert solution.plan.objective.transport == light.transport * 10**9
+    assert solution.plan.objective.unserved_by_rank == light.unserved_by_rank
     with pytest.raises(LimitError) as fault:
-        solve(problem, candidates=heavy)
+        solve(problem, candidates=replace(judged, transport=judged.transport * 10**14))
     assert fault.value.error_code == "matching.weights_overflow"
-    assert solve(problem, candidates=judged).plan.flows
 
 
 def test_more_arcs_than_the_limit_are_refused(monkeypatch):
     problem = random_problem("arcs", needs=6, lots=6)
-    monkeypatch.setattr(module, "ARCS_MAX", 10)
+    monkeypatch.setattr(module, "ARCS_MAX", 2)
     with pytest.raises(LimitError) as fault:
         solve(problem)
     assert fault.value.error_code == "matching.too_large"

@@ -18,11 +18,13 @@ from signing.ca import (
     LABEL_EN,
     LABEL_ZH,
     OID_DOCUMENT_SIGNING,
+    Addresses,
     BuiltInAuthority,
     CertificateSubject,
     identity_commitment,
 )
 from signing.keys.device import DeviceKey
+from signing.keys.files import load_private
 from signing.testing import FIXED_TIME
 
 PERSON = CertificateSubject(
@@ -122,18 +124,31 @@ def test_bytes_after_a_request_are_refused(authority):
     assert caught.value.error_code == "ca.csr_malformed"
 
 
-@pytest.mark.parametrize("kind", ["p384", "rsa"])
-def test_keys_other_than_p256_are_refused(authority, kind):
-    key = (
-        ec.generate_private_key(ec.SECP384R1())
-        if kind == "p384"
-        else rsa.generate_private_key(65537, 2048)
-    )
+REFUSED_KEYS = {
+    "p384": lambda: ec.generate_private_key(ec.SECP384R1()),
+    "k256": lambda: ec.generate_private_key(ec.SECP256K1()),
+    "rsa-1024": lambda: rsa.generate_private_key(65537, 1024),
+    "rsa-exponent": lambda: rsa.generate_private_key(3, 2048),
+}
+
+
+@pytest.mark.parametrize("kind", sorted(REFUSED_KEYS))
+def test_keys_of_no_accepted_kind_are_refused(authority, kind):
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "invented")])
-    request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
+    builder = x509.CertificateSigningRequestBuilder().subject_name(name)
+    request = builder.sign(REFUSED_KEYS[kind](), hashes.SHA256())
     with pytest.raises(InputError) as caught:
         authority.issue(request.public_bytes(Encoding.DER), subject=PERSON, at=FIXED_TIME)
     assert caught.value.error_code == "ca.csr_key_type"
+
+
+@pytest.mark.parametrize("bits", [2048, 3072])
+def test_an_rsa_key_is_certified(authority, bits):
+    key = rsa.generate_private_key(65537, bits)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "invented")])
+    request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
+    issued = authority.issue(request.public_bytes(Encoding.DER), subject=PERSON, at=FIXED_TIME)
+    assert parsed(issued).public_key() == key.public_key()
 
 
 @pytest.mark.parametrize(
@@ -190,8 +205,8 @@ def test_one_key_serves_one_subject(authority, tmp_path):
     assert authority.issued_for(DeviceKey.create().public_spki) == ()
 
 
-def test_the_roots_own_key_is_never_certified_for_somebody(authority):
-    own = DeviceKey(authority._key)
+def test_the_roots_own_key_is_never_certified_for_somebody(authority, tmp_path):
+    own = DeviceKey(load_private(tmp_path / "ca" / "root.pem"))
     with pytest.raises(ConflictError) as caught:
         issue(authority, key=own)
     assert caught.value.error_code == "ca.key_in_use"
@@ -290,7 +305,7 @@ def test_revocation_lists_are_numbered_upwards_across_restarts(authority, tmp_pa
 
 def test_a_revocation_address_enters_a_leaf_only_where_configured(authority, tmp_path):
     url = "https://fuqi.example/crl"
-    with_url = BuiltInAuthority.load(tmp_path / "ca", crl_url=url)
+    with_url = BuiltInAuthority.load(tmp_path / "ca", addresses=Addresses(crl=url))
     points = parsed(issue(with_url)).extensions.get_extension_for_oid(
         ExtensionOID.CRL_DISTRIBUTION_POINTS
     )

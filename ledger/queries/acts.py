@@ -1,0 +1,83 @@
+"""Reads of the tables of contract acts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from ledger.tables.acts import ActTxRow, ChainActRow, ChainContractRow
+
+OPEN_STATES: Final = ("signed", "sent", "capped")
+"""Transactions whose nonce may still be unused, or whose block may still go."""
+PAGE_MAX: Final = 500
+
+
+def contracts_on(session: Session, chain_id: int) -> dict[str, ChainContractRow]:
+    """Our contracts on that chain, by name."""
+    rows = session.scalars(
+        select(ChainContractRow).where(ChainContractRow.chain_id == chain_id).limit(PAGE_MAX)
+    )
+    return {row.name: row for row in rows}
+
+
+def open_transactions(session: Session, chain_id: int, sender: str) -> Sequence[ActTxRow]:
+    """What the relayer may still have on its way, lowest nonce first, newest attempt first."""
+    return session.scalars(
+        select(ActTxRow)
+        .where(
+            ActTxRow.chain_id == chain_id,
+            ActTxRow.sender == sender,
+            ActTxRow.state.in_(OPEN_STATES),
+        )
+        .order_by(ActTxRow.nonce, ActTxRow.attempt.desc())
+        .limit(PAGE_MAX)
+    ).all()
+
+
+def last_nonce(session: Session, chain_id: int, sender: str) -> int | None:
+    """Highest nonce ever signed for by this relayer, or None."""
+    return session.scalar(
+        select(func.max(ActTxRow.nonce)).where(
+            ActTxRow.chain_id == chain_id, ActTxRow.sender == sender
+        )
+    )
+
+
+def queued(session: Session, *, limit: int) -> Sequence[ChainActRow]:
+    """Acts that nothing was signed for yet, oldest first."""
+    return session.scalars(
+        select(ChainActRow)
+        .where(ChainActRow.state == "queued")
+        .order_by(ChainActRow.order)
+        .limit(limit)
+    ).all()
+
+
+def last_order(session: Session) -> int:
+    """Order number of the newest act, 0 for none."""
+    return session.scalar(select(func.max(ChainActRow.order))) or 0
+
+
+def acts_of(session: Session, subject: str, *, limit: int) -> Sequence[ChainActRow]:
+    """Acts about a subject, oldest first."""
+    return session.scalars(
+        select(ChainActRow)
+        .where(ChainActRow.subject == subject)
+        .order_by(ChainActRow.order)
+        .limit(min(limit, PAGE_MAX))
+    ).all()
+
+
+def unsettled(session: Session) -> int:
+    """How many acts are neither final nor refused."""
+    return (
+        session.scalar(
+            select(func.count())
+            .select_from(ChainActRow)
+            .where(ChainActRow.state.in_(("queued", "sent", "mined")))
+        )
+        or 0
+    )

@@ -1,0 +1,190 @@
+"""One interface over the solvers: which graph goes to which is a written rule on sizes, not on the clock.
+
+The rule (figures: docs/guides/matching.md and `make bench ARGS=matching`):
+
+1. A root-hub graph is split by component; every component of at most `SCALING_ARCS` arcs, or with fewer than
+   `SCALING_DENSITY` arcs a node, goes to our own network simplex, warm from the start tree.
+2. A larger, denser component is where cost scaling wins: OR-Tools, one component at a time, prices recovered.
+3. A graph without a start tree: a transportation problem goes to our own simplex, arcs sorted by head; a
+   network with transit nodes too, below `GENERAL_ARCS`, and to OR-Tools from there on.
+4. Without numba everything goes to OR-Tools; where OR-Tools refuses the costs, to our own simplex.
+5. Under a time limit only our own simplex is used: it can be stopped, and then leaves a feasible flow.
+
+Flow and prices of one graph depend on the graph and the installed versions alone.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from ledger.core.errors import LimitError
+from matching.engine import cost_scaling, jit
+from matching.engine.graph import Graph, make_graph
+from matching.engine.simplex import Ended, Simplex
+from matching.engine.split import Split, split
+from matching.geo import Int64s
+
+SIMPLEX: Final = "fuqi network simplex 1"
+SCALING_ARCS: Final = 1_500_000
+SCALING_DENSITY: Final = 20
+TRANSIT_SHARE: Final = 10
+"""A graph in which at most one arc in ten leads to a node that passes goods on is a transportation problem."""
+GENERAL_ARCS: Final = 150_000
+"""From so many arcs on, a network with transit nodes goes to cost scaling."""
+
+
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """Flow of every arc and price of every node.
+
+    Attributes:
+        proven: flow and prices prove each other optimal; else the flow is feasible and a limit was reached.
+        solvers: what was used, sorted.
+    """
+
+    flows: Int64s
+    prices: Int64s
+    proven: bool
+    solvers: tuple[str, ...]
+
+
+def solve_graph(graph: Graph, *, until: float | None = None) -> Solved:
+    """Solve by the rule above.
+
+    Args:
+        until: on the clock of `time.monotonic`; the flow found by then is returned.
+
+    Raises:
+        InputError: `graph.infeasible`, `graph.endless`.
+    """
+    if graph.start is None:
+        return _solve_general(graph, until=until)
+    if not jit.HAS_NUMBA and until is None:
+        try:
+            return _scaled(graph)
+        except LimitError:
+            pass
+    parts = split(graph)
+    sizes = np.diff(parts.ends)
+    nodes = np.bincount(parts.component[1:], minlength=len(sizes))
+    large = (sizes > SCALING_ARCS) & (sizes >= SCALING_DENSITY * nodes)
+    if until is not None or not large.any():
+        return _solve_stretches(parts, np.flatnonzero(sizes > 0), until=until)
+    return _solve_mixed(parts, large)
+
+
+def solve_with_simplex(graph: Graph, *, until: float | None = None) -> Solved:
+    """The whole graph by our own simplex, without a split."""
+    simplex = Simplex(graph)
+    ended = simplex.run(until=until)
+    simplex.require_feasible()
+    return Solved(
+        flows=simplex.flows[simplex.first_arc : simplex.arcs].copy(),
+        prices=simplex.price[: graph.nodes].copy(),
+        proven=ended is Ended.OPTIMAL,
+        solvers=(SIMPLEX,),
+    )
+
+
+def warm_up() -> None:
+    """Compile everything that a solve needs, on a graph of two nodes; a second call costs nothing."""
+    one = np.ones(1, dtype=np.int64)
+    solve_graph(
+        make_graph(
+            tails=np.zeros(1, dtype=np.int32),
+            heads=np.ones(1, dtype=np.int32),
+            bounds=one,
+            costs=one,
+            supplies=np.array([1, -1], dtype=np.int64),
+        )
+    )
+
+
+def _solve_general(graph: Graph, *, until: float | None) -> Solved:
+    gives = np.zeros(graph.nodes, dtype=np.bool_)
+    gives[graph.tails] = True
+    if int(gives[graph.heads].sum()) * TRANSIT_SHARE <= graph.arcs and jit.HAS_NUMBA:
+        return _solve_sorted(graph, until=until)
+    if until is None and (graph.arcs >= GENERAL_ARCS or not jit.HAS_NUMBA):
+        try:
+            return _scaled(graph)
+        except LimitError:
+            pass
+    return solve_with_simplex(graph, until=until)
+
+
+def _solve_sorted(graph: Graph, *, until: float | None) -> Solved:
+    """Goods go from givers to takers in one step: with a taker's arcs side by side that is quick."""
+    order = np.argsort(graph.heads, kind="stable")
+    solved = solve_with_simplex(
+        replace(
+            graph,
+            tails=graph.tails[order],
+            heads=graph.heads[order],
+            bounds=graph.bounds[order],
+            costs=graph.costs[order],
+        ),
+        until=until,
+    )
+    flows = np.empty_like(solved.flows)
+    flows[order] = solved.flows
+    return replace(solved, flows=flows)
+
+
+def _scaled(graph: Graph) -> Solved:
+    flows = cost_scaling.run_cost_scaling(graph)
+    return Solved(
+        flows, cost_scaling.recover_prices(graph, flows), proven=True, solvers=(cost_scaling.NAME,)
+    )
+
+
+def _solve_stretches(parts: Split, members: Int64s, *, until: float | None) -> Solved:
+    """Our own simplex, component after component, in one tree."""
+    simplex = Simplex(parts.graph)
+    ended = simplex.run_stretches(parts.ends, members, until=until)
+    flows = np.empty(parts.graph.arcs, dtype=np.int64)
+    flows[parts.order] = simplex.flows[: parts.graph.arcs]
+    return Solved(flows, simplex.price.copy(), ended is Ended.OPTIMAL, (SIMPLEX,))
+
+
+def _solve_mixed(parts: Split, large: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Solved:
+    """Large dense components by cost scaling, all others by our own simplex."""
+    small = _solve_stretches(parts, np.flatnonzero(~large), until=None)
+    flows, prices = small.flows, small.prices
+    solvers = {SIMPLEX} if (~large).any() else set()
+    for number in np.flatnonzero(large).tolist():
+        first, end = int(parts.ends[number]), int(parts.ends[number + 1])
+        own = np.concatenate([[0], np.flatnonzero(parts.component == number)])
+        place = np.zeros(parts.graph.nodes, dtype=np.int32)
+        place[own] = np.arange(len(own), dtype=np.int32)
+        supplies = parts.graph.supplies[own].copy()
+        supplies[0] = -supplies[1:].sum()
+        one = make_graph(
+            tails=place[parts.graph.tails[first:end]],
+            heads=place[parts.graph.heads[first:end]],
+            bounds=parts.graph.bounds[first:end],
+            costs=parts.graph.costs[first:end],
+            supplies=supplies,
+        )
+        try:
+            solved = _scaled(one)
+        except LimitError:
+            solved = _solve_stretches(parts, np.array([number]), until=None)
+            flows[parts.order[first:end]] = solved.flows[parts.order[first:end]]
+            prices[own[1:]] = solved.prices[own[1:]]
+            solvers.add(SIMPLEX)
+            continue
+        flows[parts.order[first:end]] = solved.flows
+        # The root's price is zero in every component.
+        prices[own] = solved.prices - solved.prices[0]
+        solvers |= set(solved.solvers)
+    return Solved(flows, prices, proven=True, solvers=tuple(sorted(solvers)))
+
+
+def limit_of(seconds: float | None) -> float | None:
+    """A time limit in seconds as a moment on the clock that the solvers read."""
+    return None if seconds is None else time.monotonic() + seconds

@@ -1,0 +1,329 @@
+"""Pricing over all eligible pairs: a tree of boxes per kind of lot, searched with every rule inside.
+
+For each need the search returns the eligible lots of smallest value = weight * transport + lot value, below a
+limit. A box is skipped only if no lot in it can be below: its smallest lot value plus the weight times a lower
+bound of the way to it (`market.km_at_least`) already passes. So nothing is pruned by nearness, and an empty
+answer for every need is a proof that no pair is missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from matching.engine.jit import compiled
+from matching.engine.market import Int32s, Market, km_at_least, pair_transport
+from matching.geo import Int64s
+
+LEAF: Final = 12
+"""Lots in a leaf: fewer make more boxes, more make more pairs to look at."""
+_DEPTH_MAX: Final = 64
+_TRIES: Final = 4
+"""Random draws per wanted random lot, before giving up on a need with few compatible lots."""
+
+
+class Boxes(NamedTuple):
+    """Trees of all kinds in one pool. Children come after their parent.
+
+    Attributes:
+        order: lots, so that a box holds order[first[b]:end[b]].
+        left: left child or -1; the right child is `right`.
+        low, high: corners, shape (boxes, 3).
+        root_of: kind of lot -> root box or -1.
+        least: smallest lot value in the box, refreshed before each search.
+    """
+
+    order: Int32s
+    first: Int32s
+    end: Int32s
+    left: Int32s
+    right: Int32s
+    low: Int64s
+    high: Int64s
+    root_of: Int32s
+    least: Int64s
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Pairs, by need: needs[k] may take from lots[k] at transports[k]; values[k] is what was compared."""
+
+    needs: Int32s
+    lots: Int32s
+    transports: Int64s
+    values: Int64s
+
+
+def build_boxes(market: Market, lots: Int32s) -> Boxes:
+    """Trees over these lots; frozen ones may serve nobody and are left out."""
+    usable = lots[market.lot_frozen[lots] == 0].astype(np.int32)
+    usable = usable[np.argsort(market.lot_kind[usable], kind="stable")]
+    kinds = market.fit.shape[1]
+    starts = np.searchsorted(market.lot_kind[usable], np.arange(kinds + 1)).astype(np.int32)
+    room = 2 * len(usable) + kinds + 1
+    boxes = Boxes(
+        order=usable,
+        first=np.zeros(room, dtype=np.int32),
+        end=np.zeros(room, dtype=np.int32),
+        left=np.full(room, -1, dtype=np.int32),
+        right=np.full(room, -1, dtype=np.int32),
+        low=np.zeros((room, 3), dtype=np.int64),
+        high=np.zeros((room, 3), dtype=np.int64),
+        root_of=np.full(kinds, -1, dtype=np.int32),
+        least=np.zeros(room, dtype=np.int64),
+    )
+    count = _grow(boxes, market.lot_xyz, starts)
+    return boxes._replace(
+        first=boxes.first[:count].copy(),
+        end=boxes.end[:count].copy(),
+        left=boxes.left[:count].copy(),
+        right=boxes.right[:count].copy(),
+        low=boxes.low[:count].copy(),
+        high=boxes.high[:count].copy(),
+        least=boxes.least[:count].copy(),
+    )
+
+
+def search(
+    market: Market,
+    boxes: Boxes,
+    needs: Int32s,
+    *,
+    lot_values: Int64s,
+    limits: Int64s,
+    weight: int,
+    most: int,
+) -> Found:
+    """The `most` eligible lots of smallest value below each need's limit.
+
+    Args:
+        lot_values: by lot number.
+        limits: by position in `needs`.
+    """
+    _refresh(boxes, lot_values)
+    lots = np.empty((len(needs), most), dtype=np.int32)
+    transports = np.empty((len(needs), most), dtype=np.int64)
+    values = np.empty((len(needs), most), dtype=np.int64)
+    counts = np.zeros(len(needs), dtype=np.int64)
+    _search(
+        market, boxes, needs, lot_values, limits, weight, most, lots, transports, values, counts
+    )
+    taken = np.arange(most)[None, :] < counts[:, None]
+    return Found(np.repeat(needs, counts), lots[taken], transports[taken], values[taken])
+
+
+def draw(market: Market, boxes: Boxes, needs: Int32s, *, count: int, seed: int) -> Found:
+    """Up to `count` eligible lots per need, drawn at random from all compatible kinds.
+
+    They join far parts of the market, so that the first plan already moves goods where shortage is.
+    """
+    lots = np.empty((len(needs), count), dtype=np.int32)
+    transports = np.empty((len(needs), count), dtype=np.int64)
+    counts = np.zeros(len(needs), dtype=np.int64)
+    _draw(market, boxes, needs, count, seed, lots, transports, counts)
+    taken = np.arange(count)[None, :] < counts[:, None]
+    return Found(np.repeat(needs, counts), lots[taken], transports[taken], transports[taken])
+
+
+@compiled
+def _grow(boxes: Boxes, xyz: Int64s, starts: Int32s) -> int:
+    """Split each kind's lots in halves along the widest side until they fit a leaf; the number of boxes."""
+    count = 0
+    done = 0
+    for kind in range(len(starts) - 1):
+        if starts[kind] == starts[kind + 1]:
+            continue
+        boxes.root_of[kind] = count
+        boxes.first[count], boxes.end[count] = starts[kind], starts[kind + 1]
+        count += 1
+        while done < count:
+            first, end = boxes.first[done], boxes.end[done]
+            widest = 0
+            for axis in range(3):
+                low = high = xyz[boxes.order[first], axis]
+                for at in range(first, end):
+                    value = xyz[boxes.order[at], axis]
+                    low = min(low, value)
+                    high = max(high, value)
+                boxes.low[done, axis], boxes.high[done, axis] = low, high
+                if high - low > boxes.high[done, widest] - boxes.low[done, widest]:
+                    widest = axis
+            if end - first > LEAF:
+                part = boxes.order[first:end].copy()
+                keys = np.empty(len(part), dtype=np.int64)
+                for at in range(len(part)):
+                    keys[at] = xyz[part[at], widest]
+                rank = np.argsort(keys, kind="mergesort")
+                for at in range(len(part)):
+                    boxes.order[first + at] = part[rank[at]]
+                middle = first + (end - first) // 2
+                boxes.left[done], boxes.right[done] = count, count + 1
+                boxes.first[count], boxes.end[count] = first, middle
+                boxes.first[count + 1], boxes.end[count + 1] = middle, end
+                count += 2
+            done += 1
+    return count
+
+
+@compiled
+def _refresh(boxes: Boxes, lot_values: Int64s) -> None:
+    for box in range(len(boxes.first) - 1, -1, -1):
+        if boxes.left[box] >= 0:
+            boxes.least[box] = min(boxes.least[boxes.left[box]], boxes.least[boxes.right[box]])
+        else:
+            least = lot_values[boxes.order[boxes.first[box]]]
+            for at in range(boxes.first[box], boxes.end[box]):
+                least = min(least, lot_values[boxes.order[at]])
+            boxes.least[box] = least
+
+
+@compiled
+def _km_to_box(boxes: Boxes, box: int, x: int, y: int, z: int) -> int:
+    chord = 0
+    away = max(boxes.low[box, 0] - x, x - boxes.high[box, 0], 0)
+    chord += away * away
+    away = max(boxes.low[box, 1] - y, y - boxes.high[box, 1], 0)
+    chord += away * away
+    away = max(boxes.low[box, 2] - z, z - boxes.high[box, 2], 0)
+    chord += away * away
+    return km_at_least(chord)
+
+
+@compiled
+def _search(
+    market: Market,
+    boxes: Boxes,
+    needs: Int32s,
+    lot_values: Int64s,
+    limits: Int64s,
+    weight: int,
+    most: int,
+    lots: Int32s,
+    transports: Int64s,
+    values: Int64s,
+    counts: Int64s,
+) -> None:
+    stack = np.empty(_DEPTH_MAX, dtype=np.int32)
+    bounds = np.empty(_DEPTH_MAX, dtype=np.int64)
+    for at in range(len(needs)):
+        need = needs[at]
+        x, y, z = market.need_xyz[need, 0], market.need_xyz[need, 1], market.need_xyz[need, 2]
+        limit = limits[at]
+        count = 0
+        for kind in range(len(boxes.root_of)):
+            penalty = market.fit[market.need_kind[need], kind]
+            if penalty < 0 or boxes.root_of[kind] < 0:
+                continue
+            root = boxes.root_of[kind]
+            km = _km_to_box(boxes, root, x, y, z)
+            stack[0] = root
+            bounds[0] = boxes.least[root] + weight * (km + 1 + penalty)
+            top = 1
+            while top > 0:
+                top -= 1
+                box = stack[top]
+                if bounds[top] >= limit:
+                    continue
+                left = boxes.left[box]
+                if left < 0:
+                    for place in range(boxes.first[box], boxes.end[box]):
+                        lot = boxes.order[place]
+                        chord = 0
+                        for axis in range(3):
+                            step = market.lot_xyz[lot, axis] - market.need_xyz[need, axis]
+                            chord += step * step
+                        own = lot_values[lot]
+                        if own + weight * (km_at_least(chord) + 1 + penalty) >= limit:
+                            continue
+                        transport = pair_transport(market, lot, need)
+                        if transport < 0:
+                            continue
+                        value = own + weight * transport
+                        if value >= limit:
+                            continue
+                        slot = min(count, most - 1)
+                        while slot > 0 and values[at, slot - 1] > value:
+                            values[at, slot] = values[at, slot - 1]
+                            lots[at, slot] = lots[at, slot - 1]
+                            transports[at, slot] = transports[at, slot - 1]
+                            slot -= 1
+                        values[at, slot] = value
+                        lots[at, slot] = lot
+                        transports[at, slot] = transport
+                        count = min(count + 1, most)
+                        if count == most:
+                            limit = min(limit, values[at, most - 1])
+                    continue
+                right = boxes.right[box]
+                km_left = _km_to_box(boxes, left, x, y, z)
+                km_right = _km_to_box(boxes, right, x, y, z)
+                low_left = boxes.least[left] + weight * (km_left + 1 + penalty)
+                low_right = boxes.least[right] + weight * (km_right + 1 + penalty)
+                # The more promising half comes off the stack first.
+                if low_left <= low_right:
+                    if low_right < limit:
+                        stack[top], bounds[top] = right, low_right
+                        top += 1
+                    if low_left < limit:
+                        stack[top], bounds[top] = left, low_left
+                        top += 1
+                else:
+                    if low_left < limit:
+                        stack[top], bounds[top] = left, low_left
+                        top += 1
+                    if low_right < limit:
+                        stack[top], bounds[top] = right, low_right
+                        top += 1
+        counts[at] = count
+
+
+@compiled
+def _draw(
+    market: Market,
+    boxes: Boxes,
+    needs: Int32s,
+    wanted: int,
+    seed: int,
+    lots: Int32s,
+    transports: Int64s,
+    counts: Int64s,
+) -> None:
+    kinds = np.empty(len(boxes.root_of), dtype=np.int32)
+    for at in range(len(needs)):
+        need = needs[at]
+        total = 0
+        used = 0
+        for kind in range(len(boxes.root_of)):
+            root = boxes.root_of[kind]
+            if root >= 0 and market.fit[market.need_kind[need], kind] >= 0:
+                kinds[used] = root
+                used += 1
+                total += boxes.end[root] - boxes.first[root]
+        count = 0
+        if total > 0:
+            # A linear congruential stream of its own per need: one need's draws never move another's.
+            number = (seed + need) * 2654435761 + 12345
+            for _ in range(wanted * _TRIES):
+                number = (number * 1103515245 + 12345) % 2147483648
+                left = (number >> 7) * total >> 24
+                for place in range(used):
+                    size = boxes.end[kinds[place]] - boxes.first[kinds[place]]
+                    if left < size:
+                        lot = boxes.order[boxes.first[kinds[place]] + left]
+                        break
+                    left -= size
+                known = False
+                for place in range(count):
+                    known = known or lots[at, place] == lot
+                if known:
+                    continue
+                transport = pair_transport(market, lot, need)
+                if transport >= 0:
+                    lots[at, count] = lot
+                    transports[at, count] = transport
+                    count += 1
+                    if count == wanted:
+                        break
+        counts[at] = count
