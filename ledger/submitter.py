@@ -170,9 +170,12 @@ class Submitter:
 
     def _settle(self, lane: Sequence[ChainTxRow]) -> StepResult:
         """The nonce is used up: which attempt was it?"""
+        ours = {row.tx_hash for row in lane}
         for row in lane:
             seen = self._chain.find_append(size=row.size, root=bytes.fromhex(row.root))
-            if seen is not None:
+            # An append of the same checkpoint under an earlier nonce (signed again at a node that was behind)
+            # says nothing about this one: were it counted, the next nonce would be used before this is final.
+            if seen is not None and seen.tx_hash in ours:
                 return self._record(seen, lane)
         if self._chain.nonce(final=True) <= lane[0].nonce:
             # Mined without effect, or not visible yet: a reorganisation may still change that.
@@ -251,7 +254,11 @@ class Submitter:
         with transaction(self._sessions) as session:
             latest = self._checkpoints.latest(session)
             known = queries.anchor_of(session, self._chain_id, head.size)
+            newest = queries.newest_on(session, self._chain_id)
             last = queries.last_nonce(session, self._chain_id)
+        if newest is not None and newest.state == "final" and head.size < newest.checkpoint_size:
+            # No chain goes back behind a final block: this node does, and what it says of nonces is as old.
+            return StepResult(StepAction.WAITING, newest.checkpoint_size, newest.tx_hash)
         if head.size > 0 and known is None:
             # Ours from before a lost database, or from a crash before the anchor was recorded.
             seen = self._chain.find_append(size=head.size, root=head.root)

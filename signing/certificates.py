@@ -9,6 +9,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ledger.core.errors import InputError
+from signing.sm import OID_CURVE
 
 CHAIN_MAX = 10
 
@@ -25,7 +26,11 @@ def certificate_spki(der: bytes) -> bytes:
             public = loaded.public_key()
         except UnsupportedAlgorithm:
             # `cryptography` knows no SM2 key; whoever uses the key looks at its form again.
-            return bytes(asn1_x509.Certificate.load(der).public_key.dump())
+            public_key = asn1_x509.Certificate.load(der).public_key
+            curve = getattr(public_key["algorithm"]["parameters"], "chosen", None)
+            if getattr(curve, "dotted", None) != OID_CURVE:
+                raise ValueError("a key of no known kind") from None
+            return bytes(public_key.dump())
     except (ValueError, TypeError) as exc:
         raise InputError("this is not an X.509 certificate", code="certificate.malformed") from exc
     return public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

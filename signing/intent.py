@@ -36,8 +36,8 @@ NAME_CHARS_MAX: Final = 200
 """As long as the name of a registered party may be."""
 ID_CHARS_MAX: Final = 64
 STATEMENT_BYTES_MAX: Final = 8192
-_NONCE: Final = re.compile(r"[0-9a-f]{32,128}")
-_HEX32: Final = re.compile(r"[0-9a-f]{64}")
+NONCE: Final = re.compile(r"[0-9a-f]{32,128}")
+HEX32: Final = re.compile(r"[0-9a-f]{64}")
 _BOUND_FIELDS: Final = (
     "v",
     "agreement",
@@ -217,31 +217,33 @@ def _fault(stmt: Mapping[str, Json]) -> str | None:
     """The first malformed field, in declared order, or None; texts are checked elsewhere."""
     checks = (
         ("v", stmt["v"] == INTENT_TAG),
-        ("agreement", _is_id(stmt["agreement"])),
-        ("document_sha256", _matches(_HEX32, stmt["document_sha256"])),
-        ("person", _is_id(stmt["person"])),
-        ("person_name", _is_name(stmt["person_name"])),
-        ("organisation", stmt["organisation"] is None or _is_id(stmt["organisation"])),
+        ("agreement", is_id(stmt["agreement"])),
+        ("document_sha256", matches(HEX32, stmt["document_sha256"])),
+        ("person", is_id(stmt["person"])),
+        ("person_name", is_name(stmt["person_name"])),
+        ("organisation", stmt["organisation"] is None or is_id(stmt["organisation"])),
         (
             "organisation_name",
             stmt["organisation_name"] is None
             if stmt["organisation"] is None
-            else _is_name(stmt["organisation_name"]),
+            else is_name(stmt["organisation_name"]),
         ),
         ("act", isinstance(stmt["act"], str) and stmt["act"] in ACTS),
-        ("field", stmt["field"] == "" or _is_id(stmt["field"])),
-        ("at", _is_time(stmt["at"])),
-        ("nonce", _matches(_NONCE, stmt["nonce"])),
+        ("field", stmt["field"] == "" or is_id(stmt["field"])),
+        ("at", is_time(stmt["at"])),
+        ("nonce", matches(NONCE, stmt["nonce"])),
         ("method", stmt["method"] in METHODS),
     )
     return next((field for field, good in checks if not good), None)
 
 
-def _matches(pattern: re.Pattern[str], value: Json) -> bool:
+def matches(pattern: re.Pattern[str], value: Json) -> bool:
+    """Whether it is text and the whole of it fits."""
     return isinstance(value, str) and pattern.fullmatch(value) is not None
 
 
-def _is_id(value: Json) -> bool:
+def is_id(value: Json) -> bool:
+    """1 to 64 printable ASCII characters without a space."""
     return (
         isinstance(value, str)
         and 1 <= len(value) <= ID_CHARS_MAX
@@ -251,7 +253,7 @@ def _is_id(value: Json) -> bool:
     )
 
 
-def _is_name(value: Json) -> bool:
+def is_name(value: Json) -> bool:
     """Visible text without controls or direction marks, which could make the sentence lie."""
     return (
         isinstance(value, str)
@@ -261,7 +263,8 @@ def _is_name(value: Json) -> bool:
     )
 
 
-def _is_time(value: Json) -> bool:
+def is_time(value: Json) -> bool:
+    """Whether it is a time exactly as `utc_text` writes it."""
     if not isinstance(value, str):
         return False
     try:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -62,6 +63,12 @@ def pyhanko_opinion(data: bytes, *, name: str, differences: bool = True) -> Opin
         differences: have it judge the changes behind each signature as well; False where our own
             verifier has just asked it that (`signing.pdf_reading.difference_behind`).
     """
+    # A thread of its own: pyHanko starts an event loop, which fails where the caller's thread runs one.
+    with ThreadPoolExecutor(max_workers=1) as apart:
+        return apart.submit(_pyhanko_opinion, data, name=name, differences=differences).result()
+
+
+def _pyhanko_opinion(data: bytes, *, name: str, differences: bool) -> Opinion:
     judged = 0
     try:
         reader = PdfFileReader(io.BytesIO(data), strict=False)

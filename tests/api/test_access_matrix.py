@@ -298,7 +298,7 @@ def make_records(ports: Any, caller: Caller, *, at: Any) -> dict[str, str]:
             document_digest="",
             state="{}",
             created_at=at,
-            expires_at=at + timedelta(minutes=15),
+            expires_at=at,  # too old: its certificate above is none, and would be read first
         )
         bundle = BundleRow(
             id=new_id("bun", at=at),

@@ -455,6 +455,7 @@ def test_a_statement_about_another_document_is_not_signed(
     person.page.locator("[data-part=problem][data-code='device.statement']").wait_for()
     assert person.page.locator("[data-part=consent-button]").is_disabled()
     keep(person, "other-statement", whole=False)
+    person.page.unroute_all(behavior="wait")  # the page asks again by itself
 
 
 def test_declining_and_withdrawing_say_that_they_cannot_be_undone(

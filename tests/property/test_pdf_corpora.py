@@ -33,6 +33,7 @@ TRUST_CHECKS = {
 
 HONEST = {
     "Signature-P-HU_MIC-1.pdf",
+    "Signature-P-HU_MIC-3.pdf",
     "pades-ocsp-sign-cert.pdf",
     "pades-tst-with-null-type.pdf",
     "pdf-with-eof-cr.pdf",

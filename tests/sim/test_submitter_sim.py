@@ -24,7 +24,9 @@ from ledger.tree import Tree
 
 SEEDS = 300
 PARTS = 6
-BROKEN_ONCE: dict[int, str] = {}
+BROKEN_ONCE: dict[int, str] = {
+    5702: "a checkpoint signed again at a node that was behind counted as settled; a nonce gap for ever",
+}
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +54,7 @@ def test_every_promise_holds_after_every_step_of_many_histories(simulator, part)
 
 
 def test_a_process_that_dies_at_any_write_breaks_no_promise(simulator):
-    counts = simulator.run_dying_everywhere(0, steps=40)
+    counts = simulator.run_dying_everywhere(0, steps=60)
     died = counts["fault.killed_before_commit"], counts["fault.killed_after_commit"]
     # Each write once before it and once after it, and no other fault.
     assert min(died) > 10

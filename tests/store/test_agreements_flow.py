@@ -58,6 +58,7 @@ from signing.appearance import FieldSpec
 from signing.ca import CertificateSubject
 from signing.identity import invented_resident_id, invented_uscc
 from signing.intent import intent_message
+from signing.keys.algorithms import PROOF_BYTES_MAX
 from signing.keys.device import DeviceKey
 from signing.validate import validate_pdf
 
@@ -636,7 +637,15 @@ def test_intent_is_proven_by_the_signers_own_key_over_the_exact_statement(bench)
         )
     for proof in (b"", b"\x30\x00", b"x" * 80):
         refused(VerificationError, "intent.proof", bench, bench.express, "donor", made, proof=proof)
-    refused(InputError, "intent.proof_size", bench, bench.express, "donor", made, proof=b"x" * 81)
+    refused(
+        InputError,
+        "intent.proof_size",
+        bench,
+        bench.express,
+        "donor",
+        made,
+        proof=b"x" * (PROOF_BYTES_MAX + 1),
+    )
     assert bench.express("donor", made).used_at == AT
 
 

@@ -367,6 +367,61 @@ def test_appends_that_keep_reverting_stop_for_an_hour(factory, monkeypatch):
     assert bench.anchors() == [(2, "final")]
 
 
+def test_a_node_behind_a_final_anchor_is_waited_for_and_nothing_is_signed(factory):
+    bench = Bench(factory, FakeChain(final_depth=3))
+    bench.log.grow(2)
+    bench.submitter.drain()
+    bench.chain.mine(3)
+    bench.submitter.drain()
+    assert bench.anchors() == [(2, "final")]
+    bench.log.grow(3)
+    true = bench.chain._blocks
+    bench.chain._blocks = true[:5]  # deployed, and nothing appended yet
+    assert bench.chain.head().size == 0
+    assert bench.submitter.drain().action is StepAction.WAITING
+    assert bench.states() == [(1, 0, "mined")]
+    bench.chain._blocks = true
+    bench.submitter.drain()
+    bench.chain.mine(3)
+    bench.submitter.drain()
+    assert bench.anchors() == [(2, "final"), (5, "final")]
+
+
+def test_an_older_append_of_the_same_checkpoint_does_not_settle_a_later_nonce(factory):
+    """Seed 5702 of the simulation: the next nonce was used before this one was final, and a gap stayed."""
+    bench = Bench(factory, FakeChain(final_depth=3, auto_mine=False))
+    size, root = bench.log.grow(2)
+    for _ in range(3):
+        bench.submitter.drain()
+        bench.chain.mine(4)
+    assert bench.anchors() == [(2, "final")]
+    # Signed again under the next nonce, as by a worker whose node was behind; it is mined and reverts.
+    fees = bench.chain.fees()
+    again = bench.chain.sign_append(size=size, root=root, proof=[], nonce=2, fees=fees)
+    with bench.factory.begin() as session:
+        session.add(
+            ChainTxRow(id="ctx_again", chain_id=bench.chain.info().chain_id, nonce=2, attempt=0,
+                       raw=again.raw, tx_hash=again.tx_hash, size=size, root=root.hex(),
+                       max_fee=str(fees.max_fee), priority=str(fees.priority), state="signed",
+                       attempts=0, signed_at=START, sent_at=None)
+        )  # fmt: skip
+    bench.log.grow(1)
+    bench.submitter.drain()
+    bench.chain.mine()
+    assert bench.submitter.drain().action is StepAction.WAITING
+    assert bench.states() == [(1, 0, "mined"), (2, 0, "sent")]
+    bench.chain.reorganise(1, keep=False)
+    bench.chain.mine(2)
+    bench.wait()
+    for _ in range(4):
+        bench.submitter.drain()
+        bench.chain.mine(4)
+        bench.wait()
+    assert bench.anchors() == [(2, "final"), (3, "final")]
+    nonces = [nonce for nonce, *_ in bench.states()]
+    assert sorted(set(nonces)) == list(range(1, max(nonces) + 1))
+
+
 def test_readers_find_the_first_anchor_that_covers_an_entry(factory):
     bench = Bench(factory)
     bench.log.grow(2)

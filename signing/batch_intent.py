@@ -1,0 +1,314 @@
+"""The will to sign many documents at once (批量签署): one statement that lists a digest for each.
+
+The statement is signed once. It lists one *item digest* for each document; an item is the agreement, the
+document's SHA-256, the signature field and 16 random bytes. Whoever is shown one agreement's evidence opens
+that one item; the other digests in the list tell nothing of the other documents, not even to somebody who
+could guess their text. The act is always both: consent to electronic form, and signing.
+
+The device signs `batch_message(statement)`. Vectors: tests/golden/test_batch_intent_vectors.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from ledger.core.canonical import Json, canonical_bytes, tagged_digest
+from ledger.core.errors import InputError, LimitError, VerificationError
+from ledger.core.units import Digest32, parse_utc, utc_text
+from signing.intent import (
+    CLOCK_SKEW,
+    FRESH_FOR,
+    HEX32,
+    INTENT_TAG,
+    METHODS,
+    NONCE,
+    is_id,
+    is_name,
+    is_time,
+    matches,
+    statement_digest,
+    verify_intent,
+)
+from signing.keys.algorithms import verify_by_key
+
+BATCH_TAG: Final = "fuqi/batch-intent/v1"
+ITEM_TAG: Final = "fuqi/batch-item/v1"
+ACTS: Final = ("consent", "sign")
+ITEMS_MAX: Final = 500
+"""More than a morning's contracts of one handler; the statement stays under 40 kB."""
+STATEMENT_BYTES_MAX: Final = 65_536
+_ITEM_FIELDS: Final = frozenset({"agreement", "document_sha256", "field", "salt"})
+_FIELDS: Final = frozenset(
+    {
+        "v",
+        "acts",
+        "person",
+        "person_name",
+        "organisation",
+        "organisation_name",
+        "count",
+        "items",
+        "at",
+        "nonce",
+        "method",
+        "text_zh",
+        "text_en",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Affirmed:
+    """What a proven statement says about one act on one agreement, whether alone or in a batch.
+
+    Attributes:
+        document_sha256: hex, the document before the first signature.
+        field: empty for an act that fills none.
+        use: equal for two entries that rest on the same act of one statement; nothing may use it twice.
+    """
+
+    agreement: str
+    document_sha256: str
+    person: str
+    person_name: str
+    organisation: str | None
+    organisation_name: str | None
+    act: str
+    field: str
+    at: datetime
+    use: str
+
+
+def batch_item(
+    *, agreement: str, document_sha256: bytes, field: str, salt: bytes
+) -> dict[str, Json]:
+    """One document of a batch, as its evidence opens it.
+
+    Args:
+        document_sha256: 32 bytes.  salt: 16 random bytes, fresh for each item.
+    """
+    return {
+        "agreement": agreement,
+        "document_sha256": document_sha256.hex(),
+        "field": field,
+        "salt": salt.hex(),
+    }
+
+
+def item_digest(item: Mapping[str, Json]) -> Digest32:
+    """SHA-256 of tag, one zero byte, canonical item."""
+    return tagged_digest(ITEM_TAG, dict(item))
+
+
+def batch_statement(
+    items: Sequence[Mapping[str, Json]],
+    *,
+    person: str,
+    person_name: str,
+    organisation: str,
+    organisation_name: str,
+    at: datetime,
+    nonce: str,
+    method: str = "device_key",
+) -> dict[str, Json]:
+    """The statement that the signer reads above the list of documents, and the device signs once.
+
+    Args:
+        items: as `batch_item` makes them, in the order shown.
+
+    Raises:
+        LimitError: `batch.items` for none or more than `ITEMS_MAX`.
+        InputError: `intent.malformed` (`context['field']`).
+    """
+    if not 1 <= len(items) <= ITEMS_MAX:
+        raise LimitError(f"a batch has 1 to {ITEMS_MAX} documents", code="batch.items")
+    value: dict[str, Json] = {
+        "v": BATCH_TAG,
+        "acts": list(ACTS),
+        "person": person,
+        "person_name": person_name,
+        "organisation": organisation,
+        "organisation_name": organisation_name,
+        "count": len(items),
+        "items": [item_digest(one).hex() for one in items],
+        "at": utc_text(at),
+        "nonce": nonce,
+        "method": method,
+    }
+    fault = _fault(value)
+    if fault is not None:
+        raise InputError(
+            f"the statement's {fault} is missing or malformed", code="intent.malformed", field=fault
+        )
+    value["text_zh"], value["text_en"] = _texts(value)
+    return value
+
+
+def batch_message(stmt: Mapping[str, Json]) -> bytes:
+    """The bytes to sign: tag, one zero byte, canonical JSON."""
+    return BATCH_TAG.encode("ascii") + b"\x00" + canonical_bytes(dict(stmt))
+
+
+def batch_digest(stmt: Mapping[str, Json]) -> Digest32:
+    """SHA-256 of `batch_message`."""
+    return tagged_digest(BATCH_TAG, dict(stmt))
+
+
+def verify_batch(stmt: Mapping[str, Json], *, signature: bytes, public_spki: bytes) -> None:
+    """Prove that the holder of the key made exactly this statement.
+
+    Raises:
+        VerificationError: `intent.malformed`, `intent.text`, `intent.proof`.
+    """
+    try:
+        fault = "fields" if set(stmt) != _FIELDS else _fault(stmt)
+        too_long = fault is None and len(canonical_bytes(dict(stmt))) > STATEMENT_BYTES_MAX
+    except InputError as exc:
+        raise VerificationError("this is no statement", code="intent.malformed") from exc
+    if fault is not None or too_long:
+        raise VerificationError(
+            "this is no batch statement of version 1",
+            code="intent.malformed",
+            field=fault or "size",
+        )
+    if (stmt["text_zh"], stmt["text_en"]) != _texts(stmt):
+        raise VerificationError(
+            "the text shown says something else than the fields", code="intent.text"
+        )
+    try:
+        verify_by_key(batch_message(stmt), signature=signature, public_spki=public_spki)
+    except VerificationError as exc:
+        raise VerificationError(
+            "the statement was not signed by this key", code="intent.proof", cause=exc.error_code
+        ) from exc
+
+
+def require_listed(stmt: Mapping[str, Json], item: Mapping[str, Json]) -> None:
+    """Refuse an item that the statement does not list.
+
+    Raises:
+        VerificationError: `intent.not_listed`.
+    """
+    listed = stmt["items"]
+    well_formed = (
+        set(item) == _ITEM_FIELDS
+        and is_id(item["agreement"])
+        and matches(HEX32, item["document_sha256"])
+        and is_id(item["field"])
+        and matches(NONCE, item["salt"])
+    )
+    if (
+        not well_formed
+        or not isinstance(listed, list)
+        or listed.count(item_digest(item).hex()) != 1
+    ):
+        raise VerificationError(
+            "the statement does not list this document", code="intent.not_listed"
+        )
+
+
+def require_fresh(stmt: Mapping[str, Json], *, at: datetime) -> None:
+    """At most ten minutes old.
+
+    Raises:
+        VerificationError: `intent.not_yet`, `intent.stale`.
+    """
+    made = parse_utc(str(stmt["at"]))
+    if made > at.astimezone(UTC) + CLOCK_SKEW:
+        raise VerificationError("the statement lies in the future", code="intent.not_yet")
+    if at.astimezone(UTC) - made > FRESH_FOR:
+        raise VerificationError("the statement is too old; make a new one", code="intent.stale")
+
+
+def affirmed(body: Mapping[str, Json], *, public_spki: bytes) -> Affirmed:
+    """Verify what an `intent.expressed` entry holds, alone or in a batch, and say what it affirms.
+
+    Args:
+        body: the opened entry: `act`, `statement`, `statement_sha256`, `proof`, in a batch `item`.
+
+    Raises:
+        VerificationError: `intent.*`.
+    """
+    stmt, act, item = body.get("statement"), body.get("act"), body.get("item")
+    if not isinstance(stmt, Mapping) or not isinstance(act, str):
+        raise VerificationError("this is no statement", code="intent.malformed")
+    try:
+        proof = bytes.fromhex(str(body.get("proof")))
+    except ValueError as exc:
+        raise VerificationError("the proof is not hex", code="intent.proof") from exc
+    if stmt.get("v") == INTENT_TAG:
+        verify_intent(stmt, signature=proof, public_spki=public_spki)
+        digest, place = statement_digest(stmt), stmt
+        acts: Sequence[object] = [stmt["act"]]
+        use = str(stmt["nonce"])
+    else:
+        verify_batch(stmt, signature=proof, public_spki=public_spki)
+        if not isinstance(item, Mapping):
+            raise VerificationError("no document of the batch is named", code="intent.not_listed")
+        require_listed(stmt, item)
+        digest, acts = batch_digest(stmt), ACTS
+        place = {**item, "field": item["field"] if act == "sign" else ""}
+        use = f"{stmt['nonce']}/{item['agreement']}/{item['field']}/{act}"
+    if act not in acts or digest.hex() != body.get("statement_sha256"):
+        raise VerificationError("the entry names another statement", code="intent.other_act")
+    organisation, organisation_name = stmt["organisation"], stmt["organisation_name"]
+    return Affirmed(
+        agreement=str(place["agreement"]),
+        document_sha256=str(place["document_sha256"]),
+        person=str(stmt["person"]),
+        person_name=str(stmt["person_name"]),
+        organisation=None if organisation is None else str(organisation),
+        organisation_name=None if organisation_name is None else str(organisation_name),
+        act=act,
+        field=str(place["field"]),
+        at=parse_utc(str(stmt["at"])),
+        use=use,
+    )
+
+
+def _texts(stmt: Mapping[str, Json]) -> tuple[str, str]:
+    person, organisation, count = stmt["person_name"], stmt["organisation_name"], stmt["count"]
+    listed = tagged_digest(ITEM_TAG, {"items": stmt["items"]}).hex()
+    zh = (
+        f"本人{person}，代表{organisation}，已逐份阅读所列{count}份文件，同意以电子形式订立，"
+        f"并逐份签署（清单摘要 SHA-256：{listed}）。"
+    )
+    en = (
+        f"I, {person}, for {organisation}, have read each of the {count} documents listed, agree to "
+        f"electronic form for each, and sign each (digest of the list, SHA-256: {listed})."
+    )
+    return zh, en
+
+
+def _fault(stmt: Mapping[str, Json]) -> str | None:
+    """The first malformed field, in declared order, or None; texts are checked elsewhere."""
+    items, count = stmt["items"], stmt["count"]
+    checks = (
+        ("v", stmt["v"] == BATCH_TAG),
+        ("acts", stmt["acts"] == list(ACTS)),
+        ("person", is_id(stmt["person"])),
+        ("person_name", is_name(stmt["person_name"])),
+        ("organisation", is_id(stmt["organisation"])),
+        ("organisation_name", is_name(stmt["organisation_name"])),
+        (
+            "items",
+            isinstance(items, list)
+            and 1 <= len(items) <= ITEMS_MAX
+            and all(matches(HEX32, one) for one in items)
+            and len({str(one) for one in items}) == len(items),
+        ),
+        (
+            "count",
+            isinstance(count, int)
+            and not isinstance(count, bool)
+            and isinstance(items, list)
+            and count == len(items),
+        ),
+        ("at", is_time(stmt["at"])),
+        ("nonce", matches(NONCE, stmt["nonce"])),
+        ("method", stmt["method"] in METHODS),
+    )
+    return next((field for field, good in checks if not good), None)
