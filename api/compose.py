@@ -7,7 +7,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from api.compose_pki import open_authority, open_ocsp, open_tsa
+from api.compose_bench import open_bench
+from api.compose_identity import open_levels, open_messenger, open_provider
+from api.compose_pki import open_authority, open_ocsp, open_seal_maker, open_tsa
 from api.compose_vault import open_index_key, open_master_keys
 from api.ports import Ports
 from api.settings import Settings
@@ -22,7 +24,6 @@ from ledger.note import NoteSigner
 from ledger.store import make_engine, migrate, readers, sessions
 from ledger.vault import Vault
 from ledger.web3_chain import open_json_rpc_chain
-from signing.identity import MockProvider
 from signing.trust import require_certificate
 
 READY: Final = ("Seals",)
@@ -49,6 +50,7 @@ def open_ports(settings: Settings, *, at: datetime) -> Ports:
     migrate(settings.database)
     engine = make_engine(settings.database)
     keys, factory = open_master_keys(settings), sessions(engine)
+    authority = open_authority(settings, at=at)
     return Ports(
         settings=settings,
         engine=engine,
@@ -56,10 +58,13 @@ def open_ports(settings: Settings, *, at: datetime) -> Ports:
         readers=readers(engine),
         vault=Vault(keys),
         blobs=FileBlobs(home / "blobs"),
-        authority=open_authority(settings, at=at),
+        authority=authority,
+        seal_maker=open_seal_maker(authority),
         tsa=open_tsa(settings, at=at),
         ocsp=open_ocsp(settings),
-        provider=MockProvider(),
+        provider=open_provider(settings),
+        messenger=open_messenger(settings),
+        levels=open_levels(settings),
         log_key=NoteSigner(home / "keys" / "log.key", name=settings.log_origin),
         number_index_key=open_index_key(factory, keys, at=at),
         former_ca_roots=_former_roots(home / "former-roots" / "ca"),
@@ -91,6 +96,7 @@ def open_lane(ports: Ports, chain: ChainPort, *, clock: Callable[[], datetime]) 
 
     Raises:
         NotFoundError, ConflictError, UnavailableError: those of `OperatorKey`.
+        InputError: `settings.bench`.
     """
     settings = ports.settings
     if not settings.acts_enabled or not isinstance(chain, ActsPort):
@@ -102,7 +108,10 @@ def open_lane(ports: Ports, chain: ChainPort, *, clock: Callable[[], datetime]) 
         else OperatorKey.load(settings.acts_key_file)
     )
     signer = OperatorKey.load_or_create(keys / "acts.key")
-    return ActsLane(ports.sessions, ports.vault, chain, relayer, signer, clock, ready=READY)
+    bench = open_bench(settings, keys=keys)
+    return ActsLane(
+        ports.sessions, ports.vault, chain, relayer, signer, clock, bench=bench, ready=READY
+    )
 
 
 def open_chain(settings: Settings) -> ChainPort:

@@ -19,6 +19,7 @@ from signing.providers.certificates import ExternalAuthority
 from signing.providers.outside import Endpoint, Fallback
 from signing.providers.revocation import ExternalOcsp
 from signing.providers.timestamps import ExternalTimestampAuthority, TimestampAuthority
+from signing.seal_maker import BuiltInSealMaker
 from signing.sm import require_sm2
 from signing.tsa import BuiltInTimestampAuthority
 
@@ -79,6 +80,11 @@ def open_built_in(home: Path, *, public_url: str, at: datetime) -> BuiltInAuthor
         # Said again, with its code, to whoever sends an SM2 key.
         national = None
     return BuiltInAuthorities(main, national=national)
+
+
+def open_seal_maker(authority: CertificateAuthority) -> BuiltInSealMaker | None:
+    """The built-in maker of seals under the built-in authority; none under an authority from outside."""
+    return BuiltInSealMaker(authority.main) if isinstance(authority, BuiltInAuthorities) else None
 
 
 def open_tsa(settings: Settings, *, at: datetime) -> TimestampAuthority:

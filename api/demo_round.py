@@ -19,7 +19,7 @@ from ledger.queries import demo as demo_queries
 from ledger.store import transaction
 from ledger.tables.supply import AllocationRow, HospitalRow, NeedRow, OfferRow
 from matching.catalogue import load_catalogue
-from matching.explain import TEXTS
+from matching.explain_texts import TEXTS
 from matching.problem import TIERS
 
 Line = tuple[AllocationRow, NeedRow, OfferRow, HospitalRow]

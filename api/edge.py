@@ -29,7 +29,9 @@ MULTIPART_BYTES: Final = 1 << 20
 """What boundaries and text fields may add to an uploaded file."""
 BUNDLE_FILES: Final = 8
 """A bundle holds a document and its revisions: it may be this many times larger than one PDF."""
-UPLOAD_PATHS: Final = re.compile(r"^(/api/v1)?/agreements/upload$")
+UPLOAD_PATHS: Final = re.compile(
+    r"^(/api/v1)?/agreements/upload$|^(/api/v1|/me)/identity/checks/[a-z0-9_]{1,40}/documents$"
+)
 VERIFY_PATHS: Final = re.compile(r"^(/api/v1)?/verify$")
 ENTRIES_PATH: Final = "/api/v1/entries/batch"
 ENTRIES_BYTES_MAX: Final = 8 << 20

@@ -49,6 +49,10 @@ RATES: Final[Mapping[str, Rate]] = {
     "pki.address": Rate(count=1200, seconds=60),
     # Each stamp takes a serial number for ever; a party's own needs are a few an hour.
     "stamp.address": Rate(count=120, seconds=60),
+    # A person tries a few ways in an hour; each look-up costs money at somebody else's.
+    "identity.account": Rate(count=60, seconds=3600),
+    # A service answers each question once; the mark of the shared secret is checked before anything else.
+    "callback.address": Rate(count=1200, seconds=60),
     # Blocking a key is done once; guessing whose key is whose is not helped by more.
     "lost.account": Rate(count=20, seconds=3600),
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import dataclass
+from hashlib import sha256
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
@@ -13,8 +15,11 @@ from ledger.note import NoteSigner
 from ledger.vault import Vault
 from signing.authorities import CertificateAuthority
 from signing.identity import VerificationProvider
+from signing.identity_policy import BUILT_IN, LevelPolicy
+from signing.providers.identity_messages import Messenger
 from signing.providers.revocation import ExternalOcsp
 from signing.providers.timestamps import TimestampAuthority
+from signing.seal_maker import BuiltInSealMaker
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,9 @@ class Ports:
         former_ca_roots, former_tsa_roots: DER roots of authorities that were used here before: what
             they signed or stamped stays provable after another one took their place.
         ocsp: responders of an external authority, asked before each signature; None without one.
+        seal_maker: signs seals; None with an authority from outside, which has no delegate for it.
+        levels: which real-name level and kind of authority an agreement needs.
+        messenger: carries codes to telephones and mailboxes; None where nothing does.
     """
 
     settings: Settings
@@ -42,3 +50,10 @@ class Ports:
     former_ca_roots: tuple[bytes, ...] = ()
     former_tsa_roots: tuple[bytes, ...] = ()
     ocsp: ExternalOcsp | None = None
+    messenger: Messenger | None = None
+    levels: LevelPolicy = BUILT_IN
+    seal_maker: BuiltInSealMaker | None = None
+
+    def keyed_digest(self, text: str) -> str:
+        """Finds equal values without keeping them: HMAC-SHA256 under the key of the number index."""
+        return hmac.new(self.number_index_key, text.encode("utf-8"), sha256).hexdigest()

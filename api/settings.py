@@ -45,6 +45,11 @@ class Settings(BaseSettings):
         description="File with the private key (hex) that pays for acts on `chain_url`; never that of "
         "`chain_key_file`.",
     )
+    rulings_bench_file: Path | None = Field(
+        default=None,
+        description="JSON file that names the seats of `Rulings` (addresses); without it lots are copied to "
+        "`SupplyLots` on the embedded chain only, where a key of the installation sits.",
+    )
     vault_provider: Literal["file", "pkcs11", "service"] = Field(
         default="file",
         description="Where the master key of the vault is: in the home folder, in a PKCS#11 token, in a key "
@@ -122,6 +127,35 @@ class Settings(BaseSettings):
     tsa_policy: str | None = Field(
         default=None, description="Policy (object identifier) that their tokens must have."
     )
+    identity_provider: Literal["mock", "manual", "http"] = Field(
+        default="mock",
+        description="Who answers real-name checks: a labelled mock, the operator's own review of documents, "
+        "or a service at `identity_urls`.",
+    )
+    identity_urls: str = Field(
+        default="",
+        description="Addresses of the verification service, by preference, separated by spaces.",
+    )
+    identity_secret_file: Path | None = Field(
+        default=None, description="File with the secret shared with the verification service."
+    )
+    identity_kinds: str = Field(
+        default="person_name_number organisation_name_code",
+        description="Kinds of check that the verification service answers, separated by spaces.",
+    )
+    message_urls: str = Field(
+        default="",
+        description="Addresses of the service that carries codes to telephones and mailboxes, by preference, "
+        "separated by spaces.",
+    )
+    message_secret_file: Path | None = Field(
+        default=None, description="File with the secret shared with the service at `message_urls`."
+    )
+    level_policy: Path | None = Field(
+        default=None,
+        description="File `fuqi/level-policy/v1`: the real-name level that each kind of agreement and amount "
+        "needs; unset: the built-in table.",
+    )
     outside_private: bool = Field(
         default=False,
         description="Allow the addresses above to lie on a private network or this machine.",
@@ -159,6 +193,11 @@ class Settings(BaseSettings):
     def acts_enabled(self) -> bool:
         """Whether acts are queued and sent."""
         return self.acts and (self.chain_url is None or self.acts_key_file is not None)
+
+    @property
+    def lots_mirrored(self) -> bool:
+        """Whether movements of goods are copied to `SupplyLots`: there must be a bench for its rulings."""
+        return self.acts_enabled and (self.chain_url is None or self.rulings_bench_file is not None)
 
     @property
     def database(self) -> str:

@@ -120,10 +120,16 @@ def sign_agreement(
     *,
     allocation_id: str | None,
     at: datetime,
+    keys: tuple[DeviceKey, DeviceKey] | None = None,
 ) -> str:
-    """Upload an invented document and have both handlers sign it, each with an own device key."""
+    """Upload an invented document and have both handlers sign it, each with an own device key.
+
+    Args:
+        keys: those that the handlers hold certificates for already; None makes new ones.
+    """
     callers = [caller_of(one) for one in parties]
-    keys = [DeviceKey.create() for _ in parties]
+    certified = keys is not None
+    keys = keys or (DeviceKey.create(), DeviceKey.create())
     with transaction(ports.sessions) as session:
         row = agreements.create_from_upload(
             session,
@@ -148,15 +154,16 @@ def sign_agreement(
             assert caller.person_id is not None
             assert caller.organisation_id is not None
             subject = CertificateSubject(common_name="invented", organisation=None, reference="x")
-            issue_certificate(
-                session,
-                ports,
-                caller,
-                organisation_id=caller.organisation_id,
-                person_id=caller.person_id,
-                csr_der=key.csr(subject),
-                at=at,
-            )
+            if not certified:
+                issue_certificate(
+                    session,
+                    ports,
+                    caller,
+                    organisation_id=caller.organisation_id,
+                    person_id=caller.person_id,
+                    csr_der=key.csr(subject),
+                    at=at,
+                )
             agreements.read_document(
                 session, ports, caller, signer.id, pages=row.pages, seconds=60, at=at
             )

@@ -20,6 +20,7 @@ from api.compose import open_lane
 from api.flows.agreements import expire_due
 from api.flows.archiving import FAILED_MAX, archive_due
 from api.flows.lost_keys import revoke_at_authority
+from api.flows.ratification import expire_ratifications
 from api.ports import Ports
 from ledger.chain import ChainPort
 from ledger.core.errors import FuqiError
@@ -29,7 +30,7 @@ from ledger.note import WitnessPolicy
 from ledger.queries import anchors as anchor_queries
 from ledger.queries import log as log_queries
 from ledger.store import transaction
-from ledger.submitter import Submitter
+from ledger.submitter import StepResult, Submitter
 from ledger.tiles import write_tiles
 
 SEQUENCE_STEPS_MAX: Final = 1000
@@ -136,6 +137,7 @@ class Worker:
         self._endpoints = witnesses_of(ports)[1]
         self._stop = threading.Event()
         self._unarchived: dict[str, datetime] = {}
+        self._capped: set[str] = set()
         self.last_error: str | None = None
 
     def stop(self) -> None:
@@ -165,6 +167,7 @@ class Worker:
         """Close what is overdue, sequence what waits, move the newest checkpoint towards final."""
         with transaction(self._ports.sessions) as session:
             expire_due(session, self._ports, at=self._clock())
+            expire_ratifications(session, self._ports, at=self._clock())
         revoke_at_authority(self._ports, at=self._clock())
         self._ports.authority.refresh(at=self._clock())
         self._archive()
@@ -173,7 +176,7 @@ class Worker:
         for one in collect(self._ports.sessions, self._endpoints, at=self._clock()):
             if one.code is not None:
                 log.warning("worker.witness_failed", witness=one.witness, code=one.code)
-        self._submitter.drain(20)
+        self._watch("log", self._submitter.drain(20))
         self._act()
         with transaction(self._ports.readers) as session:
             write_tiles(session, tiles_folder(self._ports))
@@ -194,6 +197,15 @@ class Worker:
         if self._lane is None:
             return
         try:
-            self._lane.drain()
+            self._watch("acts", self._lane.drain())
         except FuqiError as exc:
             log.warning("worker.act_failed", code=exc.error_code)
+
+    def _watch(self, lane: str, result: StepResult) -> None:
+        """Tell a person once when a lane stands at its fee ceiling, and once when it goes on."""
+        if result.alarm and lane not in self._capped:
+            self._capped.add(lane)
+            log.error("worker.fee_ceiling", lane=lane, tx_hash=result.tx_hash)
+        elif not result.alarm and lane in self._capped:
+            self._capped.remove(lane)
+            log.info("worker.fee_ceiling_passed", lane=lane)

@@ -1,7 +1,7 @@
 """`make bench`: every `measures()` of bench/*.py, as a table and as bench/results/latest.json.
 
 Names of modules given as arguments limit the run: `make bench ARGS=ledger`. With `--full` those that have a
-long form run it: `make bench ARGS="ledger --full"` grows a log to ten million leaves.
+long form run it: `make bench ARGS="ledger --full"` grows a log to ten million leaves; `--large` says the same.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def show(rows: list[dict[str, Any]], console: Console) -> None:
             f"({notes.index(row['against']) + 1})" if row["against"] else "",
         )
     # A pipe or a narrow terminal must not cut names that people search for.
-    console.print(table, width=max(console.width, 110), crop=False, overflow="ignore")
+    console.print(table, width=max(console.width, 170), crop=False, overflow="ignore")
     console.print("baselines:", highlight=False)
     for number, note in enumerate(notes, start=1):
         console.print(f"  ({number}) {note}", markup=False, highlight=False)
@@ -72,8 +72,8 @@ def show(rows: list[dict[str, Any]], console: Console) -> None:
 def main(arguments: list[str]) -> int:
     """Run the modules; one that fails is named, the others still count, and the exit code is 1."""
     console = Console()
-    full = "--full" in arguments
-    arguments = [one for one in arguments if one != "--full"]
+    full = "--full" in arguments or "--large" in arguments
+    arguments = [one for one in arguments if one not in ("--full", "--large")]
     modules = sorted(path.stem for path in HERE.glob("*.py") if path.stem not in NOT_MEASURES)
     unknown = set(arguments) - set(modules)
     if unknown:

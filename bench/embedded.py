@@ -27,7 +27,8 @@ _REOPEN = (
 
 
 def measures(*, full: bool = False) -> Iterator[Measure]:
-    blocks = BLOCKS_FULL if full else BLOCKS
+    # Of their own name: a short run later must not take the place of the long one's figures.
+    blocks, suffix = (BLOCKS_FULL, "_10k") if full else (BLOCKS, "")
     with tempfile.TemporaryDirectory(prefix="fuqi-bench-") as name:
         folder = Path(name)
         chain, log = EmbeddedChain(folder), MemoryLog()
@@ -40,8 +41,8 @@ def measures(*, full: bool = False) -> Iterator[Measure]:
         took = time.perf_counter() - began
         chain.close()
         after = (folder / CHAIN_FILE).stat().st_size
-        yield Measure("embedded.appends", blocks / took, "tx/s", blocks)
-        yield Measure("embedded.growth", (after - before) / blocks, "bytes/block", blocks)
+        yield Measure(f"embedded.appends{suffix}", blocks / took, "tx/s", blocks)
+        yield Measure(f"embedded.growth{suffix}", (after - before) / blocks, "bytes/block", blocks)
         began = time.perf_counter()
         # A process of its own: nothing of the chain is in memory, imports are counted apart.
         done = subprocess.run(
@@ -54,8 +55,8 @@ def measures(*, full: bool = False) -> Iterator[Measure]:
         process = time.perf_counter() - began
         opened, size = done.stdout.split()
         assert int(size) == blocks + 1
-        yield Measure("embedded.open", float(opened), "s", blocks)
-        yield Measure("embedded.open_process", process, "s", blocks)
+        yield Measure(f"embedded.open{suffix}", float(opened), "s", blocks)
+        yield Measure(f"embedded.open_process{suffix}", process, "s", blocks)
 
 
 def _append(chain: EmbeddedChain, log: MemoryLog) -> None:

@@ -1,8 +1,8 @@
 """The matching engine on generated markets: cold solves, all pairs, the million, fairness, what others give.
 
-`make bench ARGS=engine` runs the quick ones. `python -m bench.engine --full` adds the large ones (half an hour
-on a quiet machine), `python -m bench.engine --part NAME SIZE` one alone. Every part runs in a process of its
-own, so that its peak memory is its own, and solvers that cannot share a process never meet.
+`make bench ARGS=engine` runs the quick ones (a minute of processor time). `python -m bench engine --large` adds
+the large ones (some twelve minutes), `python -m bench.engine --part NAME SIZE` does one alone. Every part runs
+in a process of its own, so that its peak memory is its own, and solvers that cannot share a process never meet.
 
 Ratios are taken inside one process: ours, theirs, ours again; processor seconds, least disturbed by others.
 """
@@ -25,7 +25,7 @@ from ledger.core.report import Verdict
 from matching.check_graph import check_flow
 from matching.check_pairs import contradictions
 from matching.engine import cost_scaling
-from matching.engine.columns import ClassResult, solve_class
+from matching.engine.columns import ClassResult, run_class, solve_class
 from matching.engine.graph import Graph
 from matching.engine.market import Market
 from matching.engine.network import Network, class_network, positions, with_pairs
@@ -43,6 +43,7 @@ QUICK = (
     ("sparse", 10_000),
     ("tight", 10_000),
     ("transport", 20_000),
+    ("tiers", 10_000),
     ("all_pairs", 10_000),
     ("materialised", 10_000),
     ("critical", 10_000),
@@ -52,9 +53,12 @@ FULL = (
     ("sparse", 100_000),
     ("network", 65_000),
     ("tight", 100_000),
+    ("tiers", 100_000),
     ("all_pairs", 100_000),
     ("million", 1_000_000),
 )
+SHORTAGE = 4
+"""By how much supply is cut for the measure of evenness."""
 _SECONDS_MAX = 3_600
 
 
@@ -236,6 +240,19 @@ def all_pairs_part(size: int) -> list[dict[str, Any]]:
     ]
 
 
+def tiers(size: int) -> list[dict[str, Any]]:
+    """How soon nobody can be served better at the first level, proven over all eligible pairs."""
+    market = without_life(synthetic_market(size))
+    started = time.process_time()
+    for number in range(int(market.need_class.max()) + 1):
+        network_ = class_network(market, item_class=number, segments=1, rank_cost=RANK_COST)
+        if network_ is not None:
+            run = run_class(market, network_, transport_cost=1, rank_cost=RANK_COST)
+            assert run.ranks_proven
+    seconds = time.process_time() - started
+    return [row(f"all_pairs{size}.tiers_proven", seconds, "s", None, size)]
+
+
 def class_value(market: Market, network: Network, result: ClassResult) -> int:
     """Objective of one class: units unserved at their rank's cost, and transport."""
     got = np.zeros(len(market.need_quantity), dtype=np.int64)
@@ -342,8 +359,9 @@ def critical(size: int) -> list[dict[str, Any]]:
 
 def fairness(size: int) -> list[dict[str, Any]]:
     """The smallest share a hospital gets of a class in the top tier, with and without evenness."""
+    # Short enough that critical need stays unserved, not so short that somebody gets nothing without evenness.
     market = synthetic_market(size, hospitals=size // 20)
-    market = market._replace(lot_quantity=np.maximum(1, market.lot_quantity // 8))
+    market = market._replace(lot_quantity=np.maximum(1, market.lot_quantity // SHORTAGE))
     fills, totals = [], []
     for segments in (1, 10):
         shares, unserved = [], np.zeros(3, dtype=np.int64)
@@ -436,6 +454,7 @@ PARTS: dict[str, Callable[[int], list[dict[str, Any]]]] = {
     "transport": transport,
     "network": network,
     "all_pairs": all_pairs_part,
+    "tiers": tiers,
     "materialised": materialised,
     "million": million,
     "critical": critical,

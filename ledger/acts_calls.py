@@ -8,6 +8,7 @@ Pure but for the answers handed in. A payload is canonical JSON: digests in hex,
     SignerRegistry.register   {key_hash, valid_from, valid_to, assurance, identity}            likewise
     SignerRegistry.revoke     {key_hash, reason}                                               likewise
     Seals.promote             {entry, doc, prev, parties, salt, commitment}  signed by the parties, in the PDF
+    SupplyLots.mint, move, accept, consume      see `ledger.supply_calls`    by the holders' mirror keys
     any other                 {data}: the call data as the signers' own programs made it
 """
 
@@ -24,6 +25,7 @@ from contracts.abi import Revert
 from contracts.abi import decode_revert as decode_log_revert
 from contracts.eip712 import Contract
 from contracts.rounds_tree import Answer, Opening, answer_hash, make_instance
+from ledger import supply_calls
 from ledger.core.errors import ConflictError, InputError
 
 Payload: TypeAlias = Mapping[str, Any]
@@ -160,6 +162,8 @@ def call_data(
     try:
         if "data" in payload:
             return bytes.fromhex(payload["data"])
+        if contract == "SupplyLots" and "issuer" in payload:
+            return supply_calls.call_data(call, payload, target=site.of(contract), signer=signer)
         build = _BUILDERS[f"{contract}.{call}"]
         return build(payload, site, signer, prove, int((at + DEADLINE).timestamp()))
     except (KeyError, TypeError, ValueError) as exc:
@@ -180,6 +184,8 @@ def question(contract: str, call: str, payload: Payload, *, signer: Signer) -> b
 
 def happened(contract: str, call: str, payload: Payload, answer: bytes) -> bool:
     """Whether that answer shows that the act has happened, by us or by anyone."""
+    if contract == "SupplyLots":
+        return supply_calls.happened(call, payload, answer)
     words = [answer[at : at + 32] for at in range(0, len(answer), 32)]
     if contract == "Rounds":
         stored = acts_abi.decode_round(answer)
@@ -244,6 +250,8 @@ def parties_of(values: Sequence[Mapping[str, str]], site: Site) -> list[seals_ab
 def _question(contract: str, call: str, payload: Payload, signer: Signer) -> bytes | None:
     if contract == "Rounds" and call in ("open", "post", "prove") and "inputs_root" in payload:
         return acts_abi.encode_call("roundAt", _round(payload, signer))
+    if contract == "SupplyLots" and "issuer" in payload:
+        return supply_calls.question(call, payload, signer=signer)
     if contract == "SignerRegistry" and "key_hash" in payload:
         return seals_abi.KEY_OF + _word(payload["key_hash"])
     if contract == "Seals" and call == "promote" and "leaf" in payload:

@@ -210,11 +210,13 @@ def evidence_json(
     storage_proofs: dict[str, tuple[int, int, Sequence[bytes]]],
     code_hash: str,
     seals: Json = None,
+    validators: Json = None,
 ) -> dict[str, Json]:
     """Assemble `fuqi/chain-evidence/v1`.
 
     Args:
         seals: the validators' seals, see `ledger.validator_seals`; left out where the chain has none.
+        validators: who may seal there, `{k, addresses}`, as the node told it; whoever verifies pins his own.
         account_proof: trie nodes, root first.
         storage_proofs: name -> (slot, value, trie nodes); names are `root` and `head`.
     """
@@ -241,7 +243,8 @@ def evidence_json(
         "label_zh": info.label_zh,
         "finality": info.finality,
     }
-    return evidence if seals is None else evidence | {"seals": seals}
+    optional = {"seals": seals, "validators": validators}
+    return evidence | {name: value for name, value in optional.items() if value is not None}
 
 
 def _bump(value: int) -> int:

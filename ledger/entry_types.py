@@ -21,9 +21,15 @@ ENTRY_TYPES: Final[dict[str, str]] = {
     "place, receiving_system, demo",
     "identity.checked": "v, request, kind, subject, status, provider, label_en, label_zh, mock, checked_at, "
     "evidence_sha256, level, level_reason",
+    "identity.challenged": "check, kind, channel, target_masked, provider, mock, expires_at",
+    "identity.reviewed": "check, kind, status, reviewer, account, reason, documents, decided_at",
     "authorisation.granted": "authorisation (id, organisation, person, matters, powers, amount_max, "
-    "valid_from, valid_to, seal_scope, revoked_at), demo",
+    "valid_from, valid_to, seal_scope, revoked_at; from v2 on basis, agreement), demo",
     "authorisation.revoked": "authorisation, reason",
+    "ratification.requested": "agreement, ratification, signer, organisation, by, authorisation, lack, reason, "
+    "due_at",
+    "ratification.decided": "agreement, ratification, signer, organisation, decision, by, authorisation, "
+    "reason",
     "certificate.issued": "certificate, organisation, issuer, serial, sha256, spki_sha256, not_before, "
     "not_after, label",
     "key.revoked": "certificate, serial, reason",
@@ -33,13 +39,15 @@ ENTRY_TYPES: Final[dict[str, str]] = {
     "document.opened": "agreement, signer, by, sha256",
     "document.read": "agreement, signer, by, sha256, pages, seconds",
     "intent.expressed": "agreement, signer, act, statement, statement_sha256, method, proof, certificate, "
-    "serial, authorisation",
+    "serial, authorisation (in a batch the entry also holds item: agreement, document_sha256, field, salt)",
     "signature.applied": "agreement, signer, organisation, person, field, order, certificate, serial, ca, "
-    "base_sha256, revision_sha256, authorisation, tsa, validators",
+    "base_sha256, revision_sha256, authorisation, ratification, levels (person, organisation, need, "
+    "policy_sha256, edition), tsa, validators",
     "agreement.formed": "agreement, sha256, formed_at, place",
     "document.archived": "agreement, number, base_sha256, sha256, level, stamped_at, due_at, tsa",
     "agreement.staged": "agreement, stages (stage, act, need, members), "
-    "amount_minor, currency, relation, related, hand_out_partial, read_seconds_min",
+    "amount_minor, currency, relation, related, hand_out_partial, read_seconds_min, "
+    "need (person, organisation, authority), policy_sha256",
     "approval.given": "agreement, signer, by, statement_sha256, certificate",
     "signer.refused": "agreement, signer, by, reason",
     "signer.forwarded": "agreement, signer, organisation, by, to, reason",
@@ -65,10 +73,35 @@ ENTRY_TYPES: Final[dict[str, str]] = {
     "allocation.accepted": "allocation, by",
     "allocation.declined": "allocation, by, reason",
     "agreement.promised": "doc, parties_root, prev (nothing else: the chain hashes exactly these three)",
-    "lot.handed": "lot, allocation, agreement, from, to, quantity, document_sha256, handed_at",
-    "lot.received": "lot, by, quantity, document_sha256, received_at",
-    "lot.rejected": "lot, by, quantity, reason, rejected_at",
-    "lot.used": "lot, by, quantity, document_sha256, used_at",
+    "lot.opened": "lot, allocation, agreement, offer, hospital, giver, receiver, item, quantity, batch, "
+    "produced, expires, udi, device, registration, purpose, directed, conflict, "
+    "signed (statement, statement_sha256, proof, certificate, serial, authorisation)",
+    "lot.packed": "lot, holder, shelf, quantity, packages (id, number, quantity), signed",
+    "lot.unpacked": "lot, holder, package, quantity, signed",
+    "lot.handed": "lot, allocation, agreement, from, to, quantity, document_sha256, handed_at, handover, "
+    "packages (id, number, quantity), waybill, seal, due_at, policy, signed",
+    "lot.inspected": "lot, handover, by, accepted, quarantined, rejected, missing, checks, note, "
+    "inspection_sha256, due_at, signed",
+    "lot.received": "lot, by, quantity, document_sha256, received_at, handover, from, to, quarantined, "
+    "rejected, missing, inspected_by, inspection_sha256, signed",
+    "lot.rejected": "lot, by, quantity, reason, rejected_at, handover, signed",
+    "lot.retracted": "lot, by, quantity, reason, rejected_at, handover, signed",
+    "lot.released": "lot, by, holder, quantity, outcome, reason, signed",
+    "lot.used": "lot, by, quantity, document_sha256, used_at, ward, purpose, signed",
+    "discrepancy.opened": "discrepancy, lot, handover, kind, quantity, holder, reporter, note, "
+    "answer_due_at, settle_due_at, policy, signed",
+    "discrepancy.answered": "discrepancy, lot, by, answer, late, signed",
+    "discrepancy.settled": "discrepancy, lot, by, outcome, quantity, note, late, signed",
+    "recall.opened": "recall, lot, batch, item, device, reason, by, held (holder, shelf, quantity), signed",
+    "recall.closed": "recall, lot, reason, signed",
+    "purpose.asked": "change, lot, before, purpose, reason, due_at, policy, signed",
+    "purpose.decided": "change, lot, consent, reason, before, purpose, signed",
+    "fiscal.referenced": "lot, number, issued_on, issuer, signed",
+    "order.requested": "order, kind, maker_id, allocation_id, what, specification, quantity, from_on, due_on, "
+    "signed",
+    "order.stepped": "order, step, before, state, by, details (outcome, price_minor, deposit_minor, due_on, "
+    "agreement_id, accepted, rejected, kept_minor, note), documents, signed",
+    "order.documented": "order, document, kind, sha256, size, by, signed",
     "bundle.exported": "bundle, subject, sha256, purpose, recipient",
     "case.opened": "case, bundle_sha256, claimant, matter",
     "ruling.made": "case, level, outcome, subject, award_sha256, seats, prev, made_at",
@@ -77,5 +110,15 @@ ENTRY_TYPES: Final[dict[str, str]] = {
     "act.confirmed": "act, subject, contract, call, address, chain_id, tx_hash, block_number, block_hash, "
     "gas_used, reason, payload",
     "act.refused": "as act.confirmed; reason is the contract's own error or a code of ours",
+    "seal.made": "seal, organisation, kind, source, name, width_mm, height_mm, page_sha256, "
+    "picture_sha256, valid_from, valid_to, by, auditor",
+    "seal.approved": "seal, by, reason",
+    "seal.enabled": "seal, by, reason",
+    "seal.suspended": "seal, by, reason",
+    "seal.destroyed": "seal, by, reason",
+    "seal.charged": "seal, person, duty, by",
+    "seal.relieved": "seal, person, duty, by",
+    "seal.used": "agreement, seal, kind, source, signer, organisation, person, certificate, authorisation, "
+    "document_sha256, base_sha256, revision_sha256, seal_object_sha256, edge",
     "external.recorded": "organisation, kind, happened_at, data.* (one field for each that was sent)",
 }

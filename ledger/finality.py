@@ -16,20 +16,24 @@ from coincurve import PublicKey
 from ledger.core.canonical import Json
 from ledger.core.errors import UnavailableError, VerificationError
 from ledger.keccak import keccak
-from ledger.rpc_values import header_rlp, quantity, told_header
+from ledger.rpc_values import data_of, header_rlp, quantity, told_header
 from ledger.strict_rlp import rlp_decode
 from ledger.validator_seals import (
     CLIQUE,
     IBFT2,
     QBFT,
     SEAL_BYTES,
+    VALIDATORS_MAX,
     VANITY_BYTES,
     BftSeals,
+    ValidatorPolicy,
     clique_seal,
     split_bft_header,
 )
 
 NAMES: Final = {QBFT: "QBFT", IBFT2: "IBFT 2.0", CLIQUE: "Clique"}
+CLIQUE_EPOCH: Final = 30_000
+"""Every so many blocks a clique header names all validators (EIP-225 recommends the number, geth's default)."""
 _ADDRESS_BYTES: Final = 20
 _EXTRA: Final = 12
 
@@ -65,6 +69,56 @@ def has_quorum(block: Mapping[str, Any]) -> bool:
     except ValueError:
         return False
     return bool(validators) and 3 * len(validators & signed) >= 2 * len(validators)
+
+
+def policy_of(
+    rule: str | None,
+    block: Mapping[str, Any],
+    *,
+    ask_block: AskBlock,
+    ask_signers: Callable[[int], object],
+) -> ValidatorPolicy | None:
+    """Who may seal here and how many must, as the chain names them in or before this block.
+
+    QBFT and IBFT 2.0 name their validators in each header: two thirds. Of clique the node is asked, else the
+    last header that lists all of them is read: more than half. None for another consensus, where the header
+    names nobody (validators kept in a contract), and for more validators than a receipt can show.
+
+    Args:
+        rule: from `consensus_of`.
+        ask_signers: what the node answers to `clique_getSigners` for a block number; None where it does not
+            serve that question.
+    """
+    if rule is None:
+        return None
+    if rule == CLIQUE:
+        found = _clique_signers(quantity(block.get("number")), ask_block, ask_signers)
+        least = len(found) // 2 + 1
+    else:
+        sealed = _bft_seals(block)
+        found = () if sealed is None else _named(_bft_validators(sealed))
+        least = -(-2 * len(found) // 3)
+    if not 0 < len(found) <= VALIDATORS_MAX:
+        return None
+    return ValidatorPolicy.of(least, found)
+
+
+def _clique_signers(
+    number: int, ask_block: AskBlock, ask_signers: Callable[[int], object]
+) -> tuple[str, ...]:
+    told = ask_signers(number)
+    if isinstance(told, list) and 0 < len(told) <= VALIDATORS_MAX:
+        return tuple(sorted({"0x" + data_of(one, length=_ADDRESS_BYTES).hex() for one in told}))
+    for listing in dict.fromkeys((number - number % CLIQUE_EPOCH, 0)):
+        block = ask_block(hex(listing))
+        found = () if block is None else _named(_clique_listed(block))
+        if found:
+            return found
+    return ()
+
+
+def _named(addresses: Sequence[bytes]) -> tuple[str, ...]:
+    return tuple(sorted({"0x" + address.hex() for address in addresses}))
 
 
 def seals_json(rule: str | None, number: int, *, ask_block: AskBlock, most: int) -> Json:
@@ -135,11 +189,20 @@ def _clique_validators(first: Mapping[str, Any]) -> list[bytes]:
     extra = first.get("extraData")
     try:
         data = bytes.fromhex(str(extra)[2:])
-        rest = len(data) - VANITY_BYTES - SEAL_BYTES
         if quantity(first.get("difficulty")) != 1 or any(data[-SEAL_BYTES:]):
             return []
     except (ValueError, UnavailableError):
         return []
+    return _clique_listed(first)
+
+
+def _clique_listed(block: Mapping[str, Any]) -> list[bytes]:
+    """The validators between vanity and seal of a clique header; most headers name none."""
+    try:
+        data = bytes.fromhex(str(block.get("extraData"))[2:])
+    except ValueError:
+        return []
+    rest = len(data) - VANITY_BYTES - SEAL_BYTES
     if rest <= 0 or rest % _ADDRESS_BYTES:
         return []
     listed = data[VANITY_BYTES:-SEAL_BYTES]

@@ -38,9 +38,9 @@ from ledger.core.canonical import Json
 from ledger.core.errors import ConflictError, InputError, UnavailableError, VerificationError
 from ledger.core.recursion import cap_recursion
 from ledger.core.units import UnixSeconds
-from ledger.finality import NAMES, consensus_of, has_quorum, seals_json
+from ledger.finality import NAMES, consensus_of, has_quorum, policy_of, seals_json
 from ledger.rpc_values import data_of, header_rlp, malformed, quantity
-from ledger.validator_seals import CLIQUE
+from ledger.validator_seals import CLIQUE, ValidatorPolicy
 
 cap_recursion()
 
@@ -149,6 +149,11 @@ class Web3Chain:
                     raise malformed("chain id")
                 self._knows_final = self._ask_final() is not None
                 self._consensus = consensus_of(self._block_or_none)
+                if self._consensus == CLIQUE:
+                    # No earlier than a receipt can show the seals that a pinned majority needs.
+                    policy = self._validators(self._block("eth_getBlockByNumber", "latest"))
+                    least = 0 if policy is None else policy.k - 1
+                    self._confirmations = max(self._confirmations, least)
                 self._info = ChainInfo(
                     chain_id=chain_id,
                     kind="json-rpc",
@@ -271,6 +276,7 @@ class Web3Chain:
                 f"the node gives no proof of that block's state: {exc.message}",
                 code="chain.evidence_unavailable",
             ) from exc
+        policy = self._validators(block)
         try:
             return evidence_json(
                 info=self.info(),
@@ -294,8 +300,9 @@ class Web3Chain:
                     self._consensus,
                     block_number,
                     ask_block=self._block_or_none,
-                    most=CONFIRMATIONS,
+                    most=max(CONFIRMATIONS, self._confirmations),
                 ),
+                validators=None if policy is None else policy.as_json(),
             )
         except (KeyError, TypeError, ValueError) as exc:
             raise malformed("eth_getProof") from exc
@@ -511,6 +518,20 @@ class Web3Chain:
             return f"commit seals of two thirds of the validators ({NAMES[str(self._consensus)]})"
         clique = f" ({NAMES[CLIQUE]})" if self._consensus == CLIQUE else ""
         return f"{self._confirmations} blocks on top{clique}"
+
+    def _validators(self, block: Mapping[str, Any]) -> ValidatorPolicy | None:
+        return policy_of(
+            self._consensus,
+            block,
+            ask_block=self._block_or_none,
+            ask_signers=self._clique_signers,
+        )
+
+    def _clique_signers(self, number: int) -> Any:
+        try:
+            return self._ask("clique_getSigners", hex(number))
+        except _RpcError:
+            return None  # Many nodes serve this question to their own operator only.
 
     def _block_or_none(self, which: str) -> dict[str, Any] | None:
         try:

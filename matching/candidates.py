@@ -41,6 +41,8 @@ REASONS: Final = (
 
 SHORT_LIFE_DAYS: Final = 183
 """Goods that live no longer than this need only half the remaining life (legal.md DN-8)."""
+REMOTE: Final = Place("", "", 0, 0)
+"""The one place of everything remote: no way, no day, no carrier."""
 _CODE: Final = {reason: number for number, reason in enumerate(REASONS)}
 _FAR: Final = 1 << 30
 
@@ -142,6 +144,12 @@ def fit_penalty(need: Need, lot: Lot, *, catalogue: Catalogue) -> int | None:
     return penalty
 
 
+def seat(row: Need | Lot, *, catalogue: Catalogue) -> Place:
+    """Where it is for the ways of carriers: a remote service and who needs it are at one place."""
+    item = row.item if isinstance(row, Lot) else row.items[0]
+    return REMOTE if catalogue.item(item).remote else row.place
+
+
 def life_days(lot: Lot, *, day: int) -> int:
     """Unit cost at the expiry level: days from `day` to expiry, 0..3650."""
     return _life(lot, day=day)
@@ -188,9 +196,10 @@ def _standard_fault(need: Need, lot: Lot, *, catalogue: Catalogue) -> str | None
 def _route(problem: Problem, *, need: Need, lot: Lot) -> tuple[int, int] | str:
     """(km, days) of the shortest route, or why there is none."""
     policy = problem.policy
-    here = (lot.place.longitude_micro, lot.place.latitude_micro)
-    there = (need.place.longitude_micro, need.place.latitude_micro)
-    if lot.place.province == need.place.province:
+    start, end = (seat(row, catalogue=problem.catalogue) for row in (lot, need))
+    here = (start.longitude_micro, start.latitude_micro)
+    there = (end.longitude_micro, end.latitude_micro)
+    if start.province == end.province:
         km = distance_km(here, there)
         return km, -(-km // policy.km_per_day)
     found: list[tuple[int, int]] = []
@@ -336,10 +345,14 @@ def _routes(problem: Problem) -> tuple[Int64s, Int64s, Codes]:
     """(km, days, code) of the shortest route of every pair; computed once per distinct pair of places."""
     origins: dict[tuple[Place, str], int] = {}
     lot_rows = [
-        origins.setdefault((lot.place, lot.donor_kind), len(origins)) for lot in problem.lots
+        origins.setdefault((seat(lot, catalogue=problem.catalogue), lot.donor_kind), len(origins))
+        for lot in problem.lots
     ]
     places: dict[Place, int] = {}
-    need_rows = [places.setdefault(need.place, len(places)) for need in problem.needs]
+    need_rows = [
+        places.setdefault(seat(need, catalogue=problem.catalogue), len(places))
+        for need in problem.needs
+    ]
     km, days, codes = _place_routes(problem, origins=list(origins), places=list(places))
     index = np.ix_(np.array(need_rows, dtype=np.int64), np.array(lot_rows, dtype=np.int64))
     return km[index], days[index], codes[index]

@@ -52,6 +52,7 @@ class Item:
         certificate_min: 0 none, 1 conformity certificate, 2 device registration or filing.
         shelf_days: usual shelf life; None for durable goods.
         urgency_class: A, B or C; with the hospital's rank it gives the tier (import policy).
+        remote: reaches any place at once, without a carrier: a service done from afar.
     """
 
     id: str
@@ -63,6 +64,7 @@ class Item:
     certificate_min: int
     shelf_days: int | None
     urgency_class: str
+    remote: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +294,7 @@ def _item(row: Mapping[str, Any]) -> Item:
         certificate_min=int(row["certificate_min"]),
         shelf_days=None if row["shelf_days"] is None else int(row["shelf_days"]),
         urgency_class=row["urgency_class"],
+        remote=bool(row.get("remote", False)),
     )
 
 
@@ -316,6 +319,12 @@ def _validate(catalogue: Catalogue) -> None:
             faults.append(f"{item.id} names a standard without rows")
         if item.urgency_class not in ("A", "B", "C") or not 0 <= item.certificate_min <= 2:
             faults.append(f"{item.id} is out of range")
+    remote: dict[str, bool] = {}
+    faults += [
+        f"class {item.item_class} is remote in part"
+        for item in catalogue.items.values()
+        if remote.setdefault(item.item_class, item.remote) != item.remote
+    ]
     for (lot, need), penalty in catalogue.substitutes.items():
         pair = (catalogue.items.get(lot), catalogue.items.get(need))
         if pair[0] is None or pair[1] is None or pair[0].item_class != pair[1].item_class:

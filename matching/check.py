@@ -24,11 +24,14 @@ from ledger.core.canonical import Json
 from ledger.core.report import Check, Report, Verdict
 from matching.candidates import ELIGIBLE, REASONS, Candidates, judge_pairs
 from matching.geo import Int64s
+from matching.pallets_check import limit_fault
 from matching.plan import Certificate, Group, Objective, Plan, Price
 from matching.problem import Problem
 
 PRICE_MAX: Final = 1 << 60
 """Larger prices are refused, so that sums of two prices and a cost stay exact in 64 bits."""
+SCALE_MAX: Final = 1 << 20
+"""With PRICE_MAX and costs of a pair below 2**17 a reduced cost stays exact in 64 bits."""
 _TIERS: Final = 3
 _STRIP: Final = 512
 """Needs compared at once: keeps the blocks in the cache and the memory small."""
@@ -68,10 +71,10 @@ def check_plan(
         candidates: the judged pairs if the caller has just computed them with `judge_pairs`; a stranger
             leaves it out and the checker judges every pair itself.
 
-    The checks, in order: `plan.binding`, `plan.eligible`, `plan.quantities`, `plan.objective`,
-    `certificate.complete`, then `certificate.optimal` and `certificate.no_gap`, or, for a certificate that
-    declares a gap, `certificate.feasible` and `certificate.gap`. After a failure the rest, which would build
-    on it, does not run.
+    The checks, in order: `plan.binding`, `plan.eligible`, `plan.quantities`, for a round with limits
+    `plan.limits`, `plan.objective`, `certificate.complete`, then `certificate.optimal` and
+    `certificate.no_gap`, or, for a certificate that declares a gap, `certificate.feasible` and
+    `certificate.gap`. After a failure the rest, which would build on it, does not run.
     """
     facts = _facts(problem, candidates if candidates is not None else judge_pairs(problem))
     checks: list[Check] = []
@@ -80,6 +83,8 @@ def check_plan(
         checks.append(_binding(facts, plan, certificate))
         checks.append(_eligible(facts, plan, served=served))
         checks.append(_quantities(facts, served=served))
+        if problem.limited:
+            checks.append(_limits(facts, served=served))
         checks.append(_objective(facts, plan, served=served))
         checks.append(_complete(facts, certificate))
         if certificate.gap is None:
@@ -90,11 +95,14 @@ def check_plan(
             checks.append(_gap(facts, plan, certificate, declared=certificate.gap))
     except _RejectedError as fault:
         said = (Verdict.FAILED, fault.summary_en, fault.summary_zh, fault.details)
-        if certificate.gap is None:
-            code = _CODES[len(checks)]
+        at = len(checks) - (problem.limited and len(checks) > _LIMITS_AT)
+        if problem.limited and len(checks) == _LIMITS_AT:
+            checks.append(Check("plan.limits", *said))
+        elif certificate.gap is None:
+            code = _CODES[at]
             checks.append(Check(code, *said))
         else:
-            gap_code = _GAP_CODES[len(checks)]
+            gap_code = _GAP_CODES[at]
             checks.append(Check(gap_code, *said))
     return Report(subject="matching plan", checks=tuple(checks))
 
@@ -118,6 +126,9 @@ _GAP_CODES: Final = (
     "certificate.feasible",
     "certificate.gap",
 )
+
+_LIMITS_AT: Final = 3
+"""Checks before `plan.limits`, in a round that has limits."""
 
 
 def _facts(problem: Problem, judged: Candidates) -> _Facts:
@@ -216,6 +227,18 @@ def _quantities(facts: _Facts, *, served: Int64s) -> Check:
     )
 
 
+def _limits(facts: _Facts, *, served: Int64s) -> Check:
+    fault = limit_fault(facts.problem, served=served)
+    if fault is not None:
+        raise _RejectedError(fault[0], fault[1], **fault[2])
+    return _passed(
+        "plan.limits",
+        "packs are whole, and no smallest line, donor's limit or shared resource is broken",
+        "整包装、最小批量、捐赠方拆分限制与共享资源产能均得到遵守",
+        resources=len(facts.problem.resources),
+    )
+
+
 def _objective(facts: _Facts, plan: Plan, *, served: Int64s) -> Check:
     found = _recomputed(facts, served=served)
     if found != plan.objective:
@@ -267,10 +290,25 @@ def _complete(facts: _Facts, certificate: Certificate) -> Check:
         (set(certificate.groups), set(facts.groups)),
         (set(certificate.needs), set(facts.need_row)),
         (set(certificate.lots), set(facts.lot_row)),
+        (
+            set(certificate.resources),
+            {one.id for one in facts.problem.resources} if certificate.resources else set(),
+        ),
     )
     if any(found != expected for found, expected in wanted):
         raise _RejectedError("a dual price is missing or too many", "对偶价格缺失或多余")
-    for prices in (certificate.roots, certificate.groups, certificate.needs, certificate.lots):
+    if not 1 <= certificate.scale <= SCALE_MAX or (
+        certificate.gap is None and (certificate.scale != 1 or certificate.resources)
+    ):
+        # Prices of resources bound a plan and never prove one best.
+        raise _RejectedError("the scale of the prices is out of range", "价格比例超出范围")
+    for prices in (
+        certificate.roots,
+        certificate.groups,
+        certificate.needs,
+        certificate.lots,
+        certificate.resources,
+    ):
         for price in prices.values():
             if len(price) != 3 or any(abs(part) > PRICE_MAX for part in price):
                 raise _RejectedError("a dual price is out of range", "对偶价格超出范围")
@@ -320,7 +358,9 @@ def _optimal(facts: _Facts, certificate: Certificate, *, served: Int64s) -> Chec
 
 def _pairs_optimal(facts: _Facts, certificate: Certificate, *, served: Int64s) -> int:
     """Every eligible pair: reduced cost never negative, and zero where something flows."""
-    lot_prices = _price_array([certificate.lots[lot.id] for lot in facts.problem.lots])
+    lot_prices = _price_array(
+        [_with_resource(facts, certificate, column) for column in range(len(facts.problem.lots))]
+    )
     need_prices = _price_array([certificate.needs[need.id] for need in facts.problem.needs])
     arcs = 0
     for first in range(0, len(need_prices), _STRIP):
@@ -332,8 +372,8 @@ def _pairs_optimal(facts: _Facts, certificate: Certificate, *, served: Int64s) -
         bad = eligible & (upper < 0)
         rows, columns = np.nonzero(eligible & ((upper == 0) | (served[strip] > 0)))
         reduced = lot_prices[columns] - need_prices[strip][rows]
-        reduced[:, 1] += facts.judged.transport[strip][rows, columns]
-        reduced[:, 2] += facts.judged.life[columns]
+        reduced[:, 1] += certificate.scale * facts.judged.transport[strip][rows, columns]
+        reduced[:, 2] += certificate.scale * facts.judged.life[columns]
         flowing = served[strip][rows, columns] > 0
         bad[rows, columns] |= _below_zero(reduced) | (flowing & _below_zero(-reduced))
         if bad.any():
@@ -344,8 +384,28 @@ def _pairs_optimal(facts: _Facts, certificate: Certificate, *, served: Int64s) -
     return arcs
 
 
+def _with_resource(facts: _Facts, certificate: Certificate, column: int) -> Price:
+    """A lot's price and that of the resource that one unit of it takes."""
+    lot = facts.problem.lots[column]
+    own = certificate.lots[lot.id]
+    if lot.resource is None or not certificate.resources:
+        return own
+    shared = certificate.resources[lot.resource]
+    price = (
+        own[0] + lot.per_unit * shared[0],
+        own[1] + lot.per_unit * shared[1],
+        own[2] + lot.per_unit * shared[2],
+    )
+    if any(abs(part) > PRICE_MAX for part in price):
+        raise _RejectedError("a dual price is out of range", "对偶价格超出范围")
+    return price
+
+
 def _feasible(facts: _Facts, certificate: Certificate) -> Check:
     """Prices that no arc without a bound contradicts: their value is a bound for every plan."""
+    for name, price in certificate.resources.items():
+        if price < (0, 0, 0):
+            raise _not_optimal("resource", name)
     nothing: Int64s = np.zeros(facts.judged.codes.shape, dtype=np.int64)
     arcs = _pairs_optimal(facts, certificate, served=nothing)
     for column, lot in enumerate(facts.problem.lots):
@@ -367,7 +427,12 @@ def _feasible(facts: _Facts, certificate: Certificate) -> Check:
 
 def _gap(facts: _Facts, plan: Plan, certificate: Certificate, *, declared: Price) -> Check:
     dual, primal = _dual_value(facts, certificate), plan.objective.vector()
-    found = (primal[0] - dual[0], primal[1] - dual[1], primal[2] - dual[2])
+    scale = certificate.scale
+    found = (
+        scale * primal[0] - dual[0],
+        scale * primal[1] - dual[1],
+        scale * primal[2] - dual[2],
+    )
     if found != declared:
         raise _RejectedError(
             "the declared gap is not the one between plan and prices",
@@ -376,9 +441,10 @@ def _gap(facts: _Facts, plan: Plan, certificate: Certificate, *, declared: Price
         )
     return _passed(
         "certificate.gap",
-        "a limit ended the work: no plan is better by more than the declared gap",
-        "因限制提前结束：任何方案的改进不超过所声明的差距",
+        "not proven optimal: no plan is better by more than the declared gap",
+        "未证明最优：任何方案的改进不超过所声明的差距",
         gap=list(found),
+        scale=scale,
     )
 
 
@@ -401,7 +467,10 @@ def _no_gap(facts: _Facts, plan: Plan, certificate: Certificate) -> Check:
 
 
 def _dual_value(facts: _Facts, certificate: Certificate) -> list[int]:
-    """- sum(supply * price) + sum over segments of size * min(0, reduced cost); at best sum(cost * flow)."""
+    """- sum(supply * price) + sum over segments of size * min(0, reduced cost); at best sum(cost * flow).
+
+    What shared resources have, times their prices, goes off as well.
+    """
     dual = [0, 0, 0]
     totals: dict[str, int] = {}
     for column, lot in enumerate(facts.problem.lots):
@@ -417,8 +486,11 @@ def _dual_value(facts: _Facts, certificate: Certificate) -> list[int]:
     for key, rows in facts.groups.items():
         price, root = certificate.groups[key], certificate.roots[key[1]]
         for step, size in enumerate(_segment_sizes(facts, rows)):
-            reduced = _reduced((_rank(facts, key, step), 0, 0), root, price)
-            _add(dual, min(reduced, (0, 0, 0)), size)
+            rank = certificate.scale * _rank(facts, key, step)
+            _add(dual, min(_reduced((rank, 0, 0), root, price), (0, 0, 0)), size)
+    if certificate.resources:
+        for resource in facts.problem.resources:
+            _add(dual, certificate.resources[resource.id], -resource.capacity)
     return dual
 
 

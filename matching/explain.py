@@ -1,54 +1,43 @@
-"""Why each need was filled, in part or not, and where every unit of each lot went."""
+"""Why each need was filled, in part or not, and where every unit of each lot went and why.
+
+Every statement is read off the plan and the prices that prove it, so that it can be tested to be true:
+
+- A need that lacks units though a lot may serve it was *outbid*. Its next unit claims a rank; the cheapest
+  eligible unit is worth at least as much elsewhere: that is its price in the certificate, plus the way. A
+  unit more that only this need may take lowers the unserved weight by the claim, where the need's own price
+  equals the claim.
+- A unit of a lot went to its need because the same unit, moved to the best other need that lacks units, would
+  make the plan worse: at least by the reduced cost of that pair, and first at the level that is named.
+- Where a limit ended the work, or whole packs, smallest lots, a donor's limit or a shared resource stand in the
+  way, the plan carries a gap, and nobody is told that more was impossible.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ledger.core.canonical import Json
 from matching.candidates import ELIGIBLE, REASONS, Candidates
+from matching.explain_texts import (
+    BY_LEVEL,
+    LIMITED,
+    NO_NEED,
+    NO_SUPPLY,
+    ONLY_ONE,
+    OTHERS_FILLED,
+    OUTBID,
+    SATISFIED,
+    TIE,
+)
+from matching.fairness import fairness_by_class, fairness_by_region, fairness_by_tier
 from matching.geo import Int64s
-from matching.plan import Certificate, Plan
+from matching.plan import Certificate, Plan, Price
 from matching.problem import TIERS, Problem
-
-NO_SUPPLY: Final = "supply.none_of_item"
-OUTBID: Final = "supply.outbid"
-NO_NEED: Final = "demand.none_eligible"
-SATISFIED: Final = "demand.satisfied"
-
-TEXTS: Final[Mapping[str, tuple[str, str]]] = {
-    "class.different": ("other class of goods", "品类不同"),
-    "substitute.not_allowed": ("not a permitted substitute", "不在允许的替代范围内"),
-    "lot.frozen": ("the lot is frozen or recalled", "批次被冻结或召回"),
-    "donor.related_party": ("donor and hospital are related", "捐赠人与受赠方存在关联关系"),
-    "donor.directed_elsewhere": ("the donor named another receiver", "定向捐赠指向其他单位"),
-    "standard.not_declared": ("the required standard is not declared", "未声明所需标准"),
-    "standard.edition_unknown": ("unknown edition of the standard", "标准版本未知"),
-    "standard.edition_not_valid_at_production": (
-        "the edition was not in force when it was made",
-        "生产时该标准版本未生效或已作废",
-    ),
-    "standard.other_than_named": ("another standard than the need names", "与需求所列标准不同"),
-    "standard.edition_older_than_named": ("an older edition than named", "版本早于需求所列"),
-    "certificate.too_low": ("certificate below what is required", "证件级别不足"),
-    "sterile.required": ("not sterile", "非灭菌产品"),
-    "lane.none": ("no carrier serves the lane", "无承运线路"),
-    "lane.individuals_refused": ("no carrier takes gifts of individuals", "承运方不接受个人捐赠"),
-    "deadline.missed": ("would arrive after the deadline", "无法在期限前送达"),
-    "shelf_life.too_short": ("too little shelf life on arrival", "到货剩余有效期不足"),
-    NO_SUPPLY: ("nobody offered this or a substitute", "无人提供该物资或替代品"),
-    OUTBID: (
-        "all that fits went to needs of equal or higher rank",
-        "合格供给已分配给同级或更高优先级",
-    ),
-    NO_NEED: ("no need may take it", "没有可接收的需求"),
-    SATISFIED: ("every need that may take it is filled", "可接收的需求均已满足"),
-}
-"""Reason -> (English, Chinese), for pages."""
 
 
 class Filled(StrEnum):
@@ -69,6 +58,10 @@ class NeedOutcome:
         against: reason -> number of lots of its class that fail for it.
         shortage_price: level-1 dual price of one more unit at this need: the rank of the unit that would
             have to go unserved instead; 0 where supply is not short.
+        claim: rank of the next unit it would have got, 0 where filled; `claim_of` puts it into words.
+        asked: what the cheapest eligible unit is worth elsewhere, plus the way, at every level; None where
+            filled, where nothing is eligible, or where a limit ended the work.
+        asked_lot: the lot of that unit.
     """
 
     need: str
@@ -78,16 +71,38 @@ class NeedOutcome:
     nearest_lot: str | None
     against: Mapping[str, int]
     shortage_price: int
+    claim: int
+    asked: Price | None
+    asked_lot: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Where units of a lot went.
+
+    Attributes:
+        reason: why there, a key of TEXTS.
+        instead: the best other need that lacks units and might have had it, None where there is none.
+        worse_by: by how much at least the plan is worse, level by level, if one unit goes there.
+    """
+
+    need: str
+    quantity: int
+    reason: str
+    instead: str | None
+    worse_by: Price | None
 
 
 @dataclass(frozen=True, slots=True)
 class LotOutcome:
-    """One lot: (need, quantity) lines, what is left, and why."""
+    """One lot: its lines, what is left and why, and what one more unit of it would save at level 1 at most."""
 
     lot: str
-    lines: tuple[tuple[str, int], ...]
+    donor: str
+    lines: tuple[Line, ...]
     left: int
     reason: str | None
+    price: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,64 +114,205 @@ class Explanation:
     summary: Mapping[str, Json]
 
 
+@dataclass(frozen=True, slots=True)
+class _View:
+    """Plan and prices as arrays; prices against the root of their class, shape (n, 3)."""
+
+    problem: Problem
+    judged: Candidates
+    served: Int64s
+    need_prices: Int64s
+    lot_prices: Int64s
+    unmet: Mapping[tuple[str, str, int], int]
+    wanted: Mapping[tuple[str, str, int], int]
+    short: NDArray[np.bool_]
+    proven: bool
+
+
 def explain(
-    problem: Problem, plan: Plan, certificate: Certificate, *, candidates: Candidates
+    problem: Problem,
+    plan: Plan,
+    certificate: Certificate,
+    *,
+    candidates: Candidates,
+    classes: Mapping[str, str] | None = None,
 ) -> Explanation:
-    """Explain a plan that the checker accepted."""
+    """Explain a plan that the checker accepted.
+
+    Args:
+        classes: hospital -> its class, for the figures of fairness; None leaves them out.
+    """
+    view = _view(problem, plan, certificate, candidates)
+    needs = tuple(_need_outcome(view, row) for row in range(len(problem.needs)))
+    lots = tuple(_lot_outcome(view, column) for column in range(len(problem.lots)))
+    summary = _summary(problem, plan, candidates, needs, served=view.served)
+    summary["fairness"] = _fairness(problem, needs, classes)
+    return Explanation(needs, lots, summary)
+
+
+def claim_of(rank: int, *, segments: int) -> tuple[int, int]:
+    """(tier, part) of a rank: part 1 is the first of `segments` parts a hospital gets, which ranks highest."""
+    above, step = divmod(rank - 1, segments)
+    return len(TIERS) - 1 - above, segments - step
+
+
+def _view(problem: Problem, plan: Plan, certificate: Certificate, judged: Candidates) -> _View:
     rows = {need.id: row for row, need in enumerate(problem.needs)}
     columns = {lot.id: column for column, lot in enumerate(problem.lots)}
-    served = np.zeros(candidates.codes.shape, dtype=np.int64)
+    served = np.zeros(judged.codes.shape, dtype=np.int64)
     for flow in plan.flows:
         served[rows[flow.need], columns[flow.lot]] = flow.quantity
-    needs = tuple(
-        _need_outcome(problem, certificate, candidates, served, row)
-        for row in range(len(problem.needs))
+    items = problem.catalogue.items
+    roots = certificate.roots
+    wanted: dict[tuple[str, str, int], int] = {}
+    unmet: dict[tuple[str, str, int], int] = {}
+    for row, need in enumerate(problem.needs):
+        key = (need.hospital, items[need.items[0]].item_class, need.tier)
+        wanted[key] = wanted.get(key, 0) + need.quantity
+        unmet[key] = unmet.get(key, 0) + need.quantity - int(served[row].sum())
+    return _View(
+        problem=problem,
+        judged=judged,
+        served=served,
+        need_prices=_against(
+            [(certificate.needs[n.id], roots[items[n.items[0]].item_class]) for n in problem.needs]
+        ),
+        lot_prices=_against(
+            [(certificate.lots[lot.id], roots[items[lot.item].item_class]) for lot in problem.lots]
+        ),
+        unmet=unmet,
+        wanted=wanted,
+        short=served.sum(axis=1) < np.array([need.quantity for need in problem.needs]),
+        proven=certificate.gap is None,
     )
-    lots = tuple(
-        _lot_outcome(problem, candidates, served, column) for column in range(len(problem.lots))
-    )
-    return Explanation(needs, lots, _summary(problem, plan, candidates, needs, served=served))
 
 
-def _need_outcome(
-    problem: Problem, certificate: Certificate, candidates: Candidates, served: Int64s, row: int
-) -> NeedOutcome:
-    need = problem.needs[row]
-    got = int(served[row].sum())
+def _need_outcome(view: _View, row: int) -> NeedOutcome:
+    need, codes = view.problem.needs[row], view.judged.codes[row]
+    got = int(view.served[row].sum())
     state = Filled.FILLED if got == need.quantity else Filled.PARTLY if got else Filled.NOT
-    counts = np.bincount(candidates.codes[row], minlength=len(REASONS))
+    counts = np.bincount(codes, minlength=len(REASONS))
     against = {REASONS[code]: int(counts[code]) for code in range(2, len(REASONS)) if counts[code]}
-    reason = nearest = None
+    reason = nearest = asked = asked_lot = None
+    claim = 0
     if state is not Filled.FILLED:
+        claim = _claim(view, row)
         if counts[ELIGIBLE]:
-            reason = OUTBID
+            reason = OUTBID if view.proven else LIMITED
+            if view.proven:
+                asked, asked_lot = _asked(view, row)
         elif not counts[3:].any():
             # Only other classes, or goods of the class that may not stand in for it.
             reason = NO_SUPPLY
         else:
-            column = int(candidates.codes[row].argmax())
-            reason, nearest = (
-                REASONS[int(candidates.codes[row, column])],
-                problem.lots[column].id,
-            )
-    classes = problem.catalogue.items[need.items[0]].item_class
-    price = certificate.needs[need.id][0] - certificate.roots[classes][0]
-    return NeedOutcome(need.id, got, state, reason, nearest, against, price)
-
-
-def _lot_outcome(
-    problem: Problem, candidates: Candidates, served: Int64s, column: int
-) -> LotOutcome:
-    lot = problem.lots[column]
-    lines = tuple(
-        (problem.needs[int(row)].id, int(served[row, column]))
-        for row in np.flatnonzero(served[:, column])
+            column = int(codes.argmax())
+            reason, nearest = REASONS[int(codes[column])], view.problem.lots[column].id
+    return NeedOutcome(
+        need=need.id,
+        served=got,
+        state=state,
+        reason=reason,
+        nearest_lot=nearest,
+        against=against,
+        shortage_price=int(view.need_prices[row, 0]),
+        claim=claim,
+        asked=asked,
+        asked_lot=asked_lot,
     )
-    left = lot.quantity - sum(quantity for _, quantity in lines)
-    reason = None
+
+
+def _claim(view: _View, row: int) -> int:
+    """Rank of the highest segment of the need's group that has a unit unserved."""
+    need, segments = view.problem.needs[row], view.problem.policy.segments
+    key = (need.hospital, view.problem.catalogue.items[need.items[0]].item_class, need.tier)
+    total, unmet = view.wanted[key], view.unmet[key]
+    highest = max(step for step in range(segments) if unmet > total * step // segments)
+    return (len(TIERS) - 1 - need.tier) * segments + highest + 1
+
+
+def _asked(view: _View, row: int) -> tuple[Price, str]:
+    """(price, lot) of the cheapest eligible unit."""
+    columns = np.flatnonzero(view.judged.codes[row] == ELIGIBLE)
+    values = view.lot_prices[columns].copy()
+    values[:, 1] += view.judged.transport[row, columns]
+    values[:, 2] += view.judged.life[columns]
+    best = _least(values)
+    return _price(values[best]), view.problem.lots[int(columns[best])].id
+
+
+def _lot_outcome(view: _View, column: int) -> LotOutcome:
+    lot = view.problem.lots[column]
+    eligible = view.judged.codes[:, column] == ELIGIBLE
+    flows = view.served[:, column]
+    instead, worse, reason = _instead(view, column, eligible & (flows == 0))
+    lines = tuple(
+        Line(view.problem.needs[int(row)].id, int(flows[row]), reason, instead, worse)
+        for row in np.flatnonzero(flows)
+    )
+    left = lot.quantity - int(flows.sum())
+    why = None
     if left:
-        reason = SATISFIED if (candidates.codes[:, column] == ELIGIBLE).any() else NO_NEED
-    return LotOutcome(lot.id, lines, left, reason)
+        why = NO_NEED
+        if eligible.any():
+            why = LIMITED if view.short[eligible].any() else SATISFIED
+    return LotOutcome(
+        lot=lot.id,
+        donor=lot.donor,
+        lines=lines,
+        left=left,
+        reason=why,
+        price=int(view.lot_prices[column, 0]),
+    )
+
+
+def _instead(
+    view: _View, column: int, others: NDArray[np.bool_]
+) -> tuple[str | None, Price | None, str]:
+    """(need, worse by, reason): the best other need that lacks units, for a unit of this lot."""
+    if not view.proven:
+        return None, None, LIMITED
+    short = np.flatnonzero(others & view.short)
+    if not len(short):
+        return None, None, OTHERS_FILLED if others.any() else ONLY_ONE
+    reduced = view.lot_prices[column] - view.need_prices[short]
+    reduced[:, 1] += view.judged.transport[short, column]
+    reduced[:, 2] += view.judged.life[column]
+    best = _least(reduced)
+    worse = _price(reduced[best])
+    level = next((level for level, part in enumerate(worse) if part), None)
+    return (
+        view.problem.needs[int(short[best])].id,
+        worse,
+        TIE if level is None else BY_LEVEL[level],
+    )
+
+
+def _least(vectors: Int64s) -> int:
+    """Position of the lexicographically least row, the first of equals."""
+    return int(np.lexsort((vectors[:, 2], vectors[:, 1], vectors[:, 0]))[0])
+
+
+def _price(row: Int64s) -> Price:
+    first, second, third = row.tolist()
+    return first, second, third
+
+
+def _against(pairs: list[tuple[Price, Price]]) -> Int64s:
+    rows = [[mine - root for mine, root in zip(own, base, strict=True)] for own, base in pairs]
+    return np.array(rows, dtype=np.int64).reshape(len(rows), 3)
+
+
+def _fairness(
+    problem: Problem, needs: tuple[NeedOutcome, ...], classes: Mapping[str, str] | None
+) -> dict[str, Json]:
+    served = [outcome.served for outcome in needs]
+    rows = {
+        "tiers": fairness_by_tier(problem.needs, served=served),
+        "regions": fairness_by_region(problem.needs, served=served),
+    }
+    if classes is not None:
+        rows["classes"] = fairness_by_class(problem.needs, served=served, classes=classes)
+    return {name: [row.as_json() for row in found] for name, found in rows.items()}
 
 
 def _summary(
@@ -169,10 +325,16 @@ def _summary(
 ) -> dict[str, Json]:
     by_tier = {name: [0, 0, 0] for name in TIERS}
     by_item: dict[str, list[int]] = {}
+    by_both: dict[str, dict[str, list[int]]] = {}
     states = dict.fromkeys((state.value for state in Filled), 0)
     reasons: dict[str, int] = {}
     for need, outcome in zip(problem.needs, needs, strict=True):
-        for table in (by_tier[TIERS[need.tier]], by_item.setdefault(need.items[0], [0, 0, 0])):
+        item, tier = need.items[0], TIERS[need.tier]
+        for table in (
+            by_tier[tier],
+            by_item.setdefault(item, [0, 0, 0]),
+            by_both.setdefault(item, {}).setdefault(tier, [0, 0, 0]),
+        ):
             table[0] += need.quantity
             table[1] += outcome.served
             table[2] += 1
@@ -189,6 +351,10 @@ def _summary(
     return {
         "by_tier": {name: _fill(*row) for name, row in by_tier.items()},
         "by_item": {name: _fill(*by_item[name]) for name in sorted(by_item)},
+        "by_item_and_tier": {
+            name: {tier: _fill(*row) for tier, row in by_both[name].items()}
+            for name in sorted(by_both)
+        },
         "needs": states,
         "reasons": {name: reasons[name] for name in sorted(reasons)},
         "hospitals": len(hospitals),

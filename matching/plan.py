@@ -6,7 +6,7 @@ Formats `fuqi/plan/v1` and `fuqi/certificate/v1`; both are canonical JSON and di
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from ledger.core.canonical import INTEGER_MAX, Json, tagged_digest
@@ -98,6 +98,8 @@ class Certificate:
         roots: by item class.  groups, needs, lots: one price each, nothing missing, nothing more.
         gap: None where the prices prove the plan optimal. Where a limit ended the work before that: the plan's
             value minus the value of the prices, level by level; no plan is better by more than that.
+        resources: of a round with shared resources, the price of one unit of each.
+        scale: prices and gap are in this fraction of a unit of cost; 1 unless resources need finer prices.
     """
 
     plan: str
@@ -106,9 +108,11 @@ class Certificate:
     needs: Mapping[str, Price]
     lots: Mapping[str, Price]
     gap: Price | None = None
+    resources: Mapping[str, Price] = field(default_factory=dict)
+    scale: int = 1
 
     def as_json(self) -> dict[str, Json]:
-        """`fuqi/certificate/v1`; `gap` stands in it only where there is one."""
+        """`fuqi/certificate/v1`; gap, resources and scale stand in it only where there are such."""
         value: dict[str, Json] = {
             "v": CERTIFICATE_TAG,
             "plan": self.plan,
@@ -117,6 +121,9 @@ class Certificate:
             "needs": [[name, *self.needs[name]] for name in sorted(self.needs)],
             "lots": [[name, *self.lots[name]] for name in sorted(self.lots)],
         }
+        if self.resources:
+            value["resources"] = [[name, *self.resources[name]] for name in sorted(self.resources)]
+            value["scale"] = self.scale
         return value if self.gap is None else value | {"gap": list(self.gap)}
 
     def digest(self) -> Digest32:
@@ -171,6 +178,8 @@ def certificate_from_json(value: Mapping[str, Any]) -> Certificate:
             needs={_text(row[0]): _price(row[1:]) for row in value["needs"]},
             lots={_text(row[0]): _price(row[1:]) for row in value["lots"]},
             gap=_price(value["gap"]) if "gap" in value else None,
+            resources={_text(row[0]): _price(row[1:]) for row in value.get("resources", ())},
+            scale=_integer(value.get("scale", 1)),
         )
         _require(certificate.digest() == tagged_digest(CERTIFICATE_TAG, value))
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as exc:

@@ -1,7 +1,9 @@
 """The problem of one round: needs, lots, lanes and the published policy, all integers and all bounded.
 
 A capacity window is a lot that exists from the day it is finished. Days are counted from 1970-01-01 (UTC).
-The JSON form `fuqi/problem/v1` carries the catalogue, so that a stranger can recompute everything from it.
+The JSON form `fuqi/problem/v1` carries the catalogue, so that a stranger can recompute everything from it. A
+round with whole packs, smallest lines, donors' limits or shared resources is `fuqi/problem/v2`: such a round is
+no longer a pure flow, and its plan carries a certified gap where those limits bind.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from ledger.core.units import QUANTITY_MAX, Digest32
 from matching.catalogue import Catalogue, parse_catalogue
 
 PROBLEM_TAG: Final = "fuqi/problem/v1"
+LIMITED_TAG: Final = "fuqi/problem/v2"
 POLICY_TAG: Final = "fuqi/policy/v1"
 NEEDS_MAX: Final = 20_000
 LOTS_MAX: Final = 20_000
@@ -28,6 +31,10 @@ DAY_MAX: Final = 47_482
 LIFE_MAX_DAYS: Final = 3_650
 """Goods without expiry, and longer lives, count as ten years in the expiry level."""
 TIERS: Final = ("critical", "high", "normal")
+RESOURCES_MAX: Final = 1_000
+RESOURCE_KINDS: Final = ("plant", "line", "machine", "product", "service")
+LIMIT_FIELDS: Final = ("pack", "smallest", "receivers_max", "resource", "per_unit")
+"""What version 1 of a lot does not have."""
 DONOR_KINDS: Final = ("organisation", "individual")
 
 
@@ -78,6 +85,10 @@ class Lot:
         expires_day: last day of use, None for durable goods.
         directed_to: hospitals the donor named; empty = any.
         related_to: hospitals related to the donor, which may not receive (legal.md DN-4).
+        pack: units move in whole packs or pallets of this size.
+        smallest: no line of this lot is smaller.
+        receivers_max: to how many hospitals its donor splits all its lots at most; the least of them counts.
+        resource, per_unit: the shared resource that makes it, and how much of it one unit takes.
     """
 
     id: str
@@ -96,6 +107,29 @@ class Lot:
     directed_to: tuple[str, ...]
     related_to: tuple[str, ...]
     frozen: bool
+    pack: int = 1
+    smallest: int = 1
+    receivers_max: int | None = None
+    resource: str | None = None
+    per_unit: int = 0
+
+    @property
+    def limited(self) -> bool:
+        """Whether a plan of this lot is more than a flow."""
+        return (self.pack, self.smallest, self.receivers_max, self.resource) != (1, 1, None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A plant, line, machine, product or service that several lots draw on.
+
+    Attributes:
+        capacity: what it has in the round's window, in the unit that `Lot.per_unit` counts (minutes, say).
+    """
+
+    id: str
+    kind: str
+    capacity: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,23 +188,43 @@ class Problem:
     lanes: tuple[Lane, ...]
     policy: Policy
     catalogue: Catalogue
+    resources: tuple[Resource, ...] = ()
+
+    @property
+    def limited(self) -> bool:
+        """Whether anything but quantities limits the lots: then the round is no pure flow."""
+        return bool(self.resources) or any(lot.limited for lot in self.lots)
+
+    @property
+    def tag(self) -> str:
+        """Version 1 wherever it can say everything."""
+        return LIMITED_TAG if self.limited else PROBLEM_TAG
 
     def as_json(self) -> dict[str, Json]:
-        """`fuqi/problem/v1`."""
-        return {
-            "v": PROBLEM_TAG,
+        """`fuqi/problem/v1`, or `v2` where there are limits."""
+        lots = [_plain(lot) for lot in self.lots]
+        if not self.limited:
+            lots = [
+                {name: value for name, value in lot.items() if name not in LIMIT_FIELDS}
+                for lot in lots
+            ]
+        value: dict[str, Json] = {
+            "v": self.tag,
             "id": self.id,
             "day": self.day,
             "needs": [_plain(need) for need in self.needs],
-            "lots": [_plain(lot) for lot in self.lots],
+            "lots": list(lots),
             "lanes": [_plain(lane) for lane in self.lanes],
             "policy": self.policy.as_json(),
             "catalogue": self.catalogue.source,
         }
+        if self.limited:
+            value["resources"] = [_plain(resource) for resource in self.resources]
+        return value
 
     def digest(self) -> Digest32:
         """SHA-256 over tag and canonical bytes."""
-        return tagged_digest(PROBLEM_TAG, self.as_json())
+        return tagged_digest(self.tag, self.as_json())
 
 
 def make_problem(
@@ -182,11 +236,13 @@ def make_problem(
     lanes: Iterable[Lane],
     policy: Policy,
     catalogue: Catalogue,
+    resources: Iterable[Resource] = (),
 ) -> Problem:
     """Sort by id, validate, and return the problem.
 
     Raises:
-        InputError: `need.*`, `offer.*`, `lane.*`, `policy.*`, `item.unknown`, `matching.duplicate_id`.
+        InputError: `need.*`, `offer.*`, `lane.*`, `policy.*`, `resource.*`, `item.unknown`,
+            `matching.duplicate_id`.
         LimitError: `matching.too_large`.
     """
     problem = Problem(
@@ -197,9 +253,15 @@ def make_problem(
         lanes=tuple(sorted(lanes, key=lambda lane: lane.id)),
         policy=policy,
         catalogue=catalogue,
+        resources=tuple(sorted(resources, key=lambda resource: resource.id)),
     )
     _require_bounded(problem)
-    for what, rows in (("need", problem.needs), ("lot", problem.lots), ("lane", problem.lanes)):
+    for what, rows in (
+        ("need", problem.needs),
+        ("lot", problem.lots),
+        ("lane", problem.lanes),
+        ("resource", problem.resources),
+    ):
         ids = [row.id for row in rows]
         if len(set(ids)) != len(ids):
             raise InputError(f"two rows share a {what} id", code="matching.duplicate_id", what=what)
@@ -209,6 +271,7 @@ def make_problem(
         require_lot(lot, catalogue=catalogue)
     for lane in problem.lanes:
         _require_place(lane.destination, code="lane.place")
+    _require_resources(problem)
     return problem
 
 
@@ -241,7 +304,8 @@ def require_lot(lot: Lot, *, catalogue: Catalogue) -> None:
 
     Raises:
         InputError: `offer.quantity_negative`, `offer.quantity_zero`, `offer.quantity_limit`,
-            `item.unknown`, `offer.donor_kind`, `offer.dates`, `offer.certificate`, `offer.place`.
+            `item.unknown`, `offer.donor_kind`, `offer.dates`, `offer.certificate`, `offer.place`,
+            `offer.pack`, `offer.receivers_max`, `offer.resource`.
     """
     require_quantity(lot.quantity, what="offer")
     catalogue.item(lot.item)
@@ -260,6 +324,34 @@ def require_lot(lot: Lot, *, catalogue: Catalogue) -> None:
     if not 0 <= lot.certificate <= 2:
         raise InputError("the certificate level is 0, 1 or 2", code="offer.certificate")
     _require_place(lot.place, code="offer.place")
+    _require_limits(lot)
+
+
+def _require_limits(lot: Lot) -> None:
+    if not 1 <= lot.pack <= lot.quantity or not 1 <= lot.smallest <= lot.quantity:
+        raise InputError(
+            "a pack and a smallest line are between one unit and the lot", code="offer.pack"
+        )
+    if lot.receivers_max is not None and lot.receivers_max < 1:
+        raise InputError("a donor splits to at least one hospital", code="offer.receivers_max")
+    if (lot.resource is None) != (lot.per_unit == 0) or not 0 <= lot.per_unit <= QUANTITY_MAX:
+        raise InputError(
+            "a lot made on a resource says how much of it one unit takes, and only then",
+            code="offer.resource",
+        )
+
+
+def _require_resources(problem: Problem) -> None:
+    known = {resource.id for resource in problem.resources}
+    for resource in problem.resources:
+        if resource.kind not in RESOURCE_KINDS or not 1 <= resource.capacity <= QUANTITY_MAX:
+            raise InputError(
+                "a resource is a plant, line, machine, product or service with a capacity",
+                code="resource.invalid",
+            )
+    for lot in problem.lots:
+        if lot.resource is not None and lot.resource not in known:
+            raise InputError("the lot's resource is not in the round", code="resource.unknown")
 
 
 def require_quantity(quantity: int, *, what: str) -> None:
@@ -277,14 +369,14 @@ def require_quantity(quantity: int, *, what: str) -> None:
 
 
 def problem_from_json(value: Mapping[str, Any]) -> Problem:
-    """Read `fuqi/problem/v1`.
+    """Read `fuqi/problem/v1` or `v2`.
 
     Raises:
         InputError: `matching.problem_malformed` and the codes of `make_problem`.
     """
     try:
-        if value["v"] != PROBLEM_TAG:
-            raise InputError("not a fuqi/problem/v1", code="matching.problem_malformed")
+        if value["v"] not in (PROBLEM_TAG, LIMITED_TAG):
+            raise InputError("not a fuqi/problem/v1 or v2", code="matching.problem_malformed")
         policy: dict[str, Any] = {
             key: tuple(item) if isinstance(item, list) else item
             for key, item in value["policy"].items()
@@ -301,10 +393,11 @@ def problem_from_json(value: Mapping[str, Any]) -> Problem:
             ],
             policy=Policy(**policy),
             catalogue=parse_catalogue(value["catalogue"]),
+            resources=[Resource(**row) for row in value.get("resources", ())],
         )
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise InputError("the problem misses a field", code="matching.problem_malformed") from exc
-    if tagged_digest(PROBLEM_TAG, value) != problem.digest():
+    if tagged_digest(value["v"], value) != problem.digest():
         # Unsorted rows or extra fields: reading must never change what is hashed.
         raise InputError(
             "the problem is not in its canonical order", code="matching.problem_malformed"
@@ -339,6 +432,7 @@ def _require_bounded(problem: Problem) -> None:
         ("needs", len(problem.needs), NEEDS_MAX),
         ("lots", len(problem.lots), LOTS_MAX),
         ("lanes", len(problem.lanes), LANES_MAX),
+        ("resources", len(problem.resources), RESOURCES_MAX),
         ("pairs", len(problem.needs) * len(problem.lots), PAIRS_MAX),
     )
     for what, count, limit in counts:

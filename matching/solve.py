@@ -18,21 +18,20 @@ than the certificate's gap.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from ledger.core.errors import LimitError
+from matching.assemble import Part, assemble, class_names
 from matching.candidates import ELIGIBLE, Candidates, judge_pairs
 from matching.engine import jit
 from matching.engine.columns import solve_class
-from matching.engine.graph import Graph, Int32s
+from matching.engine.graph import Graph
 from matching.engine.levels import (
     LEVELS,
     Weights,
-    below_zero,
     choose_weights,
     level_fits,
     separated,
@@ -44,12 +43,12 @@ from matching.engine.network import Network, class_network, repaired, with_pairs
 from matching.engine.portfolio import SIMPLEX, limit_of, solve_graph
 from matching.engine.translate import market_of
 from matching.geo import KM_MAX, Int64s
-from matching.plan import Certificate, Flow, Group, Objective, Plan, Price
+from matching.plan import Certificate, Plan
 from matching.problem import LIFE_MAX_DAYS, TIERS, Problem
 
 SOLVER: Final = f"{SIMPLEX}, numba {jit.VERSION}"
 ARCS_MAX: Final = 12_000_000
-"""Arcs of one class: as many as there may be pairs; about half a gigabyte."""
+"""Arcs of one class: as many as there may be pairs; about half a gigabyte. A class with more is priced."""
 _TRANSPORT_MAX: Final = 4 * KM_MAX
 """No route with its penalty is longer; for weights that are chosen before any pair is known."""
 
@@ -63,20 +62,6 @@ class Solution:
     candidates: Candidates
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One class solved: lines by market number with their unit transport cost, vector prices by node."""
-
-    network: Network
-    needs: Int32s
-    lots: Int32s
-    units: Int64s
-    transports: Int64s
-    prices: Int64s
-    proven: bool
-    solvers: tuple[str, ...]
-
-
 def solve(
     problem: Problem, *, candidates: Candidates | None = None, seconds: float | None = None
 ) -> Solution:
@@ -86,27 +71,33 @@ def solve(
         seconds: at most about so long; the plan is then the best so far, with a certified gap.
 
     Raises:
-        LimitError: `matching.too_large`, `matching.weights_overflow`.
+        LimitError: `matching.weights_overflow`.
     """
     judged = candidates if candidates is not None else judge_pairs(problem)
     market, until = market_of(problem), limit_of(seconds)
     parts = [
         _solve_table(problem, market, judged, item_class=number, until=until)
-        for number in range(len(_class_names(problem)))
+        for number in range(len(class_names(problem)))
     ]
-    plan, certificate = _assemble(problem, market, parts)
+    plan, certificate = assemble(problem, market, parts)
     return Solution(plan, certificate, judged)
 
 
-def solve_priced(problem: Problem, *, seconds: float | None = None) -> tuple[Plan, Certificate]:
+def solve_priced(
+    problem: Problem, *, seconds: float | None = None, arcs_max: int = ARCS_MAX
+) -> tuple[Plan, Certificate]:
     """Solve the round by pricing over all eligible pairs, without a table of them.
+
+    Args:
+        seconds, arcs_max: limits of time, and of memory for one class; past either the plan is the best so
+            far, with a certified gap.
 
     Raises:
         LimitError: `matching.weights_overflow`.
     """
     market, until = market_of(problem), limit_of(seconds)
     parts = []
-    for number in range(len(_class_names(problem))):
+    for number in range(len(class_names(problem))):
         weights = class_weights(market, item_class=number, segments=problem.policy.segments)
         parts.append(
             solve_market_class(
@@ -115,21 +106,30 @@ def solve_priced(problem: Problem, *, seconds: float | None = None) -> tuple[Pla
                 segments=problem.policy.segments,
                 weights=weights,
                 until=until,
+                arcs_max=arcs_max,
             )
         )
-    return _assemble(problem, market, parts)
+    return assemble(problem, market, parts)
 
 
 def class_weights(
-    market: Market, *, item_class: int, segments: int, transport_max: int = _TRANSPORT_MAX
+    market: Market,
+    *,
+    item_class: int,
+    segments: int,
+    transport_max: int = _TRANSPORT_MAX,
+    grown: int = 0,
 ) -> Weights:
     """Weights for a class of which no pair is known yet.
+
+    Args:
+        grown: so many needs and lots may still come.
 
     Raises:
         LimitError: `matching.weights_overflow`.
     """
-    needs = int((market.need_class == item_class).sum())
-    lots = int((market.lot_class == item_class).sum())
+    needs = int((market.need_class == item_class).sum()) + grown
+    lots = int((market.lot_class == item_class).sum()) + grown
     weights = choose_weights(
         ranks=len(TIERS) * segments,
         transport_max=transport_max + int(market.fit.max(initial=0)),
@@ -149,6 +149,7 @@ def solve_market_class(
     segments: int,
     weights: Weights,
     until: float | None = None,
+    arcs_max: int = ARCS_MAX,
 ) -> Part | None:
     """One class by pricing; None where it has neither needs nor lots.
 
@@ -160,9 +161,11 @@ def solve_market_class(
     )
     if network is None:
         return None
-    found = solve_class(market, network, transport_cost=weights.lower, until=until)
+    found = solve_class(
+        market, network, transport_cost=weights.lower, until=until, arcs_max=arcs_max
+    )
     prices = split_levels(found.price, weights)
-    if not weights.proven and found.proven and not _inside_weights(prices, weights):
+    if not weights.proven and found.proven and not inside_weights(prices, weights):
         raise _overflow()
     return Part(
         network=network,
@@ -176,7 +179,7 @@ def solve_market_class(
     )
 
 
-def _inside_weights(prices: Int64s, weights: Weights) -> bool:
+def inside_weights(prices: Int64s, weights: Weights) -> bool:
     """Vectors order like their scalars where every sum of two prices and a cost stays inside its weight.
 
     A reduced cost has lower parts of at most twice the largest price and one cost; inside half the weight they
@@ -200,17 +203,21 @@ def _solve_table(
     lots = np.flatnonzero(market.lot_class == item_class)
     block = np.ix_(needs, lots)
     rows, columns = (part.astype(np.int32) for part in np.nonzero(judged.codes[block] == ELIGIBLE))
-    if len(rows) + len(needs) + len(lots) > ARCS_MAX:
-        raise LimitError(
-            f"a class has more than {ARCS_MAX} arcs",
-            code="matching.too_large",
-            limit=ARCS_MAX,
+    segments = problem.policy.segments
+    if len(rows) + (2 + segments) * len(needs) + len(lots) > ARCS_MAX:
+        return solve_market_class(
+            market,
+            item_class=item_class,
+            segments=segments,
+            weights=class_weights(market, item_class=item_class, segments=segments),
+            until=until,
+            arcs_max=ARCS_MAX,
         )
     levels = np.zeros((len(rows), LEVELS), dtype=np.int64)
     levels[:, 1] = judged.transport[block][rows, columns]
     levels[:, 2] = judged.life[lots][columns]
     weights = choose_weights(
-        ranks=len(TIERS) * problem.policy.segments,
+        ranks=len(TIERS) * segments,
         transport_max=int(levels[:, 1].max(initial=0)),
         life_max=int(levels[:, 2].max(initial=0)),
         chain=min(len(needs), len(lots)),
@@ -219,7 +226,7 @@ def _solve_table(
     network = class_network(
         market,
         item_class=item_class,
-        segments=problem.policy.segments,
+        segments=segments,
         rank_cost=1 if weights is None else weights.rank_cost,
     )
     if network is None:
@@ -271,129 +278,8 @@ def _solve_levels(
     )
 
 
-def _assemble(
-    problem: Problem, market: Market, parts: Iterable[Part | None]
-) -> tuple[Plan, Certificate]:
-    """Plan and certificate of all classes."""
-    names = _class_names(problem)
-    found = [(name, part) for name, part in zip(names, parts, strict=True) if part is not None]
-    lines: dict[tuple[int, int], int] = {}
-    transport = 0
-    for _, part in found:
-        for row, column, units, cost in zip(
-            part.needs.tolist(),
-            part.lots.tolist(),
-            part.units.tolist(),
-            part.transports.tolist(),
-            strict=True,
-        ):
-            lines[(row, column)] = lines.get((row, column), 0) + units
-            transport += units * cost
-    solvers = sorted({name for _, part in found for name in part.solvers} | {SIMPLEX})
-    objective = _objective(problem, market, lines, transport=transport)
-    plan = Plan(
-        problem=problem.digest().hex(),
-        flows=tuple(
-            Flow(problem.needs[row].id, problem.lots[column].id, lines[(row, column)])
-            for row, column in sorted(lines)
-        ),
-        objective=objective,
-        solver=", ".join([*solvers, f"numba {jit.VERSION}"]),
-    )
-    gap: Price | None = None
-    if not all(part.proven for _, part in found):
-        dual = [0, 0, 0]
-        for _, part in found:
-            for level, value in enumerate(_dual_value(market, part)):
-                dual[level] += value
-        primal = objective.vector()
-        gap = (primal[0] - dual[0], primal[1] - dual[1], primal[2] - dual[2])
-    return plan, _certificate(problem, plan, found, gap=gap)
-
-
-def _certificate(
-    problem: Problem, plan: Plan, found: list[tuple[str, Part]], *, gap: Price | None
-) -> Certificate:
-    roots: dict[str, Price] = {}
-    groups: dict[Group, Price] = {}
-    needs: dict[str, Price] = {}
-    lots: dict[str, Price] = {}
-    for name, part in found:
-        network, prices = part.network, _tuples(part.prices)
-        roots[name] = prices[0]
-        for at, row in enumerate(network.needs.tolist()):
-            need = problem.needs[row]
-            needs[need.id] = prices[network.first_need + at]
-            node = int(network.group_node[network.group_of[at]])
-            groups[(need.hospital, name, need.tier)] = prices[node]
-        for at, row in enumerate(network.lots.tolist()):
-            lots[problem.lots[row].id] = prices[network.first_lot + at]
-    return Certificate(plan.digest().hex(), roots, groups, needs, lots, gap)
-
-
-def _dual_value(market: Market, part: Part) -> list[int]:
-    """Value of the prices: what no plan of this class can fall below."""
-    network, prices = part.network, part.prices
-    value = [0, 0, 0]
-    rows: list[tuple[Int64s, Int64s]] = [
-        (
-            prices[network.first_need : network.first_need + len(network.needs)],
-            market.need_quantity[network.needs],
-        ),
-        (
-            prices[network.first_lot : network.first_lot + len(network.lots)],
-            -market.lot_quantity[network.lots],
-        ),
-    ]
-    reduced = -prices[network.group_node[network.segment_group]]
-    reduced[:, 0] += network.segment_rank
-    low = below_zero(reduced)
-    size = network.base.bounds[network.base.arcs - len(network.segment_rank) :]
-    rows.append((reduced[low], size[low]))
-    for vectors, amounts in rows:
-        for vector, amount in zip(vectors.tolist(), amounts.tolist(), strict=True):
-            for level in range(LEVELS):
-                value[level] += vector[level] * amount
-    return value
-
-
-def _tuples(prices: Int64s) -> list[Price]:
-    return [(first, second, third) for first, second, third in prices.tolist()]
-
-
-def _class_names(problem: Problem) -> list[str]:
-    return sorted({item.item_class for item in problem.catalogue.items.values()})
-
-
 def _overflow() -> LimitError:
     return LimitError(
         "the level weights of this round would pass 63 bits: use fewer segments or split the round",
         code="matching.weights_overflow",
     )
-
-
-def _objective(
-    problem: Problem, market: Market, lines: dict[tuple[int, int], int], *, transport: int
-) -> Objective:
-    segments = problem.policy.segments
-    total: dict[tuple[int, int, int], int] = {}
-    unmet: dict[tuple[int, int, int], int] = {}
-    got: dict[int, int] = {}
-    expiry = 0
-    for (row, column), units in lines.items():
-        got[row] = got.get(row, 0) + units
-        expiry += units * int(market.lot_life[column])
-    for row, need in enumerate(problem.needs):
-        key = (int(market.need_hospital[row]), int(market.need_class[row]), need.tier)
-        total[key] = total.get(key, 0) + need.quantity
-        unmet[key] = unmet.get(key, 0) + need.quantity - got.get(row, 0)
-    by_tier = [0] * len(TIERS)
-    by_rank = [0] * (len(TIERS) * segments)
-    for key, units in unmet.items():
-        by_tier[key[2]] += units
-        for step in range(segments):
-            low = total[key] * step // segments
-            high = total[key] * (step + 1) // segments
-            rank = (len(TIERS) - 1 - key[2]) * segments + step
-            by_rank[rank] += max(0, min(units, high) - low)
-    return Objective(tuple(by_tier), tuple(by_rank), transport, expiry)

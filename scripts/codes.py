@@ -19,6 +19,13 @@ DEPTH_MAX = 8  # how many helpers may hand a code on
 # Calls whose `code=` is a log field or hands on a code that exists already.
 PASSED_ON = ("code", "error_code")
 
+REACH = {
+    "contracts": {"contracts", "ledger"},
+    "matching": {"matching", "ledger"},
+    "signing": {"signing", "ledger"},
+}
+"""Packages whose calls cannot mean a function of just any other package (tests/house/test_layers.py)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -304,6 +311,9 @@ class _Reader:
                 continue  # another module's helper of the same name
             if len(call.args) + len(call.keywords) < required:
                 continue  # a method of another class with the same name
+            home = module.name.partition(".")[0]
+            if home not in REACH.get(caller.name.partition(".")[0], {home}):
+                continue  # a package that may not import this one, with a method of the same name
             value = next((k.value for k in call.keywords if k.arg == name), None)
             if value is None and position is not None and len(call.args) > position - shift:
                 value = call.args[position - shift]

@@ -278,14 +278,20 @@ def alive_in(log: Path) -> set[tuple[str, str, str]]:
 
 
 def run_file(
-    file: str, benches: list[Bench], *, sample: int | None, log: Path, again: Path | None
+    file: str,
+    benches: list[Bench],
+    *,
+    sample: int | None,
+    seed: int,
+    log: Path,
+    again: Path | None,
 ) -> Tally:
     """Try every mutant of one source file, or a sample, or those that survived an earlier run."""
     text = (ROOT / "contracts" / file).read_text("utf-8")
     every = mutants(file, text, benches[0].tree(file))
     chosen = every
     if sample is not None and sample < len(every):
-        chosen = random.Random(SEED).sample(every, sample)  # noqa: S311 (no secret)
+        chosen = random.Random(seed).sample(every, sample)  # noqa: S311 (no secret)
     if again is not None:
         survived = alive_in(again)
         chosen = [mutant for mutant in every if mutant.key in survived]
@@ -359,6 +365,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="mutation score of contracts/src")
     parser.add_argument("names", nargs="*", help="source files, as `Rulings` or `libraries/Keys`")
     parser.add_argument("--sample", type=int, help="so many mutants of each file, by a fixed seed")
+    parser.add_argument("--seed", type=int, default=SEED, help="which sample")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument(
         "--again", type=Path, help="only the survivors in this log of an earlier run"
@@ -373,7 +380,12 @@ def main() -> int:
         try:
             for file in files:
                 tallies[file] = run_file(
-                    file, benches, sample=options.sample, log=options.log, again=options.again
+                    file,
+                    benches,
+                    sample=options.sample,
+                    seed=options.seed,
+                    log=options.log,
+                    again=options.again,
                 )
                 show(file, tallies[file])
         finally:

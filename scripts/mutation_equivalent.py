@@ -62,6 +62,8 @@ EQUIVALENT: Final[dict[tuple[str, str, str], str]] = {
             "left[i:i + 32]: endExpression - 1",
             "right[i:i + 32] without startExpression",
             "right[i:i + 32]: endExpression - 1",
+            "32 -> 31 #2",
+            "32 -> 31 #3",
         )
     },
     **{
@@ -115,6 +117,37 @@ EQUIVALENT: Final[dict[tuple[str, str, str], str]] = {
     ),
     ("src/SupplyLots.sol", "mint", "_positions[lot][uint160(issuer)].word += quantity: += -> ="): (
         "Before a lot is issued nobody has a position in it: every other act needs units or an issued lot."
+    ),
+    **{
+        ("src/libraries/Sm3.sol", "expand", f"0x{mask} -> 0x{mask[:-8]}{last}{again}"): (
+            "Of eight numbers side by side the next step overwrites five, and nothing reads the last step's; "
+            "the change is in the eighth, and no bit of it comes into another."
+        )
+        for mask, lasts, agains in (
+            ("ffff8000" * 8, ("ffff8001", "ffff7fff"), ("", " #2")),
+            ("00007fff" * 8, ("00008000", "00007ffe"), ("", " #2")),
+            ("ff800000" * 8, ("ff800001", "ff7fffff"), ("",)),
+            ("007fffff" * 8, ("00800000", "007ffffe"), ("",)),
+            ("ffffff80" * 8, ("ffffff81", "ffffff7f"), ("",)),
+            ("0000007f" * 8, ("00000080", "0000007e"), ("",)),
+        )
+        for last in lasts
+        for again in agains
+    },
+    ("src/libraries/Sm3.sol", "compress", "0xffff -> 0xfffe"): (
+        "The constant moves by four bits a time: its lowest bit is set at first only, beside others."
+    ),
+    **{
+        ("src/libraries/Sm3.sol", "_room", what): (
+            "The room is a byte earlier or later, or a byte longer; a dozen are spare on either side."
+        )
+        for what in ("0x20 -> 0x21", "0x20 -> 0x1f", "0x140 -> 0x141", "0x140 -> 0x13f")
+    },
+    ("src/libraries/Sm2Curve.sol", "tableOf", "0x20 -> 0x21 #5"): (
+        "The precompile answers 32 bytes, so the byte behind is never written."
+    ),
+    ("src/verifiers/Sm2Verifier.sol", "", "960 -> 961"): (
+        "The table is read with a byte behind it, a zero that nothing looks at."
     ),
     ("src/SignerRegistry.sol", "requireValid", "level < assurance: < -> <="): (
         "An equal level is assigned over itself."

@@ -60,6 +60,7 @@ has_font() {
 has_postgres() { [ -n "${FUQI_TEST_POSTGRES_URL:-}" ] || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || have initdb; }
 has_chromium() { have chromium || have chromium-browser || have google-chrome; }
 has_poppler() { have pdftoppm && have pdftotext && have pdfsig; }
+has_second_renderer() { compgen -G '/usr/lib/*/libpoppler-glib.so.8*' >/dev/null || compgen -G '/usr/lib/libpoppler-glib.*' >/dev/null; }
 has_openssl() { have openssl; }
 has_softhsm() { have softhsm2-util; }
 has_node() { have node && have npm; }
@@ -189,6 +190,7 @@ want has_font fonts-lxgw-wenkai "PDF agreements cannot be rendered (error font.n
 if [ "$PURPOSE" = test ]; then
   want has_postgres postgresql "store tests run on SQLite only"
   want has_poppler poppler-utils "tests that compare with poppler are skipped"
+  want has_second_renderer libpoppler-glib8 "pages are compared by PDFium alone, and reports say so"
   want has_openssl openssl "tests that compare with OpenSSL are skipped"
   want has_chromium chromium "browser tests are skipped"
   want has_softhsm softhsm2 "tests with a PKCS#11 token are skipped"

@@ -9,13 +9,14 @@ import io
 import threading
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from reportlab.lib.colors import Color
 from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfgen.canvas import Canvas
 
 from signing.fonts import FontFile, find_font, require_glyphs
+from signing.handwriting import Handwriting, draw_handwriting
 
 CHINA_TIME: Final = timezone(timedelta(hours=8))
 DEMO_TEXT: Final = "演示 DEMONSTRATION — 非真实合同 NOT A REAL CONTRACT"
@@ -28,6 +29,11 @@ _RED: Final = Color(0.78, 0.05, 0.05)
 _WASH: Final = Color(0.78, 0.05, 0.05, alpha=0.10)
 _PAPER: Final = Color(1, 1, 1)
 _LOCK: Final = threading.Lock()
+Box: TypeAlias = tuple[float, float, float, float]
+LINE_STEP_MAX: Final = 18
+"""Points from line to line at most."""
+TEXT_WIDTH_MIN: Final = 80
+"""Points beside a seal below which the lines go beneath it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +43,8 @@ class FieldSpec:
     Attributes:
         name: field name, ASCII, unique in the file, without dots.
         page: 0-based.
-        x, y: lower left corner in points, from the lower left corner of the page.
+        x, y: lower left corner in points, from the lower left corner of the page as a reader sees it
+            (turned by its /Rotate, within its crop box).
         width, height: in points, at least 1.
     """
 
@@ -60,6 +67,8 @@ class Appearance:
         at: claimed time, shown in Chinese time (UTC+8); the time stamp proves the true one.
         demo: draws the red demonstration mark.
         seal_label: one line such as "合同专用章 seal_01k…"; "" for none.
+        seal_size_pt: true width and height of the seal that is laid over the box, or (0, 0).
+        handwriting: what the signer wrote, or None.
     """
 
     organisation: str
@@ -68,6 +77,51 @@ class Appearance:
     at: datetime
     demo: bool
     seal_label: str = ""
+    seal_size_pt: tuple[int, int] = (0, 0)
+    handwriting: Handwriting | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Boxes inside a signature's box: left, bottom, width, height in points; None for nothing there.
+
+    Attributes:
+        seal: where the seal is laid; smaller than its true size where the box is.
+        hand: where the handwriting goes.
+        text: where the lines go; under the seal where there is no room beside it.
+    """
+
+    seal: Box | None
+    hand: Box | None
+    text: Box
+
+
+def layout(appearance: Appearance, *, width: int, height: int) -> Layout:
+    """Seal at the left in its true size, writing and lines beside it, or beneath where it is narrow."""
+    left = 0.0
+    seal = None
+    wide, high = appearance.seal_size_pt
+    if wide and high:
+        scale = min(1.0, width / wide, height / high)
+        drawn = (wide * scale, high * scale)
+        beside = width - drawn[0] >= TEXT_WIDTH_MIN
+        seal = (
+            0.0 if beside else (width - drawn[0]) / 2,
+            (height - drawn[1]) / 2,
+            *drawn,
+        )
+        left = drawn[0] if beside else 0.0
+    text: Box = (left, 0.0, width - left, float(height))
+    if appearance.handwriting is None:
+        return Layout(seal, None, text)
+    if text[2] >= 2 * TEXT_WIDTH_MIN:
+        half = text[2] * 0.45
+        hand: Box = (left + 4, 4.0, half - 8, height - 8.0)
+        return Layout(seal, hand, (left + half, 0.0, text[2] - half, float(height)))
+    lower = height * 0.55
+    return Layout(
+        seal, (left + 4, lower, text[2] - 8, height - lower - 3), (left, 0.0, text[2], lower)
+    )
 
 
 def signature_page(
@@ -91,12 +145,16 @@ def signature_page(
             pageCompression=1,
             initialFontName=face.name,
         )
-        canvas.setFillColor(_PAPER)
-        canvas.rect(0, 0, width, height, stroke=0, fill=1)
+        placed = layout(appearance, width=width, height=height)
         canvas.setStrokeColor(_INK)
-        canvas.setLineWidth(1)
-        canvas.rect(0.5, 0.5, width - 1, height - 1)
-        _draw_lines(canvas, lines, face=face, width=width, height=height)
+        if placed.seal is None:
+            canvas.setFillColor(_PAPER)
+            canvas.rect(0, 0, width, height, stroke=0, fill=1)
+            canvas.setLineWidth(1)
+            canvas.rect(0.5, 0.5, width - 1, height - 1)
+        if placed.hand is not None and appearance.handwriting is not None:
+            draw_handwriting(canvas, appearance.handwriting, box=placed.hand)
+        _draw_lines(canvas, lines, face=face, box=placed.text)
         canvas.save()
     return buffer.getvalue()
 
@@ -152,16 +210,17 @@ def _lines(appearance: Appearance) -> list[tuple[str, Color]]:
     return lines
 
 
-def _draw_lines(
-    canvas: Any, lines: list[tuple[str, Color]], *, face: FontFile, width: int, height: int
-) -> None:
+def _draw_lines(canvas: Any, lines: list[tuple[str, Color]], *, face: FontFile, box: Box) -> None:
     """Equal lines from the top; a line that is too long is set smaller, never cut."""
-    step = (height - 8) / len(lines)
+    left, bottom, width, height = box
+    step = min((height - 8) / len(lines), LINE_STEP_MAX)
+    # Beside a large seal the lines stand together in the middle and not spread over its height.
+    top = bottom + height - max(0.0, height - 8 - step * len(lines)) / 2
     for number, (text, colour) in enumerate(lines):
-        size = _fit(text, face=face, size=min(11, int(step * 0.78)), width=width - 12)
+        size = _fit(text, face=face, size=min(11, int(step * 0.78)), width=int(width) - 12)
         canvas.setFont(face.name, size)
         canvas.setFillColor(colour)
-        canvas.drawString(6, height - 4 - (number + 0.78) * step, text)
+        canvas.drawString(left + 6, top - 4 - (number + 0.78) * step, text)
 
 
 def _fit(text: str, *, face: FontFile, size: int, width: int) -> float:

@@ -67,7 +67,6 @@ class Affirmed:
     Attributes:
         document_sha256: hex, the document before the first signature.
         field: empty for an act that fills none.
-        use: equal for two entries that rest on the same act of one statement; nothing may use it twice.
     """
 
     agreement: str
@@ -79,7 +78,6 @@ class Affirmed:
     act: str
     field: str
     at: datetime
-    use: str
 
 
 def batch_item(
@@ -243,7 +241,6 @@ def affirmed(body: Mapping[str, Json], *, public_spki: bytes) -> Affirmed:
         verify_intent(stmt, signature=proof, public_spki=public_spki)
         digest, place = statement_digest(stmt), stmt
         acts: Sequence[object] = [stmt["act"]]
-        use = str(stmt["nonce"])
     else:
         verify_batch(stmt, signature=proof, public_spki=public_spki)
         if not isinstance(item, Mapping):
@@ -251,7 +248,6 @@ def affirmed(body: Mapping[str, Json], *, public_spki: bytes) -> Affirmed:
         require_listed(stmt, item)
         digest, acts = batch_digest(stmt), ACTS
         place = {**item, "field": item["field"] if act == "sign" else ""}
-        use = f"{stmt['nonce']}/{item['agreement']}/{item['field']}/{act}"
     if act not in acts or digest.hex() != body.get("statement_sha256"):
         raise VerificationError("the entry names another statement", code="intent.other_act")
     organisation, organisation_name = stmt["organisation"], stmt["organisation_name"]
@@ -265,7 +261,6 @@ def affirmed(body: Mapping[str, Json], *, public_spki: bytes) -> Affirmed:
         act=act,
         field=str(place["field"]),
         at=parse_utc(str(stmt["at"])),
-        use=use,
     )
 
 

@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 SIGNATURES_MAX: Final = 200
 """Signatures read from one file; an agreement has a handful."""
@@ -19,6 +19,10 @@ CONTENTS_MAX: Final = 4 * 1024 * 1024
 """Hex digits of one signature value."""
 OBJECTS_MAX: Final = 200_000
 """Object headers looked at behind the first signature."""
+TAIL_MAX: Final = 2_048
+"""Bytes before the end of a revision in which its `startxref` stands."""
+PLACES_MAX: Final = 100_000
+"""Places at which the name /ByteRange may begin; each costs one comparison."""
 
 _SPACE: Final = rb"[\x00\t\n\x0c\r ]"
 
@@ -39,12 +43,17 @@ def _either_case(text: str) -> bytes:
 
 _DELIMITER: Final = rb"(?![^\x00\t\n\x0c\r \[\]<>()/%{}])"
 _BYTE_RANGE: Final = re.compile(_name_pattern("ByteRange") + _DELIMITER)
+_PLAIN: Final = b"/ByteRange"
+_ESCAPED: Final = re.compile(rb"/[ByteRang]{0,8}#[0-9A-Fa-f]{2}")
+"""How a /ByteRange begins that is not written plainly; honest files hold few or none."""
 _CONTENTS_END: Final = re.compile(_name_pattern("Contents") + _SPACE + rb"*\Z")
 _FOUR_INTEGERS: Final = re.compile(
     _SPACE + rb"*\[" + (_SPACE + rb"*(\d{1,12})") * 4 + _SPACE + rb"*\]"
 )
 _HEX: Final = re.compile(rb"(?:[0-9A-F]*|[0-9a-f]*)\Z")
-_OBJECT: Final = re.compile(rb"(\d{1,10})" + _SPACE + rb"+(\d{1,5})" + _SPACE + rb"+obj\b")
+_OBJ: Final = re.compile(rb"obj\b")
+_SPACES: Final = b"\x00\t\n\x0c\r "
+_DIGITS: Final = b"0123456789"
 _START: Final = re.compile(rb"startxref" + _SPACE + rb"*(\d{1,12})")
 _END: Final = re.compile(
     rb"startxref[\x00\t\n\x0c\r ]+(\d{1,12})[\x00\t\n\x0c\r ]+%%EOF(?:\r\n|\r|\n)?"
@@ -89,11 +98,29 @@ FAULTS: Final = (
 def byte_ranges(data: bytes) -> list[ByteRange]:
     """Every /ByteRange in the file, in order of the end of its revision; at most `SIGNATURES_MAX`."""
     found = []
-    for match in _BYTE_RANGE.finditer(data):
+    for position in _range_places(data):
+        match = _BYTE_RANGE.match(data, position)
+        if match is None:
+            continue
         found.append(_read(data, match.start(), match.end()))
         if len(found) >= SIGNATURES_MAX:
             break
     return sorted(found, key=lambda item: (item.end, item.position))
+
+
+def _range_places(data: bytes) -> list[int]:
+    """Where the token may stand, ascending: plain `find` is ten times as fast as the whole pattern."""
+    places: list[int] = []
+    position = data.find(_PLAIN)
+    while position >= 0 and len(places) < PLACES_MAX:
+        places.append(position)
+        position = data.find(_PLAIN, position + 1)
+    # The escape is rare in bytes, and only with one can the name be written otherwise.
+    for count, match in enumerate(_ESCAPED.finditer(data)):
+        if count >= PLACES_MAX:
+            break
+        places.append(match.start())
+    return sorted(places)
 
 
 def range_digest(data: bytes, numbers: Sequence[int], algorithm: str) -> bytes:
@@ -103,6 +130,39 @@ def range_digest(data: bytes, numbers: Sequence[int], algorithm: str) -> bytes:
     digest.update(memoryview(data)[first : first + length])
     digest.update(memoryview(data)[second : second + rest])
     return digest.digest()
+
+
+class RangeDigests:
+    """Digests of growing beginnings of one file, each byte hashed about once whatever their number.
+
+    Every signed revision begins with the one before it, so the hash of the common part is kept
+    (`copy`) and carried on; fifty signatures then cost about one pass and not fifty.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data = memoryview(data)
+        self._running: dict[str, tuple[int, Any]] = {}
+
+    def of_range(self, numbers: Sequence[int], algorithm: str) -> bytes:
+        """As `range_digest`."""
+        first, length, second, rest = numbers
+        if first != 0 or length < 0 or second < 0 or rest < 0:
+            return range_digest(bytes(self._data), numbers, algorithm)
+        digest = self._until(length, algorithm).copy()
+        digest.update(self._data[second : second + rest])
+        return bytes(digest.digest())
+
+    def of_first(self, size: int, algorithm: str = "sha256") -> bytes:
+        """Hash of the first `size` bytes."""
+        return bytes(self._until(size, algorithm).copy().digest())
+
+    def _until(self, size: int, algorithm: str) -> Any:
+        done, digest = self._running.get(algorithm, (0, None))
+        if digest is None or done > size:
+            done, digest = 0, hashlib.new(algorithm)
+        digest.update(self._data[done:size])
+        self._running[algorithm] = (min(size, len(self._data)), digest)
+        return digest
 
 
 def revision_ends(data: bytes) -> list[int]:
@@ -125,12 +185,52 @@ def undeclared_objects(data: bytes, *, start: int, declared: Collection[int]) ->
     # Some writers point to the white space before the object.
     known = {_skip_space(data, offset) for offset in declared}
     found = []
-    for count, match in enumerate(_OBJECT.finditer(data, start)):
+    for count, (position, _number) in enumerate(_objects(data, start, len(data))):
         if count >= OBJECTS_MAX:
-            found.append(match.start())
+            found.append(position)
             break
-        if match.start() not in known:
-            found.append(match.start())
+        if position not in known:
+            found.append(position)
+    return found
+
+
+def _objects(data: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Offset and number of everything between the offsets that reads `n g obj`.
+
+    The keyword is searched, and what stands before it is read backwards: most bytes of a signed file
+    are hexadecimal digits, on which a pattern that begins with digits tries every one.
+    """
+    for keyword in _OBJ.finditer(data, start, end):
+        generation_end = _back(data, keyword.start(), start, _SPACES)
+        generation = _back(data, generation_end, start, _DIGITS)
+        number_end = _back(data, generation, start, _SPACES)
+        number = max(_back(data, number_end, start, _DIGITS), number_end - 10)
+        if keyword.start() > generation_end > generation > number_end > number:
+            yield number, int(data[number:number_end])
+
+
+def _back(data: bytes, position: int, start: int, among: bytes) -> int:
+    """The first offset from which only bytes `among` stand before `position`."""
+    while position > start and data[position - 1] in among:
+        position -= 1
+    return position
+
+
+def object_numbers(data: bytes, *, start: int, end: int) -> set[int] | None:
+    """Numbers of everything between the offsets that looks like the head of an object; None if too many."""
+    found = set()
+    for count, (_position, number) in enumerate(_objects(data, start, end)):
+        if count >= OBJECTS_MAX:
+            return None
+        found.add(number)
+    return found
+
+
+def start_before(data: bytes, end: int) -> int | None:
+    """The value of the last `startxref` in the first `end` bytes, where one stands in their tail."""
+    found = None
+    for match in _START.finditer(data, max(0, end - TAIL_MAX), end):
+        found = int(match.group(1))
     return found
 
 
@@ -138,6 +238,13 @@ def undeclared_starts(data: bytes, *, start: int, declared: Collection[int]) -> 
     """Values of `startxref` from `start` on that belong to no revision the parser knows."""
     known = frozenset(declared)
     return [int(m.group(1)) for m in _START.finditer(data, start) if int(m.group(1)) not in known]
+
+
+def count_name(data: bytes, name: str, *, start: int, end: int) -> int:
+    """How often a PDF name occurs between the offsets, however it is escaped."""
+    if data.find(b"#", start, end) < 0:
+        return len(re.findall(b"/" + name.encode() + _DELIMITER, data[start:end]))
+    return sum(1 for _ in re.compile(_name_pattern(name) + _DELIMITER).finditer(data, start, end))
 
 
 def mentions(data: bytes, *names: str) -> Iterator[str]:

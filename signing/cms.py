@@ -114,7 +114,7 @@ def signed_attributes(*, document_digest: bytes, certificate: bytes) -> bytes:
             ),
         ]
     )
-    return bytes(attributes.dump(force=True))
+    return bytes(attributes.dump())
 
 
 def assemble(
@@ -173,7 +173,8 @@ def read_container(padded: bytes) -> SignedContainer:
 
     Raises:
         VerificationError: `cms.empty`, `cms.too_large`, `cms.malformed`, `cms.trailing_bytes`,
-            `cms.signer_count`, `cms.no_signed_attributes`, `cms.no_certificate`, `cms.algorithm`.
+            `cms.signer_count`, `cms.no_signed_attributes`, `cms.no_certificate`,
+            `cms.foreign_certificates`, `cms.algorithm`.
     """
     if not padded.strip(b"\x00"):
         raise VerificationError("the signature is empty", code="cms.empty")
@@ -478,6 +479,12 @@ def _signer_certificate(sid: cms.SignerIdentifier, certificates: Sequence[bytes]
             same = certificate.key_identifier == sid.chosen.native
         if same:
             return der
+    if certificates:
+        # Left out is another matter: here others stand in the place of the one that signed.
+        raise VerificationError(
+            "the certificates in the signature are not those of its signer",
+            code="cms.foreign_certificates",
+        )
     raise VerificationError(
         "the certificate of the signer is not in the signature", code="cms.no_certificate"
     )

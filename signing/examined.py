@@ -7,18 +7,44 @@ from typing import Any
 
 from ledger.core.canonical import Json
 from ledger.core.report import Check, Verdict
-from signing.reading import Form, SignatureFacts
+from signing.changes import ByteRange, RangeDigests, byte_ranges
+from signing.reading import Difference, Form, SignatureFacts
 
 
 @dataclass
 class Examined:
-    """Everything known about the file while it is examined."""
+    """Everything known about the file while it is examined.
+
+    Attributes:
+        strict: whether the parser needed no leniency.
+        ranges, digests: read from the bytes once, used by several stages.
+        differences: what changed behind each signature, by field.
+    """
 
     data: bytes
     reader: Any = None
+    strict: bool = False
+    ranges: list[ByteRange] = field(default_factory=list)
+    differences: dict[str, Difference] = field(default_factory=dict)
+    digests: RangeDigests = field(init=False)
     signatures: list[SignatureFacts] = field(default_factory=list)
     form: Form | None = None
     checks: list[Check] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.ranges = byte_ranges(self.data)
+        self.digests = RangeDigests(self.data)
+
+    @property
+    def revisions(self) -> dict[int, int]:
+        """End of each signed revision -> pyHanko's number of it, where it covers that revision."""
+        return {
+            item.revision_size: found.revision
+            for item in self.signatures
+            if item.revision_size
+            and (found := self.differences.get(item.field)) is not None
+            and found.revision is not None
+        }
 
     def add(self, code: str, verdict: Verdict, en: str, zh: str, **details: Json) -> None:
         """Record one finding."""

@@ -14,6 +14,8 @@ from typing import Final
 from ledger.core.canonical import Json
 from ledger.core.errors import ForbiddenError, InputError
 from ledger.core.units import parse_utc, utc_text
+from signing.identity_kinds import Answered, require_alternatives
+from signing.identity_policy import Basis
 from signing.numbers import (
     CreditCode,
     IdKind,
@@ -44,7 +46,9 @@ from signing.verification import (
 
 __all__ = [
     "KINDS",
+    "Answered",
     "Authorisation",
+    "Basis",
     "CreditCode",
     "DerivedLevel",
     "IdKind",
@@ -67,11 +71,14 @@ __all__ = [
     "mask_name",
     "mask_number",
     "mask_phone",
+    "require_alternatives",
     "require_attempts_left",
     "require_authority",
 ]
 
 AUTHORISATION_TAG: Final = "fuqi/authorisation/v1"
+SIGNED_TAG: Final = "fuqi/authorisation/v2"
+"""As v1, and what the authority rests on: the law, or an agreement that is its letter."""
 SCOPE_WORDS_MAX: Final = 64
 """Matters, powers and seals are codes from short lists."""
 WORD_CHARS_MAX: Final = 64
@@ -92,6 +99,8 @@ class Authorisation:
         valid_to: aware UTC, excluded.
         seal_scope: seals the handler may use; empty = none.
         revoked_at: from then on void; None = not revoked.
+        basis: what it rests on.
+        agreement: the agreement that is its letter, for `signed`.
 
     Raises:
         InputError: `authority.malformed` (`context['field']` names the field).
@@ -107,6 +116,8 @@ class Authorisation:
     amount_max: int | None = None
     seal_scope: frozenset[str] = frozenset()
     revoked_at: datetime | None = None
+    basis: Basis = Basis.DECLARED
+    agreement: str | None = None
 
     def __post_init__(self) -> None:
         for field in ("matters", "powers", "seal_scope"):
@@ -125,11 +136,16 @@ class Authorisation:
             raise _malformed("valid_to")
         if self.amount_max is not None and self.amount_max < 0:
             raise _malformed("amount_max")
+        if (self.agreement is not None) != (self.basis is Basis.SIGNED):
+            raise _malformed("agreement")
 
     def as_json(self) -> dict[str, Json]:
         """The authorisation frozen for evidence: sorted, whole seconds."""
+        declared = self.basis is Basis.DECLARED
+        rests: dict[str, Json] = {"basis": self.basis.value, "agreement": self.agreement}
         return {
-            "v": AUTHORISATION_TAG,
+            "v": AUTHORISATION_TAG if declared else SIGNED_TAG,
+            **({} if declared else rests),
             "id": self.id,
             "organisation": self.organisation,
             "person": self.person,
@@ -163,11 +179,15 @@ def authorisation_from_json(value: Mapping[str, Json]) -> Authorisation:
             revoked_at=(
                 None if value["revoked_at"] is None else parse_utc(_text(value["revoked_at"]))
             ),
+            basis=Basis(_text(value.get("basis", Basis.DECLARED.value))),
+            agreement=None if value.get("agreement") is None else _text(value["agreement"]),
         )
     except (KeyError, TypeError, ValueError) as exc:
         raise InputError("this is no authorisation", code="authority.malformed") from exc
     if result.as_json() != dict(value):
-        raise InputError("this is no authorisation of version 1", code="authority.malformed")
+        raise InputError(
+            "this is no authorisation that this version reads", code="authority.malformed"
+        )
     return result
 
 

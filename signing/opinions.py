@@ -61,14 +61,14 @@ def pyhanko_opinion(data: bytes, *, name: str, differences: bool = True) -> Opin
 
     Args:
         differences: have it judge the changes behind each signature as well; False where our own
-            verifier has just asked it that (`signing.pdf_reading.difference_behind`).
+            verifier has just asked it that (`signing.differences`).
     """
     # A thread of its own: pyHanko starts an event loop, which fails where the caller's thread runs one.
     with ThreadPoolExecutor(max_workers=1) as apart:
-        return apart.submit(_pyhanko_opinion, data, name=name, differences=differences).result()
+        return apart.submit(_pyhanko_opinion, data, name, differences=differences).result()
 
 
-def _pyhanko_opinion(data: bytes, *, name: str, differences: bool) -> Opinion:
+def _pyhanko_opinion(data: bytes, name: str, *, differences: bool) -> Opinion:
     judged = 0
     try:
         reader = PdfFileReader(io.BytesIO(data), strict=False)

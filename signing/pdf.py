@@ -23,10 +23,11 @@ from datetime import datetime
 from typing import Any, Final
 
 from pyhanko.pdf_utils.content import PdfContent
-from pyhanko.pdf_utils.generic import pdf_name
+from pyhanko.pdf_utils.generic import ByteStringObject, pdf_name
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.layout import AxisAlignment, InnerScaling, Margins, SimpleBoxLayoutRule
 from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.pdf_utils.writer import copy_into_new_writer
 from pyhanko.sign.fields import (
     FieldMDPAction,
     FieldMDPSpec,
@@ -56,11 +57,13 @@ from ledger.core.errors import (
 )
 from ledger.core.report import Report, Verdict
 from signing import changes, render
-from signing.appearance import Appearance, FieldSpec, signature_page
+from signing.appearance import Appearance, Box, FieldSpec, layout, signature_page
 from signing.cms import assemble, read_timestamp, signed_attributes, verify_signature
 from signing.demo_mark import stamp_demo_mark
+from signing.edge_seal import draw_edge
 from signing.intake import PdfFacts, PdfLimits, intake
 from signing.keys.algorithms import kind_of
+from signing.page_space import numbers, turn_of, upright, user_box
 from signing.pdf_reading import (
     docmdp_of,
     form_of,
@@ -68,8 +71,8 @@ from signing.pdf_reading import (
     revisions_of,
     signatures_of,
     translated,
-    visible_box,
 )
+from signing.seal_reading import SEAL_KEY
 from signing.trust import PkiTrust, require_certificate
 from signing.validate import integrity_report, validate_pdf
 
@@ -78,6 +81,7 @@ __all__ = [
     "PdfFacts",
     "PdfLimits",
     "Prepared",
+    "SealMark",
     "check_all",
     "embed",
     "intake",
@@ -97,6 +101,23 @@ CHAIN_MAX: Final = 10
 FIELDS_MAX: Final = 50
 """Signature fields placed at once; more parties than any agreement of ours has."""
 _FIELD_NAME: Final = re.compile(r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")
+
+
+@dataclass(frozen=True, slots=True)
+class SealMark:
+    """A seal to be put on the document with a signature.
+
+    Attributes:
+        page: one-page PDF of the seal in its true size (`signing.seals`).
+        object_der: the seal object (`signing.seal_object`), made for this file and certificate; it stands
+            in the signature dictionary, where the signature covers it.
+        edge: one-page PDF of the picture that runs across the edges of all pages, b"" for none. Only
+            the certifying signature may bring it: later ones only fill fields.
+    """
+
+    page: bytes
+    object_der: bytes
+    edge: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +174,10 @@ def place_fields(data: bytes, fields: Sequence[FieldSpec]) -> bytes:
             "the file is certified: fields can no longer be added",
             code="pdf.fields_after_certification",
         )
+    if reader.xrefs.hybrid_xrefs_present and not changes.byte_ranges(data):
+        # Readers disagree about hybrid files, so no verifier can judge what follows in one. Unsigned,
+        # it is written anew in one plain form; signed, it stays as it is.
+        data = _plain(reader)
     names = [*form.empty, *form.filled, *(field.name for field in fields)]
     lock = FieldMDPSpec(FieldMDPAction.EXCLUDE, fields=names)
     with translated():
@@ -181,6 +206,7 @@ def prepare(
     at: datetime,
     certify: bool,
     appearance: Appearance,
+    seal: SealMark | None = None,
 ) -> Prepared:
     """Write the revision that the device will sign.
 
@@ -190,10 +216,12 @@ def prepare(
         chain: DER of the certificates above it.
         at: claimed time, written into the signature dictionary; the time stamp proves the true one.
         certify: True for the first signature of a document.
+        seal: laid over the box and bound inside the signed bytes.
 
     Raises:
         NotFoundError: `pdf.field_unknown`.
-        ConflictError: `pdf.field_taken`, `pdf.certify_not_first`, `pdf.certify_missing`.
+        ConflictError: `pdf.field_taken`, `pdf.certify_not_first`, `pdf.certify_missing`,
+            `seal.edge_not_first`, `seal.no_box`.
         InputError: `trust.certificate`, `keys.kind`, `pdf.chain_too_long`, `pdf.broken`,
             `pdf.encrypted`, `font.*`.
     """
@@ -216,6 +244,7 @@ def prepare(
         raise ConflictError(
             "the first signature must certify the document", code="pdf.certify_missing"
         )
+    _require_seal(seal, certify=certify, box=form.boxes.get(field))
     with translated():
         revision, digest = _write_revision(
             data,
@@ -224,6 +253,7 @@ def prepare(
             certify=certify,
             appearance=appearance,
             reserve=_reserve(certificate, chain),
+            seal=seal,
         )
     document_digest = digest.document_digest
     if kind.digest != "sha256":
@@ -318,18 +348,36 @@ def check_all(data: bytes, *, trust: PkiTrust, at: datetime) -> Report:
 
 
 class _MemoryPage(PdfContent):
-    """The first page of a PDF in memory, as content of a stamp."""
+    """The first page of a PDF in memory, as content of a stamp, and another one laid over it."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(
+        self, data: bytes, *, over: bytes = b"", box: Box | None = None, turn: int = 0
+    ) -> None:
         super().__init__()
-        self._data = data
+        self._data, self._over, self._place, self._turn = data, over, box, turn
 
     def render(self) -> bytes:
-        page = self._ensure_writer.import_page_as_xobject(PdfFileReader(io.BytesIO(self._data)))
-        self.resources.xobject[pdf_name("/Seen")] = page
+        width, height = self._take(self._data, "/Seen")
+        if self._turn in {90, 270}:
+            width, height = height, width
+        self.box.width, self.box.height = int(width), int(height)
+        # On a page that a reader turns, the stamp is turned back, so that it is read upright.
+        drawn = (
+            "" if self._turn == 0 else f"{numbers(upright(self._turn, (0, 0, width, height)))} cm "
+        )
+        drawn += "/Seen Do"
+        if self._over and self._place is not None:
+            own_width, own_height = self._take(self._over, "/Seal")
+            left, bottom, wide, high = self._place
+            scale = (wide / own_width, 0.0, 0.0, high / own_height, left, bottom)
+            drawn += f" q {numbers(scale)} cm /Seal Do Q"
+        return drawn.encode("ascii")
+
+    def _take(self, data: bytes, name: str) -> tuple[float, float]:
+        page = self._ensure_writer.import_page_as_xobject(PdfFileReader(io.BytesIO(data)))
+        self.resources.xobject[pdf_name(name)] = page
         x1, y1, x2, y2 = (float(number) for number in page.get_object()["/BBox"])
-        self.box.width, self.box.height = int(abs(x2 - x1)), int(abs(y2 - y1))
-        return b"/Seen Do"
+        return abs(x2 - x1), abs(y2 - y1)
 
 
 def _require_fields(data: bytes, fields: Sequence[FieldSpec], *, taken: set[str]) -> None:
@@ -418,13 +466,26 @@ def _write_revision(
     certify: bool,
     appearance: Appearance,
     reserve: int,
+    seal: SealMark | None,
 ) -> tuple[bytes, PreparedByteRangeDigest]:
-    writer = IncrementalPdfFileWriter(io.BytesIO(data), strict=False)
-    box = form_of(open_reader(data)[0]).boxes.get(field)
+    writer: Any = IncrementalPdfFileWriter(io.BytesIO(data), strict=False)
+    form = form_of(open_reader(data)[0])
+    box = form.boxes.get(field)
+    if seal is not None and seal.edge:
+        draw_edge(writer, seal.edge, pages=form.pages)
     look = None
-    if box is not None and box.right - box.left >= 1 and box.top - box.bottom >= 1:
+    if _has_area(box):
+        assert box is not None
         width, height = round(box.right - box.left), round(box.top - box.bottom)
-        page = _MemoryPage(signature_page(appearance, width=width, height=height))
+        turn = turn_of(writer.find_page_for_modification(box.page)[0].get_object())
+        if turn in {90, 270}:
+            width, height = height, width
+        page = _MemoryPage(
+            signature_page(appearance, width=width, height=height),
+            over=b"" if seal is None else seal.page,
+            box=layout(appearance, width=width, height=height).seal,
+            turn=turn,
+        )
         style = StaticStampStyle(
             border_width=0,
             background=page,
@@ -439,11 +500,14 @@ def _write_revision(
         look = SigAppearanceSetup(style=style, timestamp=at, name=None)
     steps = PdfCMSEmbedder().write_cms(field, writer, existing_fields_only=True)
     next(steps)
+    dictionary: Any = SignatureObject(
+        timestamp=at, subfilter=SigSeedSubFilter.PADES, bytes_reserved=reserve
+    )
+    if seal is not None:
+        dictionary[pdf_name(SEAL_KEY)] = ByteStringObject(seal.object_der)
     steps.send(
         SigObjSetup(
-            sig_placeholder=SignatureObject(
-                timestamp=at, subfilter=SigSeedSubFilter.PADES, bytes_reserved=reserve
-            ),
+            sig_placeholder=dictionary,
             mdp_setup=SigMDPSetup(
                 md_algorithm="sha256",
                 certify=certify,
@@ -457,6 +521,25 @@ def _write_revision(
     return bytes(output.getvalue()), digest
 
 
+def _has_area(box: render.Box | None) -> bool:
+    return box is not None and box.right - box.left >= 1 and box.top - box.bottom >= 1
+
+
+def _require_seal(seal: SealMark | None, *, certify: bool, box: render.Box | None) -> None:
+    if seal is None:
+        return
+    if seal.edge and not certify:
+        raise ConflictError(
+            "a seal across the page edges stands on every page: only the first signature, which"
+            " certifies the document, can bring it",
+            code="seal.edge_not_first",
+        )
+    if not _has_area(box):
+        raise ConflictError(
+            "this signature field has no box: there is nowhere to put a seal", code="seal.no_box"
+        )
+
+
 def _lock_of(writer: Any, field: str) -> FieldMDPSpec | None:
     for _name, _value, reference in enumerate_sig_fields(writer, with_name=field):
         item = reference.get_object()
@@ -466,11 +549,21 @@ def _lock_of(writer: Any, field: str) -> FieldMDPSpec | None:
 
 
 def _page_box(writer: Any, field: FieldSpec) -> tuple[int, int, int, int]:
-    """The box in user space: a page may not begin at (0, 0)."""
+    """The box in user space: a page may not begin at (0, 0), and a reader may turn it."""
     page = writer.find_page_for_modification(field.page)[0].get_object()
-    left, bottom, _right, _top = visible_box(page)
-    x, y = field.x + round(left), field.y + round(bottom)
-    return x, y, x + field.width, y + field.height
+    x1, y1, x2, y2 = user_box(page, x=field.x, y=field.y, width=field.width, height=field.height)
+    left, bottom = round(x1), round(y1)
+    return left, bottom, left + round(x2 - x1), bottom + round(y2 - y1)
+
+
+def _plain(reader: Any) -> bytes:
+    """The whole document written anew, with one cross-reference table.
+
+    Raises:
+        InputError: `pdf.broken`.
+    """
+    with translated():
+        return _written(copy_into_new_writer(reader, writer_kwargs={"stream_xrefs": False}))
 
 
 def _written(writer: Any) -> bytes:

@@ -6,21 +6,19 @@ pyHanko stops with many kinds of exceptions on odd files; each is translated her
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import io
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from pyhanko.pdf_utils.reader import PdfFileReader
-from pyhanko.sign.diff_analysis import DiffResult
 from pyhanko.sign.fields import enumerate_sig_fields
-from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature, read_certification_data
+from pyhanko.sign.validation.pdf_embedded import read_certification_data
 
 from ledger.core.errors import FuqiError, InputError, VerificationError
 from signing import changes, render
 from signing.cms import read_container, read_timestamp
+from signing.differences import differences
+from signing.quick_reader import QuickReader
 from signing.reading import Difference, Form, RevisionFacts, SignatureFacts
 
 PAGE_NODES_MAX: Final = 20_000
@@ -38,7 +36,8 @@ def signatures_of(data: bytes) -> list[SignatureFacts]:
     Raises:
         InputError: `pdf.broken`, `pdf.encrypted`.
     """
-    return signatures_with(data, open_reader(data)[0])
+    ranges = changes.byte_ranges(data)
+    return signatures_with(data, open_reader(data, ranges=ranges)[0], ranges=ranges)
 
 
 def revisions_of(data: bytes) -> list[RevisionFacts]:
@@ -48,21 +47,27 @@ def revisions_of(data: bytes) -> list[RevisionFacts]:
     with contextlib.suppress(InputError):
         closed_by = {item.revision_size: item.field for item in signatures_of(data)}
     ends = {*changes.revision_ends(data), *(size for size in closed_by if size), len(data)}
+    digests = changes.RangeDigests(data)
     return [
-        RevisionFacts(n, end, hashlib.sha256(data[:end]).digest(), closed_by.get(end, ""))
+        RevisionFacts(n, end, digests.of_first(end), closed_by.get(end, ""))
         for n, end in enumerate(sorted(ends), start=1)
     ]
 
 
-def open_reader(data: bytes) -> tuple[Any, bool]:
+def open_reader(
+    data: bytes, *, ranges: Sequence[changes.ByteRange] | None = None
+) -> tuple[Any, bool]:
     """Open with pyHanko: strictly, else leniently; the flag says whether strictly.
+
+    Args:
+        ranges: of the signatures, where the caller has them already.
 
     Raises:
         InputError: `pdf.broken`, `pdf.encrypted`.
     """
     for strict in (True, False):
         try:
-            reader = PdfFileReader(io.BytesIO(data), strict=strict)
+            reader = QuickReader(data, strict=strict, ranges=ranges)
             encrypted = reader.encrypted
             if not encrypted:
                 reader.root["/Pages"]
@@ -88,37 +93,60 @@ def form_of(reader: Any) -> Form:
         raise InputError("the form of the PDF cannot be read", code="pdf.broken") from exc
 
 
-def difference_behind(reader: Any, field_name: str) -> Difference:
-    """What pyHanko makes of the changes behind the signature in `field_name`.
+def differences_of(reader: Any) -> dict[str, Difference]:
+    """What pyHanko makes of the changes behind each signature, by field. Never raises.
 
-    Raises:
-        VerificationError: `pdf.difference_unknown` where pyHanko cannot tell.
+    A field that is missing here could not be judged.
     """
     try:
-        for name, _value, reference in enumerate_sig_fields(reader, filled_status=True):
-            if name != field_name:
-                continue
-            found: Any = EmbeddedPdfSignature(reader, reference, name)
-            found.compute_integrity_info()
-            result = found.diff_result
-            known = isinstance(result, DiffResult)
-            policy = found.docmdp_level
-            return Difference(
-                level=result.modification_level.name if known else "SUSPICIOUS",
-                changed_fields=tuple(sorted(result.changed_form_fields)) if known else (),
-                docmdp_ok=found.summarise_integrity_info()["docmdp_ok"],
-                docmdp=0 if policy is None else int(policy.value),
-            )
-    except Exception as exc:
-        raise VerificationError(
-            "the changes behind this signature cannot be judged", code="pdf.difference_unknown"
-        ) from exc
-    raise VerificationError("there is no such signature", code="pdf.difference_unknown")
+        filled = [
+            (str(name), reference)
+            for name, _value, reference in enumerate_sig_fields(reader, filled_status=True)
+        ]
+    except Exception:  # noqa: BLE001 - see open_reader
+        return {}
+    return differences(reader, filled)
 
 
-def signatures_with(data: bytes, reader: Any) -> list[SignatureFacts]:
-    """Signature values, each once, whatever number of fields points to it."""
-    ranges = changes.byte_ranges(data)
+def form_at(reader: Any, data: bytes, end: int, revision: int | None) -> Form:
+    """The form as it was in the first `end` bytes.
+
+    Taken from the reader that is open already where its revision ends exactly there: where the
+    `startxref` in the bytes is the one by which the reader found the revision. Else the beginning is
+    parsed anew, as whoever signed it saw it.
+
+    Raises:
+        InputError: `pdf.broken`, `pdf.encrypted`.
+    """
+    if end == len(data):
+        return form_of(reader)
+    if revision is not None and _ends_revision(reader, data, end, revision):
+        return form_of(reader.get_historical_resolver(revision))
+    return form_of(open_reader(data[:end])[0])
+
+
+def _ends_revision(reader: Any, data: bytes, end: int, revision: int) -> bool:
+    try:
+        start = int(reader.xrefs.get_startxref_for_revision(revision))
+    except Exception:  # noqa: BLE001 - see open_reader
+        return False
+    return start == changes.start_before(data, end)
+
+
+def signatures_with(
+    data: bytes,
+    reader: Any,
+    *,
+    ranges: Sequence[changes.ByteRange] | None = None,
+    digests: changes.RangeDigests | None = None,
+) -> list[SignatureFacts]:
+    """Signature values, each once, whatever number of fields points to it.
+
+    Args:
+        ranges, digests: where the caller has them already.
+    """
+    ranges = changes.byte_ranges(data) if ranges is None else ranges
+    digests = digests or changes.RangeDigests(data)
     by_value: dict[object, tuple[list[str], Any]] = {}
     try:
         for name, value, reference in enumerate_sig_fields(reader, filled_status=None):
@@ -131,7 +159,14 @@ def signatures_with(data: bytes, reader: Any) -> list[SignatureFacts]:
         raise InputError("the signature fields cannot be read", code="pdf.broken") from exc
     found = [_facts(data, names, value, ranges) for names, value in by_value.values()]
     found.sort(key=lambda item: (item.revision_size, item.field))
-    return [replace(item, order=n) for n, item in enumerate(found, start=1)]
+    return [
+        replace(
+            item,
+            order=n,
+            revision_sha256=digests.of_first(item.revision_size) if item.revision_size else b"",
+        )
+        for n, item in enumerate(found, start=1)
+    ]
 
 
 def _facts(
@@ -168,7 +203,7 @@ def _facts(
         subfilter=subfilter,
         byte_range=numbers if match else (),
         revision_size=end,
-        revision_sha256=hashlib.sha256(data[:end]).digest() if end else b"",
+        revision_sha256=b"",
         covers_file=end == len(data),
         certificate=container.certificate if container else b"",
         chain=container.certificates if container else (),

@@ -74,12 +74,14 @@ class Difference:
         changed_fields: form fields that were changed.
         docmdp_ok: whether the signature's own policy allows the changes; None where not known.
         docmdp: permission 1 to 3 of that policy, 0 for none.
+        revision: pyHanko's number of the signed revision, where the signature covers all of it.
     """
 
     level: str
     changed_fields: tuple[str, ...]
     docmdp_ok: bool | None
     docmdp: int
+    revision: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

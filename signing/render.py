@@ -21,8 +21,8 @@ import pypdfium2.raw as pdfium
 
 from ledger.core.errors import InputError, LimitError, NotFoundError, UnavailableError
 
-BYTES_MAX: Final = 64 * 1024 * 1024
-"""Larger files are refused before PDFium sees them."""
+BYTES_MAX: Final = 104_857_600
+"""100 MiB: larger files are refused before PDFium sees them."""
 SIDE_MAX_PX: Final = 2400
 """Longest side of a picture: A4 at 200 dpi."""
 SECONDS_MAX: Final = 20
@@ -30,6 +30,8 @@ SECONDS_MAX: Final = 20
 TEXT_MAX: Final = 200_000
 """Characters read from one page."""
 _BYTES_PER_PIXEL: Final = 4
+_FINE: Final = 100
+"""Hundredths of a point, when boxes are turned."""
 _FLAGS: Final = pdfium.FPDF_ANNOT | pdfium.FPDF_REVERSE_BYTE_ORDER
 _LOCK: Final = threading.RLock()
 
@@ -47,31 +49,41 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class PageView:
-    """What PDFium makes of a page: its text and its pixels outside the masked boxes."""
+    """What a renderer makes of a page: its text and its pixels outside the masked boxes.
+
+    Attributes:
+        pixels: four bytes each, rows from the top, no padding.
+        places: the asked boxes in pixels: left, top, right, bottom.
+    """
 
     text: str
     width: int
     height: int
     pixels: bytes
+    places: tuple[tuple[int, int, int, int], ...] = ()
 
 
 class Document:
     """A PDF opened with PDFium; use as a context manager.
+
+    Args:
+        size: read only so many bytes from the start, without a copy: an earlier revision.
 
     Raises:
         LimitError: `render.too_large`.
         InputError: `render.encrypted`, `render.broken`.
     """
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, *, size: int | None = None) -> None:
         if len(data) > BYTES_MAX:
             raise LimitError("the file is too large", code="render.too_large", limit=BYTES_MAX)
         self._data = data
+        self._size = len(data) if size is None else min(size, len(data))
         self._open: Any = None
 
     def __enter__(self) -> Self:
         with _LOCK, _translated():
-            self._open = pypdfium2.PdfDocument(self._data)
+            self._open = self._load()
             # Signature boxes are form widgets: without a form environment they stay invisible.
             self._open.init_forms()
         return self
@@ -79,6 +91,16 @@ class Document:
     def __exit__(self, *_exc: object) -> None:
         with _LOCK:
             self._open.close()
+
+    def _load(self) -> Any:
+        if self._size == len(self._data):
+            return pypdfium2.PdfDocument(self._data)
+        # PDFium reads from our bytes; `self._data` keeps them alive as long as the document.
+        raw = pdfium.FPDF_LoadMemDocument64(self._data, self._size, None)
+        if not raw:
+            locked = pdfium.FPDF_GetLastError() == pdfium.FPDF_ERR_PASSWORD
+            raise pypdfium2.PdfiumError("password" if locked else "format")
+        return pypdfium2.PdfDocument(raw)
 
     def page_count(self) -> int:
         """Number of pages."""
@@ -94,13 +116,22 @@ class Document:
                 found.append((round(width), round(height)))
             return tuple(found)
 
-    def view(self, page: int, *, side_px: int, masks: Sequence[Box], deadline: float) -> PageView:
+    def view(
+        self,
+        page: int,
+        *,
+        side_px: int,
+        masks: Sequence[Box],
+        deadline: float,
+        boxes: Sequence[Box] = (),
+    ) -> PageView:
         """Text and pixels of a page, the masked boxes painted over.
 
         Args:
             page: 0-based.
             side_px: longest side of the picture in pixels.
             masks: boxes of any page; those of other pages are ignored.
+            boxes: boxes of this page whose `places` are wanted.
             deadline: on the `time.monotonic` clock.
 
         Raises:
@@ -114,11 +145,12 @@ class Document:
                 text = text_page.get_text_range(0, count) if count else ""
             finally:
                 text_page.close()
-            boxes = [box for box in masks if box.page == page]
+            painted = [box for box in masks if box.page == page]
             width, height, pixels = _draw(
-                handle, side_px, form=self._open.formenv, deadline=deadline, masks=boxes
+                handle, side_px, form=self._open.formenv, deadline=deadline, masks=painted
             )
-        return PageView(text=text, width=width, height=height, pixels=pixels)
+            places = tuple(_device_box(handle.raw, box, width, height) for box in boxes)
+        return PageView(text=text, width=width, height=height, pixels=pixels, places=places)
 
     def png(self, page: int, *, side_px: int) -> bytes:
         """The page as a PNG, at most `SIDE_MAX_PX` on its longest side.
@@ -139,6 +171,26 @@ class Document:
             )
         return _png(width, height, pixels)
 
+    def find(self, text: str, *, at_most: int, deadline: float) -> tuple[Box, ...]:
+        """Where `text` stands, in order of reading, on pages as a reader sees them.
+
+        Boxes count from the lower left corner of the upright page, in points; a text over several
+        lines has the box around its first part.
+
+        Raises:
+            UnavailableError: `render.too_slow`.
+            InputError: `render.broken`.
+        """
+        found: list[Box] = []
+        for number in range(self.page_count()):
+            with _LOCK, _translated(), self._page(number) as handle:
+                found += _occurrences(handle, number, text, at_most=at_most - len(found))
+            if len(found) >= at_most:
+                break
+            if time.monotonic() > deadline:
+                raise UnavailableError("the text takes too long to search", code="render.too_slow")
+        return tuple(found)
+
     @contextlib.contextmanager
     def _page(self, page: int) -> Iterator[Any]:
         if not 0 <= page < len(self._open):
@@ -148,6 +200,11 @@ class Document:
             yield handle
         finally:
             handle.close()
+
+
+def deadline() -> float:
+    """`SECONDS_MAX` from now, on the clock that `Document.view` asks."""
+    return time.monotonic() + SECONDS_MAX
 
 
 def page_png(data: bytes, *, page: int, side_px: int = 1400) -> bytes:
@@ -182,6 +239,57 @@ def page_texts(data: bytes, *, pages_max: int = 200) -> tuple[str, ...]:
         return tuple(
             document.view(n, side_px=8, masks=(), deadline=deadline).text for n in range(count)
         )
+
+
+def _occurrences(handle: Any, page: int, text: str, *, at_most: int) -> list[Box]:
+    """Boxes of the first occurrences on one page."""
+    found: list[Box] = []
+    text_page = handle.get_textpage()
+    try:
+        shown, places = _characters(text_page)
+        start = shown.find(text)
+        while start >= 0 and len(found) < at_most:
+            first, last = places[start], places[start + len(text) - 1]
+            if text_page.count_rects(first, last - first + 1) >= 1:
+                left, bottom, right, top = text_page.get_rect(0)
+                found.append(_upright_box(handle, Box(page, left, bottom, right, top)))
+            start = shown.find(text, start + len(text))
+    finally:
+        text_page.close()
+    return found
+
+
+def _characters(text_page: Any) -> tuple[str, list[int]]:
+    """The text, and PDFium's index of each of its characters.
+
+    PDFium's own search finds nothing beyond U+FFFF, where the rare characters of names are.
+    """
+    count = min(max(text_page.count_chars(), 0), TEXT_MAX)
+    codes = [int(pdfium.FPDFText_GetUnicode(text_page.raw, index)) for index in range(count)]
+    shown: list[str] = []
+    places: list[int] = []
+    for index, code in enumerate(codes):
+        if 0xDC00 <= code < 0xE000 and shown and 0xD800 <= codes[index - 1] < 0xDC00:
+            shown[-1] = chr(0x10000 + ((codes[index - 1] - 0xD800) << 10) + (code - 0xDC00))
+        elif code and code <= 0x10FFFF:
+            shown.append(chr(code))
+            places.append(index)
+    return "".join(shown), places
+
+
+def _upright_box(handle: Any, box: Box) -> Box:
+    """From the page's own space to the page as a reader sees it, by PDFium's own turning."""
+    width, height = handle.get_size()
+    wide, high = max(1, round(width * _FINE)), max(1, round(height * _FINE))
+    corners = []
+    for x, y in ((box.left, box.bottom), (box.right, box.top)):
+        device_x, device_y = ctypes.c_int(), ctypes.c_int()
+        pdfium.FPDF_PageToDevice(
+            handle.raw, 0, 0, wide, high, 0, x, y, ctypes.byref(device_x), ctypes.byref(device_y)
+        )
+        corners.append((device_x.value / _FINE, height - device_y.value / _FINE))
+    (x1, y1), (x2, y2) = corners
+    return Box(box.page, min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))
 
 
 @contextlib.contextmanager

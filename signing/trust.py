@@ -28,6 +28,7 @@ from pyhanko_certvalidator.errors import (
 from ledger.core.canonical import Json
 from ledger.core.errors import InputError, VerificationError
 from ledger.core.report import Verdict
+from signing import parsed
 from signing.cms import signature_names, verify_signature
 from signing.path_walk import EXTENSIONS_KNOWN, is_national, walk
 
@@ -156,11 +157,11 @@ def check_path(
     An unknown root is INDETERMINATE, a broken or misused certificate is FAILED. Never raises.
     """
     try:
-        leaf = x509.Certificate.load(certificate)
-        pool = [x509.Certificate.load(der) for der in others]
+        leaf = parsed.certificate(certificate)
+        pool = [parsed.certificate(der) for der in others]
         anchors = [
             anchor
-            for anchor in map(x509.Certificate.load, roots)
+            for anchor in map(parsed.certificate, roots)
             if not _namesake(anchor, [leaf, *pool])
         ]
         unfit = _unfit(leaf, purpose)
@@ -202,8 +203,8 @@ def check_revocation(
         loaded = [(_load_crl(one.der), one.proven_at) for one in lists]
         for der, issuer in itertools.pairwise(path):
             finding = _revocation_of(
-                x509.Certificate.load(der),
-                x509.Certificate.load(issuer),
+                parsed.certificate(der),
+                parsed.certificate(issuer),
                 loaded,
                 used_at=used_at,
                 at=at,
@@ -226,9 +227,9 @@ def check_revocation(
 def issued_by_known(certificates: Sequence[bytes], roots: Sequence[bytes]) -> bool:
     """Whether every certificate verifies under one of the others or a root: none is a loose extra."""
     try:
-        loaded = [x509.Certificate.load(der) for der in (*certificates, *roots)]
+        loaded = [parsed.certificate(der) for der in (*certificates, *roots)]
         return all(
-            any(_signed_by(x509.Certificate.load(der), issuer) for issuer in loaded)
+            any(_signed_by(parsed.certificate(der), issuer) for issuer in loaded)
             for der in certificates
         )
     except _ERRORS:
@@ -329,7 +330,7 @@ def _trusted(path: tuple[bytes, ...]) -> Finding:
         "the certificate leads to a trusted root",
         "证书可追溯到受信任的根证书",
         path=path,
-        root=_common_name(x509.Certificate.load(path[-1])),
+        root=_common_name(parsed.certificate(path[-1])),
     )
 
 
@@ -386,7 +387,7 @@ def _validate_above(
         return _failed("path_invalid", *_PATH_INVALID)
     if set(leaf.critical_extensions) - EXTENSIONS_KNOWN or leaf.hash_algo in WEAK_HASHES:
         return _failed("path_invalid", *_PATH_INVALID)
-    chain = [x509.Certificate.load(der) for der in above]
+    chain = [parsed.certificate(der) for der in above]
     if any(item.name_constraints_value or item.policy_constraints_value for item in chain):
         return _CONSTRAINED
     return _trusted((bytes(leaf.dump()), *above))
@@ -450,6 +451,13 @@ def _revocation_of(
                     "the certificate was revoked before it was used",
                     "证书在使用之前已被吊销",
                 )
+    if any(_partly_revoked(item, certificate, issuer) for item, _proven_at in lists):
+        return Finding(
+            Verdict.INDETERMINATE,
+            "partial_list",
+            "a partial revocation list, of a kind that is not judged here, names the certificate",
+            "一份此处不作判断的部分吊销列表列有该证书",
+        )
     if not usable:
         return Finding(
             Verdict.INDETERMINATE,
@@ -460,6 +468,24 @@ def _revocation_of(
     return Finding(Verdict.PASSED, "ok", "not revoked when it was used", "使用时未被吊销")
 
 
+def _partly_revoked(
+    item: crl.CertificateList, certificate: x509.Certificate, issuer: x509.Certificate
+) -> bool:
+    """Whether a delta list or one for some reasons or holders names the certificate.
+
+    Such lists are not combined here. They never clear a certificate, and one that names it is not
+    passed over.
+    """
+    body = item["tbs_cert_list"]
+    if not item.critical_extensions or body["issuer"].dump() != issuer.subject.dump():
+        return False
+    entries = body["revoked_certificates"]
+    return any(
+        entry["user_certificate"].native == certificate.serial_number
+        for entry in (entries if len(entries) else ())
+    )
+
+
 def _list_counts(
     item: crl.CertificateList, issuer: x509.Certificate, *, used_at: datetime, at: datetime
 ) -> bool:
@@ -467,6 +493,9 @@ def _list_counts(
     body = item["tbs_cert_list"]
     if body["issuer"].dump() != issuer.subject.dump() or item.critical_extensions:
         return False
+    usage = issuer.key_usage_value
+    if usage is not None and "crl_sign" not in usage.native:
+        return False  # RFC 5280, 6.3.3 (f): this key may not sign lists
     made, following = body["this_update"].native, body["next_update"].native
     if made > at or (made < used_at and (following is None or following < used_at)):
         return False
@@ -547,7 +576,7 @@ def _load_crl(der: bytes) -> crl.CertificateList:
     if len(der) > CRL_BYTES_MAX:
         raise InputError("the revocation list is too large", code="trust.crl")
     try:
-        loaded = crl.CertificateList.load(der, strict=True)
+        loaded = parsed.revocation_list(der)
         loaded["tbs_cert_list"]["issuer"].native  # noqa: B018 - parsing is lazy
     except _ERRORS as exc:
         raise InputError("this is no revocation list in DER", code="trust.crl") from exc

@@ -17,15 +17,14 @@ from datetime import datetime
 from typing import Final
 
 from ledger.core.canonical import Json
-from ledger.core.errors import FuqiError, InputError, VerificationError
+from ledger.core.errors import FuqiError, InputError
 from ledger.core.report import Report, Verdict
 from signing import changes, render
 from signing.active import find_active_content
-from signing.cms import STRONG_HASHES, SignedContainer, check_container
 from signing.examined import Examined
 from signing.pdf_reading import (
     declared_offsets,
-    difference_behind,
+    differences_of,
     form_of,
     open_reader,
     revisions_of,
@@ -33,19 +32,18 @@ from signing.pdf_reading import (
     signatures_with,
 )
 from signing.reading import SignatureFacts
-from signing.trust import PkiTrust, require_certificate
-from signing.validate_trust import check_each_trust, require_time_stamp
+from signing.trust import PkiTrust
+from signing.validate_containers import UNSUPPORTED, check_each_container
+from signing.validate_seals import check_seals
+from signing.validate_trust import check_each_trust
 from signing.validate_visual import check_visual
 
 __all__ = ["integrity_report", "revisions_of", "signatures_of", "validate_pdf"]
 
-BYTES_MAX: Final = 64 * 1024 * 1024
+BYTES_MAX: Final = render.BYTES_MAX
 """As large as PDFium is allowed to see."""
-RSA_BITS_MIN: Final = 2048
 
 _LEVELS_ALLOWED: Final = frozenset({"NONE", "LTA_UPDATES", "FORM_FILLING"})
-_UNSUPPORTED: Final = frozenset({"cms.algorithm", "cms.no_certificate", "cms.no_signed_attributes"})
-"""Faults of a container that is not wrong but that cannot be verified here."""
 _P, _F, _I = Verdict.PASSED, Verdict.FAILED, Verdict.INDETERMINATE
 
 
@@ -80,12 +78,13 @@ def _report(
         lambda it: _check_expected(it, expected),
         _check_readable,
         _check_signatures_found,
-        _check_each_container,
+        check_each_container,
         _check_coverage,
         _check_undeclared,
         _check_changes,
         check_visual,
         _check_active,
+        lambda it: check_seals(it, trust, at),
     ]
     if trust is not None and at is not None:
         moment, pinned = at, trust
@@ -94,6 +93,15 @@ def _report(
         try:
             stage(file)
         except _Stop:
+            break
+        except MemoryError:
+            file.add(
+                "pdf.limits",
+                _I,
+                "the file needs more memory than the limit; nothing is known about it",
+                "检查所需内存超过上限，无法得出结论",
+                reason="memory_limit",
+            )
             break
         except Exception as exc:  # noqa: BLE001 - the verifier never raises, by contract
             file.add(
@@ -140,13 +148,13 @@ def _check_readable(file: Examined) -> None:
         file.add("pdf.readable", _F, "the file does not begin as a PDF", "文件开头不是PDF标识")
         raise _Stop
     try:
-        file.reader, strict = open_reader(file.data)
+        file.reader, file.strict = open_reader(file.data, ranges=file.ranges)
         # pyHanko counts its pages before anything else is believed.
         file.form = form_of(file.reader)
     except InputError as exc:
         encrypted = exc.error_code == "pdf.encrypted"
         # An encrypted file may be honest; an unreadable one that claims a signature is not.
-        verdict = _I if encrypted or not changes.byte_ranges(file.data) else _F
+        verdict = _I if encrypted or not file.ranges else _F
         file.add(
             "pdf.encrypted" if encrypted else "pdf.readable",
             verdict,
@@ -156,7 +164,7 @@ def _check_readable(file: Examined) -> None:
             "文件已加密，无法检查" if encrypted else "文件不是可读取的PDF",
         )
         raise _Stop from exc
-    if not strict:
+    if not file.strict:
         file.add(
             "pdf.syntax",
             _I,
@@ -186,8 +194,8 @@ def _check_readable(file: Examined) -> None:
 
 
 def _check_signatures_found(file: Examined) -> None:
-    ranges = changes.byte_ranges(file.data)
-    file.signatures = signatures_with(file.data, file.reader)
+    ranges = file.ranges
+    file.signatures = signatures_with(file.data, file.reader, ranges=ranges, digests=file.digests)
     values = [item for item in file.signatures if item.kind == "signature"]
     if not file.signatures and not ranges and not _has_traces(file):
         file.add(
@@ -197,12 +205,13 @@ def _check_signatures_found(file: Examined) -> None:
             "文件不含任何签名，无从证明",
         )
         raise _Stop
+    file.differences = differences_of(file.reader)
     faults = []
     if len(ranges) != len(file.signatures) or len(ranges) >= changes.SIGNATURES_MAX:
         faults.append("count")
     if any(len(item.fields) != 1 for item in file.signatures):
         faults.append("shared")
-    if any(item.fault and item.fault not in _UNSUPPORTED for item in file.signatures):
+    if any(item.fault and item.fault not in UNSUPPORTED for item in file.signatures):
         faults.append("malformed")
     ends = [item.revision_size for item in file.signatures]
     if len(set(ends)) != len(ends):
@@ -243,139 +252,6 @@ def _has_traces(file: Examined) -> bool:
     )
 
 
-def _check_each_container(file: Examined) -> None:
-    for item in file.signatures:
-        who: dict[str, Json] = {"signature": item.order, "field": item.field}
-        if item.fault in _UNSUPPORTED:
-            file.add(
-                "pdf.signature_value",
-                _I,
-                f"signature {item.order} is of a kind that is not supported",
-                f"签名 {item.order} 的类型不受支持",
-                **who,
-                reason=item.fault,
-            )
-            continue
-        ok = not item.fault
-        file.add(
-            "pdf.byte_range",
-            _P if ok else _F,
-            f"signature {item.order} covers its revision, all but its own value"
-            if ok
-            else f"signature {item.order} does not cover its revision exactly",
-            f"签名 {item.order} 覆盖其修订版的全部字节（自身值除外）"
-            if ok
-            else f"签名 {item.order} 未准确覆盖其修订版",
-            **who,
-            fault=item.fault,
-        )
-        container = item.container
-        if not ok or container is None:
-            continue
-        _check_crypto(file, item, container, who)
-        _check_algorithm(file, item, container, who)
-        loose = list(container.loose)
-        if any(loose):
-            file.add(
-                "pdf.container",
-                _I,
-                f"signature {item.order} holds parts that nothing protects",
-                f"签名 {item.order} 的容器含有不受保护的内容",
-                **who,
-                parts=",".join(loose),
-            )
-        else:
-            file.add(
-                "pdf.container",
-                _P,
-                f"the container of signature {item.order} is in order",
-                f"签名 {item.order} 的容器规范",
-                **who,
-            )
-
-
-def _check_crypto(
-    file: Examined, item: SignatureFacts, container: SignedContainer, who: dict[str, Json]
-) -> None:
-    try:
-        if item.kind == "document_timestamp":
-            token = require_time_stamp(item.contents)
-            covered = changes.range_digest(file.data, item.byte_range, token.imprint_algorithm)
-            if token.imprint != covered:
-                raise VerificationError("imprint differs", code="cms.digest_mismatch")
-        else:
-            if container.content_type != "data" or container.content:
-                raise VerificationError("not detached", code="cms.malformed")
-            digest = changes.range_digest(file.data, item.byte_range, container.digest_algorithm)
-            check_container(container, digest=digest)
-            if item.subfilter == "/ETSI.CAdES.detached" and container.names_certificate is None:
-                raise VerificationError("certificate not named", code="cms.wrong_certificate")
-    except VerificationError as exc:
-        unknown = exc.error_code == "cms.algorithm"
-        intact = exc.error_code == "cms.digest_mismatch"
-        file.add(
-            "pdf.digest" if intact else "pdf.signature_value",
-            _I if unknown else _F,
-            f"the bytes under signature {item.order} were changed"
-            if intact
-            else f"signature {item.order} uses an algorithm that is not supported"
-            if unknown
-            else f"signature {item.order} was not made by its certificate over these bytes",
-            f"签名 {item.order} 所覆盖的字节已被改动"
-            if intact
-            else f"签名 {item.order} 使用了不支持的算法"
-            if unknown
-            else f"签名 {item.order} 并非由其证书对这些字节作出",
-            **who,
-            reason=exc.error_code,
-        )
-        return
-    except ValueError:
-        file.add(
-            "pdf.signature_value",
-            _I,
-            f"signature {item.order} uses an unknown digest",
-            f"签名 {item.order} 使用了未知的摘要算法",
-            **who,
-            reason="cms.algorithm",
-        )
-        return
-    file.add(
-        "pdf.digest",
-        _P,
-        f"the bytes under signature {item.order} are unchanged",
-        f"签名 {item.order} 所覆盖的字节未被改动",
-        **who,
-    )
-    file.add(
-        "pdf.signature_value",
-        _P,
-        f"signature {item.order} was made by its certificate",
-        f"签名 {item.order} 由其证书作出",
-        **who,
-    )
-
-
-def _check_algorithm(
-    file: Examined, item: SignatureFacts, container: SignedContainer, who: dict[str, Json]
-) -> None:
-    hashes = {container.digest_algorithm, container.signature_hash or container.digest_algorithm}
-    key = require_certificate(container.certificate).public_key
-    short = key.algorithm == "rsa" and key.bit_size < RSA_BITS_MIN
-    weak = short or not hashes <= STRONG_HASHES
-    file.add(
-        "pdf.algorithm",
-        _I if weak else _P,
-        f"signature {item.order} uses a weak or unknown algorithm"
-        if weak
-        else f"the algorithms of signature {item.order} are strong enough",
-        f"签名 {item.order} 使用了弱或未知的算法" if weak else f"签名 {item.order} 的算法强度足够",
-        **who,
-        digest=container.digest_algorithm,
-        algorithm=container.signature_algorithm,
-    )
-
-
 def _check_coverage(file: Examined) -> None:
     last = max(file.signatures, key=lambda item: item.revision_size, default=None)
     rest = len(file.data) - (last.revision_size if last else 0)
@@ -406,9 +282,8 @@ def _is_archival(file: Examined, last: SignatureFacts) -> bool:
     """
     if last.fault or changes.tail_after_last_eof(file.data):
         return False
-    try:
-        found = difference_behind(file.reader, last.field)
-    except VerificationError:
+    found = file.differences.get(last.field)
+    if found is None:
         return False
     return found.level == "LTA_UPDATES" and not found.changed_fields and found.docmdp_ok is True
 
@@ -441,9 +316,8 @@ def _check_changes(file: Examined) -> None:
             continue
         who: dict[str, Json] = {"signature": item.order, "field": item.field}
         later = {other.field for other in file.signatures if other.order > item.order}
-        try:
-            found = difference_behind(file.reader, item.field)
-        except VerificationError:
+        found = file.differences.get(item.field)
+        if found is None:
             # Nothing stands behind a signature that covers the whole file.
             verdict = _P if item.covers_file else _I
             file.add(

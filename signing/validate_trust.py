@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
 from ledger.core.canonical import Json
 from ledger.core.errors import InputError, LimitError, VerificationError
 from ledger.core.report import Verdict
-from signing import changes
 from signing.cms import STRONG_HASHES, SignedContainer, TimeStamp, check_container, read_timestamp
 from signing.embedded import ValidationData, validation_data_of, validation_data_with
 from signing.examined import Examined
@@ -43,6 +42,8 @@ class _Known:
             the time of the next trusted document time stamp over it, else now (ETSI EN 319 102-1,
             past signature validation).
         stamps: order of a document time stamp -> what its authority is worth.
+        authorities: what an authority was worth that was judged already: one authority stamps every
+            signature of a file.
     """
 
     trust: PkiTrust
@@ -50,6 +51,7 @@ class _Known:
     judged_at: dict[int, datetime]
     stamps: dict[int, _StampFinding]
     lists: tuple[RevocationList, ...]
+    authorities: dict[tuple[object, ...], _StampFinding] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ def _stored(file: Examined) -> ValidationData:
 
 def _covers(file: Examined, item: SignatureFacts, token: TimeStamp) -> bool:
     try:
-        digest = changes.range_digest(file.data, item.byte_range, token.imprint_algorithm)
+        digest = file.digests.of_range(item.byte_range, token.imprint_algorithm)
     except ValueError:
         return False
     return digest == token.imprint
@@ -199,7 +201,12 @@ def _check_time_stamp(
         parts=",".join(loose),
     )
     moment = known.judged_at.get(n, known.at)
-    found = _stamp_finding(token, known.trust, known.lists, moment, at=known.at)
+    box = token.container
+    key = (box.certificate, box.certificates, token.time, moment)
+    found = known.authorities.get(key)
+    if found is None:
+        found = _stamp_finding(token, known.trust, known.lists, moment, at=known.at)
+        known.authorities[key] = found
     _add_stamp_trust(file, found, who, n=n)
     return token.time if found.verdict is _P else None
 

@@ -1,36 +1,67 @@
-"""What was signed against what is seen: every page of neighbouring revisions, by text and by pixel."""
+"""What was signed against what is seen: the pages of neighbouring revisions, by text and by pixel.
+
+Two renderers that share no code draw each state. A page of which no object stands anew in the later
+bytes cannot look different in any reader (`signing.touched`) and is not drawn; there is no limit on the
+number of pages, only on the time.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self
 
 from ledger.core.errors import InputError, UnavailableError
 from ledger.core.report import Verdict
-from signing import render
+from signing import render, second_view
 from signing.examined import Examined
-from signing.pdf_reading import form_of, open_reader
+from signing.pdf_reading import form_at
 from signing.reading import Form
+from signing.touched import Pages, renewed
 
-VISUAL_PAGES_MAX: Final = 500
-"""Pages compared by picture; more make the verdict indeterminate, never passed."""
-VISUAL_SIDE_PX: Final = 900
-"""About 77 dpi on A4: a changed digit changes pixels."""
+VISUAL_SIDE_PX: Final = second_view.SIDE_PX
+"""About 60 dpi on A4: pictures are compared exactly, so a changed digit changes some of them."""
 VISUAL_SECONDS_MAX: Final = 60
-"""Time for all pictures of one file."""
+"""Time for all pictures of one file; beyond it the verdict is indeterminate."""
+VIEWS_KEPT: Final = 12
+"""Pages whose last pictures are kept between revisions: 2 to 4 MB each."""
 MASK_SHARE_MAX_PERCENT: Final = 30
 """A signature box that covers more of its page may not hide what changes beneath it."""
+_BYTES_PER_PIXEL: Final = 4
 
 _P, _F, _I = Verdict.PASSED, Verdict.FAILED, Verdict.INDETERMINATE
+
+_Places = Sequence[tuple[int, int, int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """One page in one state: by PDFium, and by poppler where it is there."""
+
+    first: render.PageView
+    second: render.PageView | None
+
+
+@dataclass
+class _Outcome:
+    """What was found: the first page that differs, the first with a new box, and by which renderer."""
+
+    differs: int | None = None
+    brought: int | None = None
+    renderer: str = ""
+    drawn: int = 0
+    untouched: int = 0
 
 
 def check_visual(file: Examined) -> None:
     """Add `pdf.visual`: does every page still read and look as it did when it was signed?
 
     Only the boxes of signature fields that a signer could see as empty may have been filled since.
-    A box that a later signer brought along is indeterminate: the earlier one never agreed to it.
+    A box that a later signer brought along onto an empty place is indeterminate: the earlier one never
+    agreed to it. Over anything that could be read, or in a certified file, it fails.
     """
     ends = sorted({i.revision_size for i in file.signatures if i.revision_size and not i.fault})
     if not ends:
@@ -41,9 +72,8 @@ def check_visual(file: Examined) -> None:
             "pdf.visual", _P, "what was signed is all there is to see", "所见即所签", compared=0
         )
         return
-    deadline = time.monotonic() + VISUAL_SECONDS_MAX
     try:
-        page, brought = _first_difference(file.data, states, deadline)
+        found = _compare(file, states, time.monotonic() + VISUAL_SECONDS_MAX)
     except (InputError, UnavailableError) as exc:
         file.add(
             "pdf.visual",
@@ -53,21 +83,22 @@ def check_visual(file: Examined) -> None:
             reason=exc.error_code,
         )
         return
-    if page is not None:
+    if found.differs is not None:
         file.add(
             "pdf.visual",
             _F,
-            f"page {page + 1} does not read or look as it was signed",
-            f"第 {page + 1} 页的文字或外观与签署时不一致",
-            page=page + 1,
+            f"page {found.differs + 1} does not read or look as it was signed",
+            f"第 {found.differs + 1} 页的文字或外观与签署时不一致",
+            page=found.differs + 1,
+            renderer=found.renderer,
         )
-    elif brought is not None:
+    elif found.brought is not None:
         file.add(
             "pdf.visual",
             _I,
-            f"a later signer brought a visible signature box onto page {brought + 1}",
-            f"后续签名人在第 {brought + 1} 页新增了可见签名框",
-            page=brought + 1,
+            f"a later signer brought a visible signature box onto page {found.brought + 1}",
+            f"后续签名人在第 {found.brought + 1} 页新增了可见签名框",
+            page=found.brought + 1,
         )
     else:
         file.add(
@@ -76,61 +107,246 @@ def check_visual(file: Examined) -> None:
             "every page still reads and looks as it was signed",
             "每一页的文字与外观均与签署时一致",
             compared=len(states),
+            drawn=found.drawn,
+            untouched=found.untouched,
+            renderers=f"pdfium, {second_view.version()}" if second_view.library() else "pdfium",
         )
 
 
-def _first_difference(
-    data: bytes, states: Sequence[int], deadline: float
-) -> tuple[int | None, int | None]:
-    """(first page that differs, first page that differs only in a new signature box), 0-based."""
-    brought: int | None = None
-    forms = [form_of(open_reader(data[:end])[0]) for end in states]
-    for n, (old_end, new_end) in enumerate(itertools.pairwise(states)):
-        with render.Document(data[:old_end]) as old, render.Document(data[:new_end]) as new:
-            count = old.page_count()
-            if new.page_count() != count:
-                return min(count, new.page_count()), None
-            if count > VISUAL_PAGES_MAX:
-                raise UnavailableError("too many pages to compare", code="render.too_many_pages")
-            sizes = old.page_sizes(at_most=count)
-            known = _masks(forms[n], forms[n].empty, sizes)
-            fresh = _masks(forms[n + 1], _fresh(forms[n], forms[n + 1]), sizes)
-            for page in range(count):
-                if _same(old, new, page, known, deadline):
-                    continue
-                if not fresh or not _same(old, new, page, [*known, *fresh], deadline):
-                    return page, None
-                brought = page if brought is None else brought
-    return None, brought
+def _compare(file: Examined, states: Sequence[int], deadline: float) -> _Outcome:
+    revisions = file.revisions
+    forms = [form_at(file.reader, file.data, end, revisions.get(end)) for end in states]
+    touched = _touched(file, states)
+    outcome, kept = _Outcome(), dict[int, _Drawn]()
+    with contextlib.ExitStack() as stack:
+        old = stack.enter_context(_State(file.data, states[0], forms[0]))
+        for n, end in enumerate(states[1:]):
+            new = stack.enter_context(_State(file.data, end, forms[n + 1]))
+            count = old.pages()
+            if new.pages() != count:
+                outcome.differs, outcome.renderer = min(count, new.pages()), "pdfium"
+                return outcome
+            pages = range(count) if touched[n] is None else sorted(touched[n] or ())
+            outcome.untouched += count - len(pages)
+            if pages:
+                certified = _certified(file, states[n])
+                step = _Step(old, new, deadline, certified)
+                if _compare_pages(step, pages, kept, outcome):
+                    return outcome
+            old.close()
+            old = new
+    return outcome
 
 
-def _same(
-    old: render.Document,
-    new: render.Document,
-    page: int,
-    masks: Sequence[render.Box],
-    deadline: float,
+def _compare_pages(
+    step: _Step, pages: Iterable[int], kept: dict[int, _Drawn], outcome: _Outcome
 ) -> bool:
-    before, after = (
-        document.view(page, side_px=VISUAL_SIDE_PX, masks=masks, deadline=deadline)
-        for document in (old, new)
-    )
-    return before == after
+    """Whether a page differs, so that nothing else needs a look."""
+    for page in pages:
+        before = kept.pop(page, None)
+        verdict, renderer, after = step.compare(page, before)
+        outcome.drawn += 1
+        if len(kept) < VIEWS_KEPT:
+            kept[page] = after
+        if verdict is _F:
+            outcome.differs, outcome.renderer = page, renderer
+            return True
+        if verdict is _I and outcome.brought is None:
+            outcome.brought = page
+    return False
 
 
-def _fresh(old: Form, new: Form) -> tuple[str, ...]:
-    return tuple(name for name in new.filled if name not in {*old.empty, *old.filled})
+class _State:
+    """The first bytes of the file, opened by both renderers when first asked."""
+
+    def __init__(self, data: bytes, end: int, form: Form) -> None:
+        self._data, self._end, self.form = data, end, form
+        self._stack = contextlib.ExitStack()
+        self._first: render.Document | None = None
+        self._second: second_view.SecondDocument | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._stack.close()
+        self._first = self._second = None
+
+    def first(self) -> render.Document:
+        if self._first is None:
+            self._first = self._stack.enter_context(render.Document(self._data, size=self._end))
+        return self._first
+
+    def pages(self) -> int:
+        return self.first().page_count()
+
+    def draw(self, page: int, *, deadline: float) -> _Drawn:
+        """Both pictures of a page, with the places of the boxes that may be filled from here on.
+
+        Raises:
+            InputError, UnavailableError: `render.*`.
+        """
+        if time.monotonic() > deadline:
+            raise UnavailableError("the file takes too long to draw", code="render.too_slow")
+        first = self.first().view(
+            page,
+            side_px=VISUAL_SIDE_PX,
+            masks=(),
+            deadline=deadline,
+            boxes=_boxes(self.form, self.form.empty, page),
+        )
+        if second_view.library() is None:
+            return _Drawn(first, None)
+        if self._second is None:
+            document = second_view.SecondDocument(self._data, size=self._end)
+            self._second = self._stack.enter_context(document)
+        return _Drawn(first, self._second.view(page))
 
 
-def _masks(form: Form, names: Sequence[str], sizes: Sequence[tuple[int, int]]) -> list[render.Box]:
-    """The boxes of these fields, without those too large to be signature boxes."""
-    kept = []
-    for name in names:
-        box = form.boxes.get(name)
-        if box is None or box.page >= len(sizes):
+@dataclass
+class _Step:
+    """Two neighbouring states and their forms."""
+
+    old: _State
+    new: _State
+    deadline: float
+    certified: bool
+
+    def compare(self, page: int, before: _Drawn | None) -> tuple[Verdict, str, _Drawn]:
+        """Same, different or with a new box; by which renderer; and the page's new pictures."""
+        before = before or self.old.draw(page, deadline=self.deadline)
+        after = self.new.draw(page, deadline=self.deadline)
+        verdict, renderer = _P, ""
+        for name, a, b in (
+            ("pdfium", before.first, after.first),
+            (second_view.NAME, before.second, after.second),
+        ):
+            if a is None or b is None or a == b:
+                continue
+            if (a.text, a.width, a.height) != (b.text, b.width, b.height):
+                return _F, name, after
+            known = _scaled(before.first, self._signed_now(page, before.first), a)
+            if _same(a, b, known):
+                continue
+            drawn = self._with_new_boxes(page)
+            fresh = _scaled(drawn, drawn.places, a)
+            if not fresh or not _same(a, b, [*known, *fresh]) or self.certified:
+                return _F, name, after
+            if not all(_blank(a, place) for place in fresh):
+                return _F, name, after  # the new box covers what stood there
+            verdict, renderer = _I, name
+        return verdict, renderer, after
+
+    def _signed_now(self, page: int, drawn: render.PageView) -> list[tuple[int, int, int, int]]:
+        """The places of the fields that were empty before and are signed now; others stay as they were."""
+        named = [n for n in self.old.form.empty if _boxes(self.old.form, [n], page)]
+        places = zip(named, drawn.places, strict=True)
+        return [place for name, place in places if name in self.new.form.filled]
+
+    def _with_new_boxes(self, page: int) -> render.PageView:
+        """The page with the places of signature boxes that a signer brought along."""
+        known = {*self.old.form.empty, *self.old.form.filled}
+        names = [name for name in self.new.form.filled if name not in known]
+        return self.new.first().view(
+            page,
+            side_px=VISUAL_SIDE_PX,
+            masks=(),
+            deadline=self.deadline,
+            boxes=_boxes(self.new.form, names, page),
+        )
+
+
+def _blank(view: render.PageView, place: tuple[int, int, int, int]) -> bool:
+    """Whether the place shows one colour only: nothing that could be read."""
+    left, top, right, bottom = place
+    rows = {
+        view.pixels[
+            (y * view.width + left) * _BYTES_PER_PIXEL : (y * view.width + right) * _BYTES_PER_PIXEL
+        ]
+        for y in range(top, bottom)
+    }
+    row = next(iter(rows), b"")
+    return len(rows) <= 1 and row == row[:_BYTES_PER_PIXEL] * (right - left)
+
+
+def _scaled(drawn: render.PageView, places: _Places, view: render.PageView) -> _Places:
+    """The places of `drawn` in a picture of another size, without those too large for a signature."""
+    found = []
+    wide, high = view.width, view.height
+    for left, top, right, bottom in places:
+        area = (right - left) * (bottom - top)
+        if area * 100 > drawn.width * drawn.height * MASK_SHARE_MAX_PERCENT:
             continue
-        width, height = sizes[box.page]
-        area = abs(box.right - box.left) * abs(box.top - box.bottom)
-        if area * 100 <= width * height * MASK_SHARE_MAX_PERCENT:
-            kept.append(box)
-    return kept
+        if (drawn.width, drawn.height) == (wide, high):
+            found.append((left, top, right, bottom))
+            continue
+        # One pixel more on each side: the two renderers round differently.
+        found.append(
+            (
+                max(0, left * wide // drawn.width - 1),
+                max(0, top * high // drawn.height - 1),
+                min(wide, -(-right * wide // drawn.width) + 1),
+                min(high, -(-bottom * high // drawn.height) + 1),
+            )
+        )
+    return found
+
+
+def _same(a: render.PageView, b: render.PageView, places: _Places) -> bool:
+    """Whether the pictures are equal outside the places: whole rows at once, masked rows in parts."""
+    row = a.width * _BYTES_PER_PIXEL
+    masked = sorted({y for _left, top, _right, bottom in places for y in range(top, bottom)})
+    done = 0
+    for y in masked:
+        if a.pixels[done : y * row] != b.pixels[done : y * row]:
+            return False
+        position = y * row
+        for left, right in sorted((p[0], p[2]) for p in places if p[1] <= y < p[3]):
+            until = y * row + left * _BYTES_PER_PIXEL
+            if position < until and a.pixels[position:until] != b.pixels[position:until]:
+                return False
+            position = max(position, y * row + right * _BYTES_PER_PIXEL)
+        done = position
+    return a.pixels[done:] == b.pixels[done:]
+
+
+def _boxes(form: Form, names: Sequence[str], page: int) -> list[render.Box]:
+    """The boxes of these fields on this page."""
+    return [box for name in names if (box := form.boxes.get(name)) is not None and box.page == page]
+
+
+def _touched(file: Examined, states: Sequence[int]) -> list[frozenset[int] | None]:
+    """For each step the pages that may differ; None for all, wherever that cannot be told."""
+    steps = len(states) - 1
+    unknown: list[frozenset[int] | None] = [None] * steps
+    last = int(file.reader.xrefs.total_revisions) - 1
+    revisions = {**file.revisions, len(file.data): last}
+    if not file.strict or any(end not in revisions for end in states):
+        return unknown
+    found: list[frozenset[int] | None] = []
+    try:
+        pages = Pages(_resolver(file.reader, revisions[states[0]]))
+        for old, new in itertools.pairwise(states):
+            numbers = renewed(
+                file.reader, file.data, old=(old, revisions[old]), new=(new, revisions[new])
+            )
+            found.append(pages.step(_resolver(file.reader, revisions[new]), numbers))
+    except Exception:  # noqa: BLE001 - pyHanko raises many kinds on odd files; then every page is drawn
+        return unknown
+    return found
+
+
+def _certified(file: Examined, end: int) -> bool:
+    """Whether a signature up to `end` said what may still be done: then nobody brings a box along."""
+    return any(
+        found.docmdp
+        for item in file.signatures
+        if item.revision_size <= end and (found := file.differences.get(item.field)) is not None
+    )
+
+
+def _resolver(reader: Any, revision: int) -> Any:
+    return reader.get_historical_resolver(revision)

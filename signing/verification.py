@@ -21,6 +21,23 @@ from typing import Final, Protocol
 from ledger.core.canonical import Json, tagged_digest
 from ledger.core.errors import ConflictError, ExistsWithDifferentFieldError, InputError
 from ledger.core.units import Digest32, utc_text
+from signing.identity_kinds import KINDS, KindRule, Proves
+
+__all__ = [
+    "KINDS",
+    "DerivedLevel",
+    "KindRule",
+    "Level",
+    "MockProvider",
+    "Proves",
+    "Status",
+    "VerificationProvider",
+    "VerificationRequest",
+    "VerificationResult",
+    "derive_level",
+    "require_attempts_left",
+    "require_request",
+]
 
 EVIDENCE_TAG: Final = "fuqi/verification/v1"
 FACTOR_CHARS_MAX: Final = 256
@@ -50,45 +67,8 @@ class Status(StrEnum):
     NO_RECORD = "no_record"
     SOURCE_DOWN = "source_down"
     UNSUPPORTED = "unsupported"
-
-
-class Proves(StrEnum):
-    """What a match of some kind shows."""
-
-    DATA = "data"
-    CHANNEL = "channel"
-    CONTROL = "control"
-
-
-@dataclass(frozen=True, slots=True)
-class KindRule:
-    """One kind of verification.
-
-    Attributes:
-        factors: what must be sent, no more and no less.
-        proves: what a match shows.
-        mismatches_max: mismatches per subject in 24 hours after which no more is asked.
-    """
-
-    factors: tuple[str, ...]
-    proves: Proves
-    mismatches_max: int
-
-
-KINDS: Final[Mapping[str, KindRule]] = {
-    "person_name_number": KindRule(("name", "number"), Proves.DATA, 5),
-    "person_name_number_phone": KindRule(("name", "number", "phone"), Proves.DATA, 5),
-    "person_name_number_card": KindRule(("name", "number", "card"), Proves.DATA, 5),
-    "person_phone_code": KindRule(("phone", "code"), Proves.CHANNEL, 5),
-    "person_face": KindRule(("name", "number", "capture"), Proves.CONTROL, 3),
-    "organisation_name_code": KindRule(("name", "uscc"), Proves.DATA, 5),
-    "organisation_representative": KindRule(
-        ("name", "uscc", "representative", "representative_number"), Proves.DATA, 5
-    ),
-    # Providers end a transfer check after three wrong amounts.
-    "organisation_transfer": KindRule(("uscc", "account", "amount"), Proves.CHANNEL, 3),
-    "organisation_seal_letter": KindRule(("uscc", "letter"), Proves.CONTROL, 3),
-}
+    PENDING = "pending"
+    """Asked; the answer comes later, by a signed callback or a person's decision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,12 +185,14 @@ class DerivedLevel:
         mock: True where an answer that counted came from a mock.
         reasons: codes of what held the level down, e.g. `identity.mismatch`.
         labels: the providers' labels, English, without repeats.
+        until: when a match ends without which the level is lower; None where none ends.
     """
 
     level: Level
     mock: bool
     reasons: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    until: datetime | None = None
 
 
 def require_request(request: VerificationRequest) -> KindRule:
@@ -263,20 +245,26 @@ def require_attempts_left(
 
 
 def derive_level(
-    results: Sequence[VerificationResult], *, subject: str, allow_mock: bool
+    results: Sequence[VerificationResult],
+    *,
+    subject: str,
+    allow_mock: bool,
+    at: datetime | None = None,
 ) -> DerivedLevel:
-    """The level of `subject`, from the latest answer of each kind.
+    """The level of `subject`, from the latest answer of each kind that still counts.
 
-    Data match gives L1, with channel control L2, with a control proof as well L3. So no single
-    factor, a face least of all, reaches L3 alone. Any latest mismatch holds the level at L0.
+    Data match gives L1, with channel control L2, with a control proof as well L3; each of them by a
+    check of its own. So no single factor, a face least of all, reaches L3 alone. A latest mismatch of
+    data holds the level at L0; a wrong code or amount proves nothing and takes nothing away.
 
     Args:
         results: in any order; those of other subjects are left out.
         subject: random id of the party.
         allow_mock: False in production: mock answers then count for nothing.
+        at: now: a match older than its kind allows no longer counts; None leaves age aside.
     """
-    own = [result for result in results if result.subject == subject]
-    reasons = []
+    own = [result for result in results if result.subject == subject and result.kind in KINDS]
+    reasons: list[str] = []
     if not allow_mock and any(result.mock for result in own):
         # Before "latest" is taken: a mock answer must not hide an earlier real one.
         own = [result for result in own if not result.mock]
@@ -284,24 +272,41 @@ def derive_level(
     latest: dict[str, VerificationResult] = {}
     for result in sorted(own, key=lambda one: (one.checked_at, one.request_id)):
         # An outage after a match does not take the match away.
-        if result.status in (Status.MATCH, Status.MISMATCH):
+        data = Proves.DATA in KINDS[result.kind].proves
+        if result.status is Status.MATCH or (result.status is Status.MISMATCH and data):
             latest[result.kind] = result
     mock = any(result.mock for result in latest.values())
     labels = tuple(dict.fromkeys(result.label_en for result in latest.values()))
     if any(result.status is Status.MISMATCH for result in latest.values()):
         return DerivedLevel(Level.L0, mock, (*reasons, "identity.mismatch"), labels)
-    proven = {KINDS[kind].proves for kind in latest}
-    level = Level.L0
-    for wanted, reached in (
-        (Proves.DATA, Level.L1),
-        (Proves.CHANNEL, Level.L2),
-        (Proves.CONTROL, Level.L3),
-    ):
-        if wanted not in proven:
-            reasons.append(f"identity.no_{wanted.value}")
+    ends = {kind: one.checked_at + KINDS[kind].valid_for for kind, one in latest.items()}
+    counted = [kind for kind in latest if at is None or ends[kind] > at]
+    if len(counted) < len(latest):
+        reasons.append("identity.expired")
+    level = _reached(counted)
+    if level is not Level.L3:
+        reasons.append(f"identity.no_{_STEPS[level].value}")
+    until = None
+    for moment in sorted({ends[kind] for kind in counted} if level else ()):
+        if _reached([kind for kind in counted if ends[kind] > moment]) < level:
+            until = moment
             break
-        level = reached
-    return DerivedLevel(level, mock, tuple(reasons), labels)
+    return DerivedLevel(level, mock, tuple(reasons), labels, until)
+
+
+_STEPS: Final = (Proves.DATA, Proves.CHANNEL, Proves.CONTROL)
+
+
+def _reached(kinds: Sequence[str]) -> Level:
+    """The highest level for which each step has a kind of its own."""
+
+    def steps_from(number: int, left: frozenset[str]) -> int:
+        if number == len(_STEPS):
+            return 0
+        fitting = [kind for kind in left if _STEPS[number] in KINDS[kind].proves]
+        return max((1 + steps_from(number + 1, left - {kind}) for kind in fitting), default=0)
+
+    return Level(steps_from(0, frozenset(kinds)))
 
 
 class MockProvider:

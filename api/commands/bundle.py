@@ -28,8 +28,8 @@ from api.commands.reporting import (
     read_file,
 )
 from arbitration.bundle import read_bundle
-from arbitration.checks.all import verify_bundle
 from arbitration.container import TOTAL_BYTES_MAX
+from arbitration.examining import Examiner
 from arbitration.model import Bundle
 from arbitration.offline import offline
 from arbitration.policy import Trust, load_trust
@@ -48,10 +48,16 @@ def verify_file(
 ) -> None:
     """Run every check on an evidence bundle. Needs no network and no database."""
     words = language(lang)
-    with offline():
-        data = read_file(file, lang=words, limit=TOTAL_BYTES_MAX)
-        pinned = read_trust(trust, lang=words)
-        report = verify_bundle(data, trust=pinned, at=datetime.now(UTC))
+    examiner = Examiner(workers=1)
+    # The file is examined in a child with limits; it must be there before this process is shut in.
+    examiner.warm()
+    try:
+        with offline():
+            data = read_file(file, lang=words, limit=TOTAL_BYTES_MAX)
+            pinned = read_trust(trust, lang=words)
+            report = examiner.examine(data, trust=pinned, at=datetime.now(UTC), bundle=True)
+    finally:
+        examiner.close()
     print_report(report, data=data, pinned=pinned is not None, as_json=as_json, lang=words)
     raise typer.Exit(EXIT_CODES[report.verdict])
 

@@ -5,8 +5,11 @@ Exit codes as in `api.commands.reporting`: 0 passed, 1 failed, 2 usage, 3 indete
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Annotated, Final
 
 import typer
@@ -23,12 +26,18 @@ from api.commands.reporting import (
     read_file,
 )
 from arbitration.container import TOTAL_BYTES_MAX
+from arbitration.examining import Examiner
 from arbitration.offline import offline
-from ledger.receipt_checking import verify_receipt_text
-from signing.trust import PkiTrust
-from signing.validate import validate_pdf
+from signing.report_ts119102 import as_ts119102, as_xml
 
 _SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
+
+
+class ReportShape(StrEnum):
+    """How the ETSI report is written."""
+
+    JSON = "json"
+    XML = "xml"
 
 
 def verify(
@@ -39,25 +48,42 @@ def verify(
         str | None,
         typer.Option("--sha256", help="Digest that the file must have.", show_default=False),
     ] = None,
+    ts119102: Annotated[
+        ReportShape | None,
+        typer.Option(
+            "--ts119102",
+            help="Print the report in the shape of ETSI TS 119 102-2.",
+            show_default=False,
+        ),
+    ] = None,
     lang: LangOption = None,
 ) -> None:
     """Check every signature in a PDF; a receipt (JSON) as `fuqi receipt verify`. Needs no network."""
     words = language(lang)
     if sha256 is not None and not _SHA256.fullmatch(sha256):
         raise typer.BadParameter("64 hexadecimal digits", param_hint="--sha256")
-    with offline():
-        data = read_file(file, lang=words, limit=TOTAL_BYTES_MAX)
-        pinned = read_trust(trust, lang=words)
-        at = datetime.now(UTC)
-        if data.startswith(b"{") and sha256 is None:
-            ledger = None if pinned is None else pinned.ledger
-            report = verify_receipt_text(data, trust=ledger, at=at)
-        else:
-            report = validate_pdf(
+    examiner = Examiner(workers=1)
+    # The file is examined in a child with limits; it must be there before this process is shut in.
+    examiner.warm()
+    try:
+        with offline():
+            data = read_file(file, lang=words, limit=TOTAL_BYTES_MAX)
+            pinned = read_trust(trust, lang=words)
+            report = examiner.examine(
                 data,
-                trust=PkiTrust() if pinned is None else pinned.pki,
-                at=at,
+                trust=pinned,
+                at=datetime.now(UTC),
                 expected_sha256=None if sha256 is None else bytes.fromhex(sha256),
             )
+    finally:
+        examiner.close()
+    if ts119102 is not None:
+        digest, at = hashlib.sha256(data).digest(), datetime.now(UTC)
+        typer.echo(
+            as_xml(report, sha256=digest, at=at).decode("utf-8")
+            if ts119102 is ReportShape.XML
+            else json.dumps(as_ts119102(report, sha256=digest, at=at), ensure_ascii=False, indent=2)
+        )
+        raise typer.Exit(EXIT_CODES[report.verdict])
     print_report(report, data=data, pinned=pinned is not None, as_json=as_json, lang=words)
     raise typer.Exit(EXIT_CODES[report.verdict])

@@ -14,8 +14,10 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from api.callers import OPERATOR, Caller, require_organisation, require_visible
+from api.examining import examiner
 from api.flows.idempotency import fingerprint, require_same
 from api.flows.parties import authorisation_of
+from api.flows.verification_levels import require_publishable
 from api.ports import Ports
 from ledger.core.canonical import Json, sha256
 from ledger.core.errors import ConflictError, ForbiddenError, InputError, NotFoundError
@@ -28,8 +30,10 @@ from ledger.tables.agreements import AgreementRow, RevisionRow, SignerRow
 from ledger.tables.parties import AuthorisationRow, PartyRow
 from signing import agreement as rules
 from signing.appearance import FieldSpec
-from signing.identity import require_authority
+from signing.identity import Basis, require_authority
+from signing.identity_policy import Need, require_basis
 from signing.pdf import PdfFacts, PdfLimits, intake, place_fields, stamp_demo_mark
+from signing.placement import Anchor, Spot, place_boxes
 from signing.templates.library import render
 
 CONSENT_VERSION: Final = "fuqi/e-form-consent/v1"
@@ -140,6 +144,7 @@ def create_from_upload(
     *,
     data: bytes,
     fields: Sequence[FieldSpec] = (),
+    places: Sequence[Anchor | Spot] = (),
     at: datetime,
 ) -> AgreementRow:
     """Take an uploaded PDF, place the signature fields and publish it to its signers.
@@ -147,21 +152,26 @@ def create_from_upload(
     Args:
         fields: one box per signer in order; without them boxes are put in a row at the foot of the
             last page.
+        places: where the boxes go instead, beside a text or at a spot, one per signer in order.
 
     Raises:
-        InputError, LimitError: `pdf.*`, `agreement.*`.  NotFoundError: unknown party.
+        InputError, LimitError: `pdf.*`, `agreement.*`, `placement.*`.  NotFoundError: unknown party.
         ExistsWithDifferentFieldError: same id, other body.
     """
     request: dict[str, Json] = {
         "sha256": sha256(data).hex(),
         "fields": [[f.name, f.page, f.x, f.y, f.width, f.height] for f in fields],
     }
+    if places:
+        request["places"] = [repr(one) for one in places]
     existing = _existing(session, caller, new, request)
     if existing is not None:
         return existing
-    facts = intake(data, limits=limits_of(ports))
+    # A stranger's file: in a child process, with limits on time and memory.
+    facts = examiner().take_in(data, limits=limits_of(ports))
     unsigned = stamp_demo_mark(data) if ports.settings.demo else data
-    boxes = tuple(fields) or default_fields(facts, count=len(new.signing))
+    chosen = place_boxes(data, places) if places else tuple(fields)
+    boxes = chosen or default_fields(facts, count=len(new.signing))
     if len(boxes) != len(new.signing):
         raise InputError("one signature field for each signer", code="agreement.fields")
     return _publish(
@@ -489,9 +499,19 @@ def expire_due(session: Session, ports: Ports, *, at: datetime, limit: int = 50)
 
 
 def authority_at(
-    session: Session, signer: SignerRow, row: AgreementRow, *, act: str, at: datetime
+    session: Session,
+    signer: SignerRow,
+    row: AgreementRow,
+    *,
+    act: str,
+    at: datetime,
+    seal: str | None = None,
+    need: Need | None = None,
 ) -> AuthorisationRow:
     """An authorisation of the signer's organisation that covers this act now.
+
+    Args:
+        need: what the policy table asks of the authority itself.
 
     Raises:
         ForbiddenError: `authority.none`, or what the newest authorisation lacks (`authority.*`).
@@ -511,7 +531,10 @@ def authority_at(
                 organisation=signer.organisation_id,
                 person=signer.person_id,
                 amount=row.amount_minor,
+                seal=seal,
             )
+            if need is not None:
+                require_basis(need, Basis(one.basis))
         except ForbiddenError as exc:
             fault = fault or exc
         else:
@@ -580,6 +603,14 @@ def _publish(
     owner = _require_owner(caller, new)
     _require_new(new, at=at)
     people = _require_parties(session, new)
+    need = require_publishable(
+        session,
+        ports,
+        matter=new.matter,
+        amount=new.amount_minor,
+        signers=[(one.organisation_id, one.person_id) for one in new.signers],
+        at=at,
+    )
     related = require_related(session, caller, new)
     if related is not None and new.relation == "revises":
         # Every signature on the earlier text is void: whoever signs sees the difference and decides anew.
@@ -668,7 +699,7 @@ def _publish(
         )
         for number, (spec, place) in enumerate(zip(new.signers, places, strict=True), start=1)
     ]
-    _record_stages(session, ports, caller, row, signers, at=at)
+    _record_stages(session, ports, caller, row, signers, need=need, at=at)
     for signer in signers:
         session.add(signer)
         # Our own store is the designated receiving system of every registered party, so delivery is
@@ -720,6 +751,7 @@ def _record_stages(
     row: AgreementRow,
     signers: Sequence[SignerRow],
     *,
+    need: Need,
     at: datetime,
 ) -> None:
     """What must happen for the agreement to be formed, fixed before anybody acts."""
@@ -758,6 +790,8 @@ def _record_stages(
             "related": row.related_id,
             "hand_out_partial": row.hand_out_partial,
             "read_seconds_min": row.read_seconds_min,
+            "need": need.as_json(),
+            "policy_sha256": ports.levels.digest.hex(),
         },
         at=at,
     )

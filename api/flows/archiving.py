@@ -23,9 +23,9 @@ from ledger.core.units import utc_text
 from ledger.log import NewEntry, record
 from ledger.queries import agreements as queries
 from ledger.store import transaction
-from ledger.tables.agreements import ArchiveRow
+from ledger.tables.agreements import AgreementRow, ArchiveRow
 from signing.embedded import ValidationData
-from signing.longterm import Level, extend, level_of, renewal_of
+from signing.longterm import Level, Renewal, extend, level_of, renewal_of
 from signing.validate import validate_pdf
 
 ARCHIVES_PER_STEP: Final = 16
@@ -56,38 +56,86 @@ def archive_due(
     failed = []
     for agreement_id in due:
         try:
-            with transaction(ports.sessions) as session:
-                archive(session, ports, agreement_id, at=clock())
+            archive(ports, agreement_id, at=clock())
         except FuqiError as exc:
             failed.append(Failure(agreement_id, exc.error_code))
     return failed
 
 
-def archive(session: Session, ports: Ports, agreement_id: str, *, at: datetime) -> ArchiveRow:
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """An archived file that is not recorded yet.
+
+    Attributes:
+        number: which one of the agreement's it is.
+        base: digest of the file it begins with.
+    """
+
+    number: int
+    base: str
+    data: bytes
+    renewal: Renewal
+
+
+def archive(ports: Ports, agreement_id: str, *, at: datetime) -> ArchiveRow:
     """Make the next archived file of a formed agreement, check it strictly, record it.
 
-    Nothing is done where the newest one is not due yet: it is returned.
+    The stamp is asked for between two transactions: a slow authority holds no lock, and a crash there
+    leaves nothing behind. Nothing is done where the newest file is not due yet: it is returned.
 
     Raises:
         NotFoundError: no such agreement.
         ConflictError: `archive.not_formed`, `archive.authority_not_newer`, `pdf.time_goes_back`,
-            `pdf.breaks_earlier_signature`.
+            `pdf.breaks_earlier_signature`, `archive.overtaken`.
         VerificationError: the first check that the archived file does not pass.
         UnavailableError: the time-stamp authority does not answer.
     """
-    row = queries.lock_agreement(session, agreement_id)
-    if row is None:
-        raise NotFoundError("there is no such record")
-    if row.formed_at is None:
-        raise ConflictError(
-            "only a formed agreement is archived; wait for the last signature",
-            code="archive.not_formed",
+    with transaction(ports.readers) as session:
+        row = session.get(AgreementRow, agreement_id)
+        if row is None:
+            raise NotFoundError("there is no such record")
+        if row.formed_at is None:
+            raise ConflictError(
+                "only a formed agreement is archived; wait for the last signature",
+                code="archive.not_formed",
+            )
+        before = queries.archives_of(session, agreement_id)
+        if before and before[-1].due_at > at:
+            return before[-1]
+        base = before[-1].sha256 if before else row.current_sha256
+    made = _make(ports, base, number=len(before) + 1, at=at)
+    # Files first: a crash here leaves a file nothing refers to, never a row without its file.
+    sha256 = ports.blobs.put(made.data)
+    with transaction(ports.sessions) as session:
+        queries.lock_agreement(session, agreement_id)
+        now = queries.archives_of(session, agreement_id)
+        if len(now) + 1 != made.number:
+            raise ConflictError(
+                "another worker archived it meanwhile; its file stands", code="archive.overtaken"
+            )
+        for earlier in now:
+            earlier.newest = False
+        assert made.renewal.newest is not None
+        archived = ArchiveRow(
+            agreement_id=agreement_id,
+            number=made.number,
+            base_sha256=made.base,
+            sha256=sha256,
+            size_bytes=len(made.data),
+            level=Level.B_LTA.value,
+            stamped_at=made.renewal.newest,
+            due_at=made.renewal.due,
+            newest=True,
+            created_at=at,
         )
-    before = queries.archives_of(session, agreement_id)
-    newest = before[-1] if before else None
-    if newest is not None and newest.due_at > at:
-        return newest
-    base = row.current_sha256 if newest is None else newest.sha256
+        session.add(archived)
+        _record(session, ports, archived, at=at)
+        session.flush()
+        return archived
+
+
+def _make(ports: Ports, base: str, *, number: int, at: datetime) -> _Made:
+    """The next file, stamped and checked; no transaction is open."""
     data = ports.blobs.get(base)
     trust = pki_trust(ports, at=at)
     made = extend(
@@ -100,7 +148,6 @@ def archive(session: Session, ports: Ports, agreement_id: str, *, at: datetime) 
     validate_pdf(made, trust=alone, at=at).require()
     assert level_of(made) is Level.B_LTA, "an archived file carries every proof"
     renewal = renewal_of(made, at=at)
-    assert renewal.newest is not None
     assert renewal.ends is not None
     proven_until = renewal_of(data, at=at).ends
     if proven_until is not None and renewal.ends <= proven_until:
@@ -109,24 +156,7 @@ def archive(session: Session, ports: Ports, agreement_id: str, *, at: datetime) 
             "next certificate, or another authority",
             code="archive.authority_not_newer",
         )
-    if newest is not None:
-        newest.newest = False
-    archived = ArchiveRow(
-        agreement_id=agreement_id,
-        number=len(before) + 1,
-        base_sha256=base,
-        sha256=ports.blobs.put(made),
-        size_bytes=len(made),
-        level=Level.B_LTA.value,
-        stamped_at=renewal.newest,
-        due_at=renewal.due,
-        newest=True,
-        created_at=at,
-    )
-    session.add(archived)
-    _record(session, ports, archived, at=at)
-    session.flush()
-    return archived
+    return _Made(number=number, base=base, data=made, renewal=renewal)
 
 
 def _record(session: Session, ports: Ports, archived: ArchiveRow, *, at: datetime) -> None:

@@ -54,6 +54,7 @@ from ledger.tables.acts import ChainActRow
 from ledger.tables.agreements import AgreementRow, BundleRow, SignerRow
 from ledger.tables.log import EntryRow
 from ledger.tables.parties import AuthorisationRow, CertificateRow, PartyRow
+from ledger.validator_seals import ValidatorPolicy
 from ledger.vault import PrivateBody
 from signing.certificates import split_chain
 from signing.identity import Authorisation
@@ -150,11 +151,15 @@ def installation_trust(session: Session, ports: Ports, *, at: datetime) -> Trust
 
 
 def chain_pins(session: Session) -> tuple[ChainPin, ...]:
-    """The contract on each chain, described as the chain's own proven evidence describes it."""
+    """The contract on each chain, described as the chain's own proven evidence describes it.
+
+    Where blocks are sealed by validators, they are pinned as our node last named them.
+    """
     pins = []
     for row in anchor_queries.deployments(session):
         anchor = anchor_queries.newest_on(session, row.chain_id)
         evidence = {} if anchor is None else json.loads(anchor.evidence)
+        validators = evidence.get("validators")
         if evidence:
             pins.append(
                 ChainPin(
@@ -164,6 +169,9 @@ def chain_pins(session: Session) -> tuple[ChainPin, ...]:
                     kind=evidence["kind"],
                     label_en=evidence["label_en"],
                     label_zh=evidence["label_zh"],
+                    validators=None
+                    if validators is None
+                    else ValidatorPolicy.from_json(validators),
                 )
             )
     return tuple(pins)

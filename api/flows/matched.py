@@ -8,7 +8,9 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from ledger.core.canonical import Json
+from ledger.queries import custody as custody_queries
 from ledger.tables.external import ExternalSubjectRow
+from ledger.tables.seals import SealRow
 from ledger.tables.supply import AllocationRow, HospitalRow, NeedRow, OfferRow
 
 FACTS: Final = (
@@ -25,6 +27,9 @@ FACTS: Final = (
     "objective",
 )
 
+CUSTODY_PREFIXES: Final = ("lot_", "hov_", "dsc_", "rcl_", "puc_", "ord_")
+"""Subjects of goods on their way: seen by giver, receiver and everybody who holds or held some."""
+
 
 def match_subjects(session: Session, allocation_id: str | None) -> tuple[str, ...]:
     """The subjects whose entries prove a match: the line and its round; empty without a match."""
@@ -39,10 +44,15 @@ def match_facts(bodies: Sequence[Mapping[str, Json]]) -> dict[str, Json] | None:
 
 
 def organisations_of_subject(session: Session, subject: str) -> tuple[str | None, ...]:
-    """Organisations that a need, offer, allocation, hospital or outside subject belongs to, else empty."""
+    """Organisations that a need, offer, allocation, hospital, seal or outside subject belongs to."""
     outside = session.get(ExternalSubjectRow, subject)
     if outside is not None:
         return (outside.organisation_id,)
+    seal = session.get(SealRow, subject)
+    if seal is not None:
+        return (seal.organisation_id,)
+    if subject.startswith(CUSTODY_PREFIXES):
+        return custody_queries.organisations_of(session, subject)
     line = session.get(AllocationRow, subject)
     need = session.get(NeedRow, subject if line is None else line.need_id)
     offer = session.get(OfferRow, subject if line is None else line.offer_id)

@@ -5,7 +5,6 @@ Outside answers (the verification provider) are fetched before the transaction t
 
 from __future__ import annotations
 
-import hmac
 import secrets
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -16,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from api.callers import Caller, Role, require_role, require_visible
 from api.flows.idempotency import fingerprint, require_same
+from api.flows.verification_levels import levels_of, pending_row, reason_of, settle
 from api.ports import Ports
 from ledger.core.canonical import Json, commitment
 from ledger.core.errors import (
@@ -34,6 +34,7 @@ from ledger.tables.parties import AuthorisationRow, CertificateRow, PartyRow
 from signing.ca import CertificateSubject, IssuedCertificate, requested_spki
 from signing.identity import (
     Authorisation,
+    Basis,
     Status,
     VerificationRequest,
     VerificationResult,
@@ -48,6 +49,9 @@ NAME_CHARACTERS_MAX: Final = 200
 CATEGORIES: Final = ("donor", "manufacturer", "hospital", "arbitration", "carrier", "person")
 AUTHORISATION_DAYS_MAX: Final = 366
 """A written authority is renewed at least once a year, as is practice for legal representatives."""
+
+LETTERS: Final = "authorisation"
+"""The matter of letters of authority: the legal representative alone deals with it."""
 
 Category = Literal["donor", "manufacturer", "hospital", "arbitration", "carrier", "person"]
 
@@ -94,7 +98,7 @@ def verify_and_register(ports: Ports, party: NewParty, *, at: datetime) -> Party
         require_same(existing.fingerprint, _fields(ports, party, number), id=party.id)
         return existing
     request = VerificationRequest(
-        request_id=f"{party.id}-name-number",
+        request_id="chk_" + party.id.partition("_")[2],
         kind="organisation_name_code" if party.kind == "organisation" else "person_name_number",
         subject=party.id,
         factors={
@@ -110,11 +114,12 @@ def verify_and_register(ports: Ports, party: NewParty, *, at: datetime) -> Party
     result = ports.provider.verify(request)
     _require_usable(result)
     with transaction(ports.sessions) as session:
-        return _record(session, ports, party, number=number, result=result, at=at)
+        return _record(session, ports, party, number=number, request=request, result=result, at=at)
 
 
 def _require_usable(result: VerificationResult) -> None:
-    """A mismatch registers nobody; an outage says so and is tried again. No record stays at level 0."""
+    """A mismatch registers nobody; an outage says so and is tried again. No record stays at level 0,
+    and so does an answer that comes later."""
     if result.status is Status.MISMATCH:
         raise InputError(
             "name and number do not belong together; correct them and send them under a new id",
@@ -165,7 +170,7 @@ def _fields(ports: Ports, party: NewParty, number: str) -> dict[str, Json]:
 
 
 def _number_index(ports: Ports, number: str) -> str:
-    return hmac.new(ports.number_index_key, number.encode(), sha256).hexdigest()
+    return ports.keyed_digest(number)
 
 
 def _record(
@@ -174,6 +179,7 @@ def _record(
     party: NewParty,
     *,
     number: str,
+    request: VerificationRequest,
     result: VerificationResult,
     at: datetime,
 ) -> PartyRow:
@@ -189,7 +195,6 @@ def _record(
             "this identity number is registered already; log in or recover that account",
             code="party.number_taken",
         )
-    level = derive_level([result], subject=party.id, allow_mock=not ports.settings.production)
     salt = secrets.token_bytes(32)
     promised = commitment(salt, {"kind": party.kind, "number": number, "name": party.name}).hex()
     sealed = ports.vault.seal_value(
@@ -199,7 +204,7 @@ def _record(
         name="number",
         at=at,
     )
-    label = "; ".join((*level.labels, *level.reasons)) or "checked"
+    level = derive_level([result], subject=party.id, allow_mock=not ports.settings.production)
     row = PartyRow(
         id=party.id,
         kind=party.kind,
@@ -210,7 +215,7 @@ def _record(
         number_commitment=promised,
         number_sealed=sealed,
         level=int(level.level),
-        level_reason=label[:200],
+        level_reason=reason_of(level),
         invented=party.invented or is_invented(number),
         place=party.place,
         receiving_system=party.receiving_system,
@@ -243,18 +248,11 @@ def _record(
             },
         ),
     )
-    record(
-        session,
-        ports.vault,
-        NewEntry(
-            id=new_id("ent", at=at),
-            type="identity.checked",
-            at=at,
-            subject=party.id,
-            actor="system",
-            body={**result.as_json(), "level": row.level, "level_reason": row.level_reason},
-        ),
-    )
+    check = pending_row(request, result, asked_by="system", at=at)
+    session.add(check)
+    if result.status is not Status.PENDING:
+        settle(session, ports, check, result, actor="system", at=at)
+    session.flush()
     return row
 
 
@@ -271,6 +269,7 @@ class NewAuthorisation:
     valid_to: datetime
     seal_scope: str = "none"
     amount_max_minor: int | None = None
+    basis: Basis = Basis.DECLARED
 
 
 def grant_authorisation(
@@ -281,11 +280,15 @@ def grant_authorisation(
     Raises:
         ForbiddenError: `auth.role`.
         NotFoundError: another organisation, or an unknown person.
-        InputError: `authorisation.period`, `authority.malformed`.
+        InputError: `authorisation.period`, `authority.malformed`, `authority.reserved`.
     """
     require_role(caller, Role.ADMIN, Role.OPERATOR)
     require_visible(caller, new.organisation_id)
     require_id(new.id, prefix="aut")
+    if LETTERS in new.matters and new.basis is not Basis.STATUTORY:
+        raise InputError(
+            "only the legal representative gives letters of authority", code="authority.reserved"
+        )
     fields: dict[str, Json] = {
         "organisation": new.organisation_id,
         "person": new.person_id,
@@ -295,6 +298,7 @@ def grant_authorisation(
         "valid_to": utc_text(new.valid_to),
         "seal_scope": new.seal_scope,
         "amount_max_minor": new.amount_max_minor,
+        **({} if new.basis is Basis.DECLARED else {"basis": new.basis.value}),
     }
     existing = session.get(AuthorisationRow, new.id)
     if existing is not None:
@@ -321,6 +325,7 @@ def grant_authorisation(
         amount_max_minor=new.amount_max_minor,
         valid_from=new.valid_from,
         valid_to=new.valid_to,
+        basis=new.basis.value,
         fingerprint=fingerprint(fields),
         created_at=at,
     )
@@ -392,6 +397,8 @@ def authorisation_of(row: AuthorisationRow) -> Authorisation:
         amount_max=row.amount_max_minor,
         seal_scope=scope,
         revoked_at=row.revoked_at,
+        basis=Basis(row.basis),
+        agreement=row.agreement_id,
     )
 
 
@@ -425,6 +432,7 @@ def fetch_certificate(
     with transaction(ports.readers) as session:
         may = _certifiable(
             session,
+            ports,
             caller,
             organisation_id=organisation_id,
             person_id=person_id,
@@ -460,6 +468,7 @@ def issue_certificate(
     """
     may = _certifiable(
         session,
+        ports,
         caller,
         organisation_id=organisation_id,
         person_id=person_id,
@@ -511,6 +520,7 @@ def issue_certificate(
 
 def _certifiable(
     session: Session,
+    ports: Ports,
     caller: Caller,
     *,
     organisation_id: str,
@@ -525,12 +535,13 @@ def _certifiable(
     if organisation_id not in people or person_id not in people:
         raise NotFoundError("there is no such record")
     organisation, person = people[organisation_id], people[person_id]
-    if min(organisation.level, person.level) < 1:
+    known = levels_of(session, ports, [organisation_id, person_id], at=at)
+    if min(one.level for one in known.values()) < 1:
         raise ForbiddenError(
             "organisation and handler must pass the real-name check first",
             code="certificate.level",
-            organisation_level=organisation.level,
-            person_level=person.level,
+            organisation_level=int(known[organisation_id].level),
+            person_level=int(known[person_id].level),
         )
     held = queries.authorisations_of(session, organisation_id=organisation_id, person_id=person_id)
     if not any(row.revoked_at is None and row.valid_to > at for row in held):

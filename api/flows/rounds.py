@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from api.callers import Caller, Role, require_role, require_visible
 from api.flows.round_acts import commit_round
+from api.flows.round_outcomes import hospital_classes, outcomes_document
 from api.flows.supply import REASON_CHARACTERS_MAX, place_of
 from api.ports import Ports
 from ledger.core.canonical import Json, canonical_bytes
@@ -51,7 +52,8 @@ from matching.problem import (
     make_problem,
     problem_from_json,
 )
-from matching.solve import Solution, solve
+from matching.shared_capacity import solve_limited
+from matching.solve import Solution
 
 DOCUMENT_BYTES_MAX: Final = 256 * 1024 * 1024
 """A stored document, unpacked: a round of 20 000 needs takes a tenth of this."""
@@ -176,15 +178,18 @@ def solve_and_close_round(
         assert problem.digest().hex() == row.inputs_sha256, (
             "stored problem is not the committed one"
         )
+        classes = hospital_classes(session, problem)
     tell = progress or _silent
     candidates = judge_pairs(problem)
     tell("round.pairs", 1, 4)
-    solution = solve(problem, candidates=candidates)
+    solution = solve_limited(problem, candidates=candidates)
     tell("round.solved", 2, 4)
     # The checker judges every pair again by itself: it takes nothing from the solver's side.
     report = check_plan(problem, solution.plan, solution.certificate)
     report.require()
-    explanation = explain(problem, solution.plan, solution.certificate, candidates=candidates)
+    explanation = explain(
+        problem, solution.plan, solution.certificate, candidates=candidates, classes=classes
+    )
     tell("round.checked", 3, 4)
     with transaction(ports.sessions) as session:
         row = session.get_one(RoundRow, round_id, with_for_update=True)
@@ -447,7 +452,7 @@ def _close(
     }
     row.report = report.as_json()
     row.state, row.closed_at = "closed", at
-    outcomes = _outcomes(explanation)
+    outcomes = outcomes_document(explanation, segments=problem.policy.segments)
     session.add_all(
         [
             _document(row.id, "plan", plan.as_json()),
@@ -510,33 +515,6 @@ def _proposed(line: AllocationRow, *, caller: Caller, at: datetime) -> NewEntry:
         "quantity": line.quantity,
     }
     return _entry("allocation.proposed", line.id, caller.account_id, at, body)
-
-
-def _outcomes(explanation: Explanation) -> dict[str, Json]:
-    return {
-        "v": "fuqi/outcomes/v1",
-        "needs": [
-            {
-                "need": outcome.need,
-                "served": outcome.served,
-                "state": outcome.state.value,
-                "reason": outcome.reason,
-                "nearest_lot": outcome.nearest_lot,
-                "against": dict(outcome.against),
-                "shortage_price": outcome.shortage_price,
-            }
-            for outcome in explanation.needs
-        ],
-        "lots": [
-            {
-                "lot": outcome.lot,
-                "lines": [[need, quantity] for need, quantity in outcome.lines],
-                "left": outcome.left,
-                "reason": outcome.reason,
-            }
-            for outcome in explanation.lots
-        ],
-    }
 
 
 def _decidable(session: Session, caller: Caller, allocation_id: str) -> AllocationRow:

@@ -16,7 +16,17 @@ from sqlalchemy.orm import Session
 
 from api import pdfsig
 from api.callers import Caller
-from api.flows.agreements import authority_at, record_step, signer_for, state_of
+from api.flows.agreements import record_step, signer_for, state_of
+from api.flows.authority import grounds_of, on_formed
+from api.flows.marks import (
+    NO_MARKS,
+    Marks,
+    draw_marks,
+    kind_of_seal,
+    marks_state,
+    record_use,
+    require_seal_still,
+)
 from api.flows.parties import authorisation_of
 from api.flows.relations import apply_relation
 from api.ports import Ports
@@ -122,7 +132,7 @@ def express_intent(
         raise InputError("this is too long for a signature", code="intent.proof_size")
     value = canonical_parse(made.statement.encode())
     assert isinstance(value, dict)
-    certificate = _certificate(session, signer, at=at)
+    certificate = held_certificate(session, signer, at=at)
     require_intent(
         value,
         signature=proof,
@@ -135,7 +145,7 @@ def express_intent(
         field=signer.field if made.act == "sign" else "",
         at=at,
     )
-    authority = authority_at(session, signer, row, act=made.act, at=at)
+    authority = grounds_of(session, ports, signer, row, act=made.act, at=at).authorisation
     # No act means anything about an agreement that is closed or expired.
     rules.consent(state_of(session, row), party=signer.organisation_id, at=at)
     if made.act == "consent":
@@ -194,11 +204,21 @@ def express_intent(
 
 
 def prepare_signature(
-    session: Session, ports: Ports, caller: Caller, signer_id: str, *, at: datetime
+    session: Session,
+    ports: Ports,
+    caller: Caller,
+    signer_id: str,
+    *,
+    at: datetime,
+    marks: Marks = NO_MARKS,
 ) -> PreparedSignatureRow:
     """Step one: the next revision with an empty signature, and the exact bytes the device must sign.
 
+    Args:
+        marks: the seal and the handwriting that go with it.
+
     Raises:
+        InputError, ForbiddenError, ConflictError, UnavailableError: those of `draw_marks`.
         ConflictError: `agreement.*`, `agreement.no_intent`.
         ForbiddenError: `authority.*`.  NotFoundError: `certificate.none`.
     """
@@ -220,18 +240,34 @@ def prepare_signature(
         )
     if signer.intent_at is None:
         raise ConflictError("express your intent to sign first", code="agreement.no_intent")
-    authority_at(session, signer, row, act="sign", at=at)
-    certificate = _certificate(session, signer, at=at)
+    authority = grounds_of(
+        session, ports, signer, row, act="sign", at=at, seal=kind_of_seal(session, marks)
+    ).authorisation
+    certificate = held_certificate(session, signer, at=at)
     for earlier in queries.open_preparation(session, signer.id):
         if (
             earlier.base_sha256 == row.current_sha256
             and earlier.certificate_id == certificate.id
             and earlier.expires_at > at
+            and json.loads(earlier.state).get("marks", NO_MARKS.digest) == marks.digest
         ):
             return earlier
     people = party_queries.parties_by_ids(session, [signer.organisation_id, signer.person_id])
+    base = ports.blobs.get(row.current_sha256)
+    drawn = draw_marks(
+        session,
+        ports,
+        caller,
+        row,
+        signer,
+        marks,
+        certificate=certificate,
+        authority=authority,
+        base=base,
+        at=at,
+    )
     prepared = prepare(
-        ports.blobs.get(row.current_sha256),
+        base,
         field=signer.field,
         certificate=certificate.der,
         chain=split_chain(certificate.chain),
@@ -243,7 +279,11 @@ def prepare_signature(
             serial_hex=certificate.serial,
             at=at,
             demo=row.demo,
+            seal_label=drawn.label,
+            seal_size_pt=drawn.size_pt,
+            handwriting=drawn.handwriting,
         ),
+        seal=drawn.seal,
     )
     made = PreparedSignatureRow(
         id=new_id("prp", at=at),
@@ -253,7 +293,7 @@ def prepare_signature(
         revision_sha256=ports.blobs.put(prepared.revision),
         signed_attrs=prepared.signed_attrs.hex(),
         document_digest=prepared.document_digest.hex(),
-        state=json.dumps(prepared.state),
+        state=json.dumps({**prepared.state, **marks_state(marks, drawn)}),
         created_at=at,
         expires_at=at + PREPARED_FOR,
     )
@@ -308,7 +348,11 @@ def complete_signature(
         base_sha256=digest32(bytes.fromhex(made.base_sha256)),
         at=at,
     )
-    authority = authority_at(session, signer, row, act="sign", at=at)
+    seal = require_seal_still(session, caller, json.loads(made.state), at=at)
+    grounds = grounds_of(
+        session, ports, signer, row, act="sign", at=at, seal=None if seal is None else seal.kind
+    )
+    authority = grounds.authorisation
     chain = split_chain(certificate.chain)
     prepared = Prepared.load(
         revision=ports.blobs.get(made.revision_sha256), state=json.loads(made.state)
@@ -368,6 +412,8 @@ def complete_signature(
             "base_sha256": made.base_sha256,
             "revision_sha256": revision_sha256,
             "authorisation": authorisation_of(authority).as_json(),
+            "ratification": grounds.ratification,
+            "levels": dict(grounds.levels),
             "tsa": ports.tsa.label_en,
             "ca": ports.authority.label_en,
             "validators": [
@@ -375,6 +421,18 @@ def complete_signature(
                 for one in opinions
             ],
         },
+        at=at,
+    )
+    record_use(
+        session,
+        ports,
+        caller,
+        row,
+        signer,
+        seal,
+        made,
+        authority=authority,
+        revision_sha256=revision_sha256,
         at=at,
     )
     if rules.EVENT_FORMED in step.events:
@@ -443,9 +501,15 @@ def _form(
         at=at,
     )
     apply_relation(session, ports, caller, row, at=at)
+    on_formed(session, ports, caller, row, at=at)
 
 
-def _certificate(session: Session, signer: SignerRow, *, at: datetime) -> CertificateRow:
+def held_certificate(session: Session, signer: SignerRow, *, at: datetime) -> CertificateRow:
+    """The newest certificate with which this signer can sign now.
+
+    Raises:
+        NotFoundError: `certificate.none`.
+    """
     held = party_queries.usable_certificates(
         session, organisation_id=signer.organisation_id, person_id=signer.person_id, at=at
     )

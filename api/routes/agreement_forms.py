@@ -5,19 +5,21 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Final
 
-from fastapi import APIRouter, File, Form, Request, UploadFile
+from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 from starlette.responses import HTMLResponse, Response
 
 from api.callers import Caller, require_organisation
 from api.deps import AtDep, Handler, PortsDep, SessionDep
-from api.flows import agreements
+from api.flows import agreements, drafts
 from api.flows.registration import MATTERS
 from api.routes.agreements import read_upload
 from api.routes.base import pages_of
 from api.routes.forms import end_of, form_page, today_at
+from api.schemas.base import ID_CHARACTERS_MAX
 from api.settings import Settings
+from api.views.custody_forms import allocation_values, of_allocation
 from api.views.people import Signatory, find_signatory, handlers_of, newest_authorisation
 from api.web.forms import FormReader
 from api.web.pages import go
@@ -58,6 +60,7 @@ class TemplateForm(BaseModel):
     """The donation form as typed; `own_` and `other_` are the two parties' details."""
 
     attempt: str = ""
+    allocation: str = ""
     title: str = ""
     agreement_no: str = ""
     expires_on: str = ""
@@ -110,6 +113,7 @@ def upload_form(request: Request, session: SessionDep, at: AtDep, caller: Handle
         "role_1": "donor",
         "role_2": "recipient",
         "role_3": "party",
+        "place": "",
     }
     return _upload_page(request, session, caller, values)
 
@@ -132,6 +136,7 @@ def upload(
     role_1: Annotated[str, Form()] = "",
     role_2: Annotated[str, Form()] = "",
     role_3: Annotated[str, Form()] = "",
+    place: Annotated[str, Form()] = "",
     file: Annotated[UploadFile | None, File()] = None,
 ) -> Response:
     """Publish an uploaded PDF to its signers."""
@@ -148,17 +153,21 @@ def upload(
         "role_1": role_1,
         "role_2": role_2,
         "role_3": role_3,
+        "place": place,
     }
     reader = FormReader(values)
     if file is None or not file.filename:
         reader.fault("file", "form.required", "choose a PDF")
     try:
-        new = _read_upload_form(reader, session)
+        new = read_upload_form(reader, session)
         if new is None or file is None:
             return _upload_page(request, session, caller, values, reader=reader)
         data = read_upload(file, bytes_max=ports.settings.upload_bytes_max)
         # A refusal undoes this step only: the form is then shown from the same transaction.
         with session.begin_nested():
+            if place == "yes":
+                drafts.keep_draft(session, ports, caller, attempt, data=data, request=values, at=at)
+                return go(f"/agreements/place/{attempt}")
             agreements.create_from_upload(session, ports, caller, new, data=data, at=at)
     except FuqiError as error:
         return _upload_page(request, session, caller, values, reader=reader, error=error)
@@ -166,8 +175,14 @@ def upload(
 
 
 @router.get("/agreements/template", response_class=HTMLResponse)
-def template_form(request: Request, session: SessionDep, at: AtDep, caller: Handler) -> Response:
-    """The form of the donation template, with what is known of my organisation filled in."""
+def template_form(
+    request: Request,
+    session: SessionDep,
+    at: AtDep,
+    caller: Handler,
+    allocation: Annotated[str, Query(max_length=ID_CHARACTERS_MAX)] = "",
+) -> Response:
+    """The form of the donation template, with what is known of my organisation and of a matched line."""
     attempt = new_id("agr", at=at)
     own = party_queries.parties_by_ids(session, [require_organisation(caller)])
     [organisation] = own.values()
@@ -183,6 +198,8 @@ def template_form(request: Request, session: SessionDep, at: AtDep, caller: Hand
         other_system="fuqi",
         years="20",
     ).model_dump()
+    if allocation:
+        values |= allocation_values(session, caller, allocation)
     return _template_page(request, session, caller, values)
 
 
@@ -202,7 +219,7 @@ def create_from_template(
         read = _read_template_form(reader, session, ports.settings)
         if read is None:
             return _template_page(request, session, caller, values, reader=reader)
-        new, data = read
+        new, data = of_allocation(session, caller, form.allocation, *read)
         with session.begin_nested():
             agreements.create_from_template(
                 session, ports, caller, new, template="donation", data=data, at=at
@@ -212,7 +229,8 @@ def create_from_template(
     return go(f"/agreements/{form.attempt}")
 
 
-def _read_upload_form(reader: FormReader, session: Session) -> agreements.NewAgreement | None:
+def read_upload_form(reader: FormReader, session: Session) -> agreements.NewAgreement | None:
+    """The agreement that was typed; None with the faults in `reader`."""
     title = reader.text("title", characters_max=agreements.TITLE_CHARACTERS_MAX)
     matter = reader.choice("matter", sorted(MATTERS))
     expires_on = reader.day("expires_on")

@@ -9,7 +9,7 @@ from fastapi import APIRouter, File, Form, Path, Query, Request, Response, Uploa
 from pydantic import ValidationError
 
 from api.deps import AtDep, Handler, Limit, PortsDep, SessionDep, Tenant, TenantOrOperator
-from api.flows import agreements, places, relations, signatures, stamping
+from api.flows import agreements, bulk, marks, places, relations, signatures, stamping
 from api.routes.accounts import from_base64
 from api.routes.base import pages_of
 from api.schemas.agreements import (
@@ -19,14 +19,17 @@ from api.schemas.agreements import (
     AgreementOut,
     DifferenceOut,
     ForwardIn,
+    MarksIn,
     PreparedOut,
     ProofIn,
     ReadIn,
     ReasonIn,
     StatementOut,
     TemplateAgreementIn,
+    UploadAgreementIn,
 )
 from api.schemas.base import ID_CHARACTERS_MAX
+from api.schemas.bulk import BulkIn, BulkOut, BulkRowOut
 from api.views.agreements import agreement_facts, agreement_list
 from ledger.core.canonical import canonical_parse
 from ledger.core.errors import InputError, LimitError, NotFoundError
@@ -38,6 +41,8 @@ from signing.render import page_png
 router = APIRouter(prefix="/api/v1", tags=["agreements"])
 
 AgreementId = Annotated[str, Path(max_length=ID_CHARACTERS_MAX)]
+BULK_BYTES_MAX: Final = 8 * 1024 * 1024
+"""Two thousand rows of four thousand bytes."""
 PAGE_SIDE_PX: Final = 1400
 """Longest side of a page picture: sharp on a phone at twofold density, about 200 kB."""
 
@@ -78,25 +83,65 @@ def create_from_upload(
     at: AtDep,
     caller: Handler,
     file: Annotated[UploadFile, File(description="the PDF")],
-    agreement: Annotated[str, Form(max_length=20_000, description="JSON of AgreementIn")],
+    agreement: Annotated[str, Form(max_length=20_000, description="JSON of UploadAgreementIn")],
 ) -> AgreementOut:
     """Start an agreement from an uploaded PDF."""
     try:
-        body = AgreementIn.model_validate_json(agreement)
+        body = UploadAgreementIn.model_validate_json(agreement)
     except ValidationError as exc:
         where = ".".join(str(part) for part in exc.errors()[0]["loc"])
         raise InputError(
             "the agreement's JSON is malformed", code="input.invalid", field=where
         ) from exc
+    data = read_upload(file, bytes_max=pages_of(request).settings.upload_bytes_max)
     row = agreements.create_from_upload(
         session,
         ports,
         caller,
         _new(body),
-        data=read_upload(file, bytes_max=pages_of(request).settings.upload_bytes_max),
+        data=data,
+        places=[one.place() for one in body.fields],
         at=at,
     )
     return agreement_facts(session, caller, row.id)
+
+
+@router.post("/agreements/bulk")
+def send_bulk(
+    ports: PortsDep,
+    at: AtDep,
+    caller: Handler,
+    file: Annotated[UploadFile, File(description="CSV in UTF-8; see guides/agreements.md")],
+    order: Annotated[str, Form(max_length=100_000, description="JSON of BulkIn")],
+    first: Annotated[int, Query(ge=1)] = 1,
+    count: Annotated[int, Query(ge=1, le=bulk.SLICE_MAX)] = bulk.SLICE_MAX,
+    check: Annotated[bool, Query(description="only try, send nothing")] = False,
+) -> BulkOut:
+    """Start an agreement from a template for each row; each row is sent or refused for itself."""
+    try:
+        body = BulkIn.model_validate_json(order)
+    except ValidationError as exc:
+        where = ".".join(str(part) for part in exc.errors()[0]["loc"])
+        raise InputError(
+            "the order's JSON is malformed", code="input.invalid", field=where
+        ) from exc
+    rows = bulk.read_rows(read_upload(file, bytes_max=BULK_BYTES_MAX))
+    report = bulk.send_rows(
+        ports,
+        caller,
+        bulk.Order(**body.model_dump()),
+        rows,
+        first=first,
+        count=count,
+        check=check,
+        at=at,
+    )
+    left = first + count
+    return BulkOut(
+        rows=len(rows),
+        report=[BulkRowOut.model_validate(one) for one in report],
+        next=left if left <= len(rows) else None,
+    )
 
 
 @router.get("/agreements/{agreement_id}")
@@ -293,10 +338,23 @@ def express_intent(
 
 @router.post("/signers/{signer_id}/signature/prepare", status_code=201)
 def prepare_signature(
-    session: SessionDep, ports: PortsDep, at: AtDep, caller: Handler, signer_id: AgreementId
+    session: SessionDep,
+    ports: PortsDep,
+    at: AtDep,
+    caller: Handler,
+    signer_id: AgreementId,
+    body: MarksIn | None = None,
 ) -> PreparedOut:
-    """Step one of signing: the bytes the device must sign."""
-    row = signatures.prepare_signature(session, ports, caller, signer_id, at=at)
+    """Step one of signing: the bytes the device must sign; with a seal or handwriting where given."""
+    chosen = body or MarksIn()
+    row = signatures.prepare_signature(
+        session,
+        ports,
+        caller,
+        signer_id,
+        at=at,
+        marks=marks.marks_of(seal_id=chosen.seal_id, edge=chosen.edge, strokes=chosen.strokes),
+    )
     return PreparedOut(
         id=row.id,
         signer_id=row.signer_id,

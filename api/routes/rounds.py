@@ -15,11 +15,14 @@ from api.schemas.agreements import ReasonIn
 from api.schemas.base import ID_CHARACTERS_MAX
 from api.schemas.supply import (
     AllocationOut,
+    LotOutcomeOut,
     NeedOutcomeOut,
+    PolicyOut,
     RoundIn,
     RoundOut,
     RoundSummaryOut,
 )
+from api.views import outcomes
 from api.views import rounds as views
 from api.views.public import item_names
 from api.web.pages import go
@@ -59,6 +62,13 @@ def get_round(session: SessionDep, caller: Member, round_id: RecordId) -> RoundO
     return views.round_facts(session, round_id)
 
 
+@router.get("/api/v1/rounds/{round_id}/policy")
+def get_round_policy(session: SessionDep, caller: Member, round_id: RecordId) -> PolicyOut:
+    """The published rule of the round and its digest: levels, ties, segments, transport."""
+    del caller
+    return views.round_policy(session, round_id)
+
+
 @router.get("/api/v1/rounds/{round_id}/documents/{name}")
 def get_round_document(
     session: SessionDep,
@@ -76,7 +86,15 @@ def get_own_outcomes(
     session: SessionDep, caller: TenantOrOperator, round_id: RecordId
 ) -> list[NeedOutcomeOut]:
     """Why each of my needs was filled, in part, or not."""
-    return views.own_outcomes(session, caller, round_id)
+    return outcomes.own_outcomes(session, caller, round_id)
+
+
+@router.get("/api/v1/rounds/{round_id}/supplies")
+def get_own_supplies(
+    session: SessionDep, caller: TenantOrOperator, round_id: RecordId
+) -> list[LotOutcomeOut]:
+    """Where each piece my organisation offered went, and why there."""
+    return outcomes.own_supplies(session, caller, round_id)
 
 
 @router.get("/api/v1/allocations")
@@ -169,10 +187,11 @@ def round_page(
         facts=facts,
         summary=summary,
         item_name=item_names,
-        reason_text=views.reason_texts,
+        reason_text=outcomes.reason_texts,
         lines=lines,
         next_line=lines[-1].id if len(lines) == ROWS else None,
-        outcomes=views.own_outcomes(session, caller, round_id) if facts.closed_at else [],
+        outcomes=outcomes.own_outcomes(session, caller, round_id) if facts.closed_at else [],
+        supplies=outcomes.own_supplies(session, caller, round_id) if facts.closed_at else [],
     )
 
 

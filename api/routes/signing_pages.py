@@ -15,6 +15,7 @@ from api.schemas.base import ID_CHARACTERS_MAX
 from api.views.agreements import agreement_facts, my_place
 from api.web.pages import go
 from ledger.core.errors import NotFoundError
+from ledger.queries.seals import usable_seals
 
 router = APIRouter(include_in_schema=False)
 
@@ -23,6 +24,7 @@ router = APIRouter(include_in_schema=False)
 def sign_page(
     request: Request,
     session: SessionDep,
+    at: AtDep,
     caller: Handler,
     agreement_id: AgreementId,
     place: Annotated[str | None, Query(max_length=ID_CHARACTERS_MAX)] = None,
@@ -37,7 +39,19 @@ def sign_page(
     if mine is None:
         raise NotFoundError("there is no such record")
     return pages_of(request).page(
-        request, "sign.html", caller=caller, record_demo=facts.demo, facts=facts, mine=mine
+        request,
+        "sign.html",
+        caller=caller,
+        record_demo=facts.demo,
+        facts=facts,
+        mine=mine,
+        seals=usable_seals(
+            session,
+            organisation_id=mine.organisation_id,
+            person_id=caller.person_id or "",
+            at=at,
+        ),
+        first=facts.current_sha256 == facts.document_sha256,
     )
 
 

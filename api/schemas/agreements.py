@@ -8,9 +8,26 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, Field
 
 from api.schemas.base import Id, Input, Output, ShortText
+from api.schemas.placement import FieldIn
 
 SIGNERS_MAX = 20
 """Signature fields of one document; more do not fit on a page anybody reads."""
+
+
+class MarksIn(Input):
+    """What goes onto the page with a signature."""
+
+    seal_id: Id | None = Field(default=None, description="an enabled seal that the caller may use")
+    edge: bool = Field(default=False, description="also across the edges of all pages (骑缝)")
+    strokes: list[
+        Annotated[
+            list[Annotated[list[int], Field(min_length=2, max_length=2)]], Field(max_length=5000)
+        ]
+    ] = Field(
+        default_factory=list,
+        max_length=100,
+        description="handwriting: points in thousandths of the canvas's width",
+    )
 
 
 class SignerIn(Input):
@@ -50,6 +67,15 @@ class AgreementIn(Input):
     )
     read_seconds_min: int = Field(
         default=0, ge=0, le=3_600, description="how long the document must be open to count as read"
+    )
+
+
+class UploadAgreementIn(AgreementIn):
+    """A new agreement from an uploaded PDF."""
+
+    fields: Annotated[list[FieldIn], Field(max_length=SIGNERS_MAX)] = Field(
+        default_factory=list,
+        description="one for each who signs, in order; without them they stand in a row at the foot",
     )
 
 

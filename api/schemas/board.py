@@ -79,6 +79,9 @@ class Disclosed(Output):
     accepted_at: datetime | None
     agreement_state: str | None
     generated: bool = Field(description="true: the offer was made up for a demonstration")
+    way: dict[str, int] | None = Field(
+        description="pieces opened, arrived, used, lost; null before goods are opened for the line"
+    )
 
 
 class Disclosure(Output):

@@ -151,6 +151,13 @@ class RoundOut(RoundSummaryOut):
     entries: list[EntryOut]
 
 
+class PolicyOut(Output):
+    """The rule a round was held under, as committed before solving."""
+
+    policy: dict[str, Any] = Field(description="`fuqi/policy/v1`, canonical when keys are sorted")
+    sha256: str = Field(description="SHA-256 over the tag `fuqi/policy/v1` and the canonical bytes")
+
+
 class NeedOutcomeOut(Output):
     """How far a need was served in a round, and why not further."""
 
@@ -163,6 +170,47 @@ class NeedOutcomeOut(Output):
     reason: str | None
     reason_zh: str
     reason_en: str
+    detail_zh: str = Field(description="what stood against it, or by which claim it was outbid")
+    detail_en: str
+    against: dict[str, int] = Field(description="reason -> lots of its class that fail for it")
+    shortage_price: int = Field(
+        description="dual price of one more piece here: the rank that would go unserved instead"
+    )
+    claim: int = Field(description="rank of the next piece it would have got; 0 where filled")
+    asked: list[int] | None = Field(
+        description="worth elsewhere of the cheapest piece that fits, plus the way: rank, km, days"
+    )
+
+
+class LotLineOut(Output):
+    """Where pieces of a lot went, and why there."""
+
+    need: str
+    hospital: str
+    city: str
+    urgency: str
+    quantity: int
+    reason: str | None
+    reason_zh: str
+    reason_en: str
+    worse_by: list[int] | None = Field(
+        description="by how much at least the plan is worse if one piece goes to the best other need"
+    )
+
+
+class LotOutcomeOut(Output):
+    """One offer of the caller's organisation in a round; the days of a capacity are added up."""
+
+    offer: str
+    item_zh: str
+    item_en: str
+    given: int
+    left: int
+    reason: str | None = Field(description="why pieces were left")
+    reason_zh: str
+    reason_en: str
+    lines_in_all: int
+    lines: list[LotLineOut]
 
 
 class AllocationOut(Output):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 from sqlalchemy.orm import Session
 
 from api.schemas.board import TIERS, Board, BoardNeed, Disclosed, Disclosure, ItemCount
+from api.views.disclosed import disclosed_ways
 from ledger.queries import board as queries
 from ledger.queries import supply as supply_queries
 from ledger.tables.supply import AllocationRow, HospitalRow, NeedRow, OfferRow
@@ -54,13 +56,17 @@ def disclosure_facts(session: Session, *, limit: int, offset: int) -> Disclosure
     lines, pieces, hospitals = queries.disclosed_totals(session)
     rows = queries.disclosed_page(session, limit=limit, offset=offset)
     states = queries.agreement_states(session, [row[0].id for row in rows])
+    ways = disclosed_ways(session, [row[0].id for row in rows])
     return Disclosure(
         lines=lines,
         pieces=pieces,
         hospitals=hospitals,
         limit=limit,
         offset=offset,
-        items=[_disclosed(*row, agreement_state=states.get(row[0].id)) for row in rows],
+        items=[
+            _disclosed(*row, agreement_state=states.get(row[0].id), way=ways.get(row[0].id))
+            for row in rows
+        ],
     )
 
 
@@ -103,6 +109,7 @@ def _disclosed(
     offer: OfferRow,
     *,
     agreement_state: str | None,
+    way: Mapping[str, int] | None,
 ) -> Disclosed:
     zh, en = item_names(offer.item)
     donor, masked = shown_donor(offer)
@@ -123,4 +130,5 @@ def _disclosed(
         accepted_at=line.decided_at,
         agreement_state=agreement_state,
         generated=offer.generated,
+        way=None if way is None else dict(way),
     )

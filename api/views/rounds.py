@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from sqlalchemy.orm import Session
 
 from api.callers import Caller
 from api.flows import rounds
-from api.schemas.supply import AllocationOut, NeedOutcomeOut, RoundOut, RoundSummaryOut
+from api.schemas.supply import AllocationOut, PolicyOut, RoundOut, RoundSummaryOut
 from api.views.agreements import entry_facts
 from api.views.public import item_names, shown_donor
 from ledger.queries import log as log_queries
 from ledger.queries import supply as queries
 from ledger.tables.supply import AllocationRow, HospitalRow, NeedRow, OfferRow, RoundRow
-from matching.explain import TEXTS
 
 NOBODY = "-"
 """An organisation id that no party has: a caller without organisation sees an empty list."""
-OWN_NEEDS_MAX = 100
 
 
 def round_list(session: Session, *, before: str, limit: int) -> list[RoundSummaryOut]:
@@ -54,6 +49,17 @@ def round_facts(session: Session, round_id: str) -> RoundOut:
     )
 
 
+def round_policy(session: Session, round_id: str) -> PolicyOut:
+    """The policy of a round, out of the committed problem.
+
+    Raises:
+        NotFoundError: `round.not_found`.
+    """
+    found = rounds.round_summary(session, round_id=round_id)
+    problem = rounds.round_document(session, round_id=round_id, name="problem")
+    return PolicyOut(policy=dict(problem["policy"]), sha256=found.policy_sha256)
+
+
 def own_allocations(
     session: Session,
     caller: Caller,
@@ -84,46 +90,8 @@ def allocation_facts(session: Session, caller: Caller, row: AllocationRow) -> Al
     return _line(row, need, hospital, offer, caller=caller)
 
 
-def own_outcomes(session: Session, caller: Caller, round_id: str) -> list[NeedOutcomeOut]:
-    """Why each need of the caller's organisation was filled, in part, or not, in a closed round."""
-    if caller.organisation_id is None:
-        return []
-    mine = queries.needs_page(
-        session, state=None, organisation_id=caller.organisation_id, limit=OWN_NEEDS_MAX
-    )
-    needs = {need.id: need for need, _ in mine}
-    if not needs:
-        return []
-    outcomes = rounds.round_document(session, round_id=round_id, name="outcomes")["needs"]
-    return [_outcome(needs[row["need"]], row) for row in outcomes if row["need"] in needs]
-
-
-def reason_texts(reason: str | None) -> tuple[str, str]:
-    """(zh, en) of a reason code."""
-    if reason is None:
-        return "", ""
-    en, zh = TEXTS.get(reason, (reason, reason))
-    return zh, en
-
-
 def _listed(row: RoundRow) -> RoundSummaryOut:
     return RoundSummaryOut.model_validate(row)
-
-
-def _outcome(need: NeedRow, row: Mapping[str, Any]) -> NeedOutcomeOut:
-    zh, en = item_names(need.item)
-    reason_zh, reason_en = reason_texts(row["reason"])
-    return NeedOutcomeOut(
-        need=need.id,
-        item_zh=zh,
-        item_en=en,
-        quantity=need.quantity,
-        served=int(row["served"]),
-        state=str(row["state"]),
-        reason=row["reason"],
-        reason_zh=reason_zh,
-        reason_en=reason_en,
-    )
 
 
 def _line(

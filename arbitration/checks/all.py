@@ -35,6 +35,7 @@ from arbitration.checks import (
     signer_intent,
     signer_realname,
     signer_roster,
+    signer_seal,
     signer_signature,
     stamp,
 )
@@ -67,6 +68,7 @@ CHECKS: Final[tuple[tuple[str, CheckFunction], ...]] = (
     (signer_intent.CODE, signer_intent.check),
     (signer_signature.CODE, signer_signature.check),
     (signer_certificate.CODE, signer_certificate.check),
+    (signer_seal.CODE, signer_seal.check),
     (event_receipts.CODE, event_receipts.check),
     (event_log.CODE, event_log.check),
     (event_bodies.CODE, event_bodies.check),

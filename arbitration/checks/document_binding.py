@@ -32,7 +32,7 @@ def check(context: Context) -> Check:
         problems += [
             wrong("a statement is about another file", "意愿陈述指向另一文件")
             for row in context.bundle.part(number)
-            if row["statement"]["document_sha256"] != digest
+            if row.get("item", row["statement"])["document_sha256"] != digest
         ]
     return conclude(
         CODE,

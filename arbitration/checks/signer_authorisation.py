@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from arbitration.checks.context import Context, pick, time_of
 from arbitration.checks.results import Problem, conclude, unclear, wrong
+from arbitration.model import Event
 from ledger.core.errors import ForbiddenError
 from ledger.core.report import Check
-from signing.identity import Authorisation, authorisation_from_json, require_authority
+from ledger.core.units import parse_utc
+from signing.identity import Authorisation, Basis, authorisation_from_json, require_authority
+from signing.identity_policy import Need, require_basis
 
 CODE: Final = "signer.authorisation"
 
@@ -53,6 +57,10 @@ def _signer_problems(context: Context, signer: Mapping[str, Any]) -> list[Proble
     return problems
 
 
+RATIFIABLE: Final = frozenset(
+    f"authority.{word}" for word in ("amount", "matter", "power", "seal", "expired", "not_signed")
+)
+"""The same as `api.flows.authority.RATIFIABLE`; a test compares them."""
 _GRANTED: Final = (
     "organisation",
     "person",
@@ -62,6 +70,8 @@ _GRANTED: Final = (
     "valid_to",
     "amount_max",
     "seal_scope",
+    "basis",
+    "agreement",
 )
 
 
@@ -85,6 +95,15 @@ def _scope_problems(
     context: Context, signer: Mapping[str, Any], stated: Authorisation
 ) -> list[Problem]:
     bundle, at = context.bundle, time_of(signer["signed_at"])
+    for event in bundle.of_type("authorisation.revoked", subject=stated.organisation):
+        body = event.body or {}
+        if body.get("authorisation") == stated.id and time_of(event.at) <= at:
+            return [wrong(f"{signer['signer']}: revoked before signing", "授权在签署前已撤销")]
+        if event.body is None and time_of(event.at) <= at:
+            return [unclear("a revocation entry is not opened", "有撤销授权记录未披露")]
+    amount = _amount(context)
+    lacks_amount = stated.amount_max is not None and amount is None
+    need = _need(context, str(signer["signer"]))
     try:
         require_authority(
             stated,
@@ -93,22 +112,13 @@ def _scope_problems(
             at=at,
             organisation=str(signer["organisation"]),
             person=str(signer["person"]),
-            amount=0 if stated.amount_max is not None else None,
+            amount=0 if lacks_amount else amount,
         )
+        if need is not None:
+            require_basis(need, stated.basis)
     except ForbiddenError as exc:
-        return [
-            wrong(
-                f"{signer['signer']}: {exc.message}",
-                f"{signer['signer']}：超出授权（{exc.error_code}）",
-            )
-        ]
-    for event in bundle.of_type("authorisation.revoked", subject=stated.organisation):
-        body = event.body or {}
-        if body.get("authorisation") == stated.id and time_of(event.at) <= at:
-            return [wrong(f"{signer['signer']}: revoked before signing", "授权在签署前已撤销")]
-        if event.body is None and time_of(event.at) <= at:
-            return [unclear("a revocation entry is not opened", "有撤销授权记录未披露")]
-    if stated.amount_max is not None:
+        return _ratified(context, signer, exc)
+    if lacks_amount:
         return [
             unclear(
                 "limited in amount, and the agreement's amount is not recorded",
@@ -116,3 +126,78 @@ def _scope_problems(
             )
         ]
     return []
+
+
+def _amount(context: Context) -> int | None:
+    """What is at stake, as it was fixed before anybody acted."""
+    staged = [one.body for one in context.agreement_events("agreement.staged") if one.body]
+    value = staged[0].get("amount_minor") if staged else None
+    return value if isinstance(value, int) else None
+
+
+def _need(context: Context, signer: str) -> Need | None:
+    """What the policy table asked, frozen with the signature; older signatures have none."""
+    for event in context.agreement_events("signature.applied"):
+        levels = (event.body or {}).get("levels")
+        if event.body is not None and event.body["signer"] == signer and isinstance(levels, dict):
+            need = levels["need"]
+            return Need(need["person"], need["organisation"], Basis(need["authority"]))
+    return None
+
+
+def _ratified(context: Context, signer: Mapping[str, Any], lack: ForbiddenError) -> list[Problem]:
+    """An act beyond the authority stands or falls with its ratification (Civil Code 171)."""
+    name = str(signer["signer"])
+    beyond = wrong(f"{name}: {lack.message}", f"{name}：超出授权（{lack.error_code}）")
+    if lack.error_code not in RATIFIABLE:
+        return [beyond]
+    asked = _of_signer(context, "ratification.requested", name)
+    decided = _of_signer(context, "ratification.decided", name)
+    if not asked:
+        return [beyond]
+    due = parse_utc(str((asked[0].body or {})["due_at"]))
+    if not decided:
+        if time_of(context.bundle.manifest["made_at"]) < due:
+            return [
+                unclear(
+                    f"{name}: {lack.message}; its ratification is open",
+                    f"{name}：超出授权（{lack.error_code}），追认尚未决定",
+                )
+            ]
+        return [beyond]
+    body = decided[-1].body or {}
+    if body["decision"] != "ratified" or time_of(decided[-1].at) >= due:
+        return [wrong(f"{name}: not ratified ({body['decision']})", f"{name}：越权行为未获追认")]
+    return _decider_problems(context, signer, body, at=time_of(decided[-1].at))
+
+
+def _decider_problems(
+    context: Context, signer: Mapping[str, Any], body: Mapping[str, Any], *, at: datetime
+) -> list[Problem]:
+    """Whoever ratified held an authority, by law or signed, that covers the act, and is not the handler."""
+    name, organisation = str(signer["signer"]), str(signer["organisation"])
+    held = authorisation_from_json(body["authorisation"])
+    fault = held.basis is Basis.DECLARED or held.person == signer["person"]
+    try:
+        require_authority(
+            held,
+            act="sign",
+            matter=str(context.bundle.agreement["matter"]),
+            at=at,
+            organisation=organisation,
+            person=str(body["by"]),
+            amount=_amount(context),
+        )
+    except ForbiddenError:
+        fault = True
+    if fault:
+        return [wrong(f"{name}: ratified by somebody who could not", f"{name}：追认人无权追认")]
+    return []
+
+
+def _of_signer(context: Context, kind: str, signer: str) -> list[Event]:
+    return [
+        one
+        for one in context.agreement_events(kind)
+        if one.body is not None and one.body["signer"] == signer
+    ]

@@ -14,8 +14,8 @@ from arbitration.checks.statements import (
 )
 from ledger.core.errors import InputError, VerificationError
 from ledger.core.report import Check
+from signing.batch_intent import affirmed
 from signing.certificates import certificate_spki
-from signing.intent import verify_intent
 
 CODE: Final = "signer.consent"
 _ACT: Final = "consent"
@@ -63,16 +63,13 @@ def _party_consented(context: Context, organisation: object, first: int) -> bool
         body = event.body
         if body is None or body["act"] != _ACT or event.index > first:
             continue
-        stated = body["statement"]
-        if stated["organisation"] != organisation or stated["agreement"] != context.agreement_id:
-            continue
         try:
-            verify_intent(
-                stated,
-                signature=bytes.fromhex(str(body["proof"])),
+            said = affirmed(
+                body,
                 public_spki=certificate_spki(context.certificate_der(str(body["certificate"]))),
             )
         except (VerificationError, InputError, ValueError):
             continue
-        return True
+        if (said.organisation, said.agreement) == (organisation, context.agreement_id):
+            return True
     return False

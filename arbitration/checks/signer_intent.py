@@ -11,6 +11,7 @@ from arbitration.checks.statements import (
     part_problems,
     statement_event,
     statement_problems,
+    use_of,
 )
 from ledger.core.report import Check
 
@@ -30,10 +31,8 @@ def check(context: Context) -> Check:
             )
             continue
         problems += statement_problems(context, signer, event, act=_ACT, field=str(signer["field"]))
-    nonces = [
-        str(row["statement"]["nonce"]) for number in (5, 6) for row in context.bundle.part(number)
-    ]
-    if len(set(nonces)) != len(nonces):
+    uses = [use_of(row) for number in (5, 6) for row in context.bundle.part(number)]
+    if len(set(uses)) != len(uses):
         problems.append(wrong("one statement was used twice", "同一陈述被重复使用"))
     return conclude(
         CODE,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from arbitration.checks.context import Context
@@ -29,7 +29,9 @@ def check(context: Context) -> Check:
         for role in ("person", "organisation"):
             party = context.party(str(signer[role]))
             problems += _party_problems(context, party, role=role, before=signed)
-            levels[str(party["id"])] = int(party["level"])
+            reached = _level_before(context, str(party["id"]), before=signed)
+            levels[str(party["id"])] = reached
+            problems += _need_problems(context, str(signer["signer"]), role=role, reached=reached)
     return conclude(
         CODE,
         problems,
@@ -53,11 +55,12 @@ def _party_problems(
         return [wrong(f"{name} was never checked before signing", f"{name} 签署前未经实名核验")]
     if any(one.body is None for one in (*registered, *checks)):
         return [unclear(f"the check of {name} is not opened", f"{name} 的核验记录未披露")]
-    return _recorded_problems(party, registered[0], checks)
+    every = bundle.of_type("identity.checked", subject=name)
+    return _recorded_problems(party, registered[0], checks, every)
 
 
 def _recorded_problems(
-    party: Mapping[str, Any], registered: Event, checks: list[Event]
+    party: Mapping[str, Any], registered: Event, checks: list[Event], every: Sequence[Event]
 ) -> list[Problem]:
     name, problems = str(party["id"]), list[Problem]()
     body = registered.body or {}
@@ -74,21 +77,50 @@ def _recorded_problems(
             problems.append(
                 wrong(f"{name}: {key} is not the recorded one", f"{name} 的 {key} 与记录不符")
             )
-    matches = [one.body or {} for one in checks if (one.body or {})["status"] == "match"]
-    if any(one["subject"] != name for one in matches):
+    bodies = [one.body or {} for one in checks]
+    if any(one["subject"] != name for one in bodies):
         problems.append(wrong(f"{name}: a check of somebody else", f"{name}：核验对象不符"))
-    reached = max((int(one["level"]) for one in matches), default=0)
-    if reached < LEVEL_MIN:
+    if not any(one["status"] == "match" for one in bodies) or int(bodies[-1]["level"]) < LEVEL_MIN:
         problems.append(wrong(f"{name}: no provider confirmed the name", f"{name} 的实名未获确认"))
-    elif party["level_reason"] not in {one["level_reason"] for one in matches}:
+    # The party is stated as it stood at export: later checks may have raised or lowered its level.
+    stated = [one.body or {} for one in every if one.body is not None]
+    if party["level_reason"] not in {one["level_reason"] for one in stated}:
         problems.append(
             wrong(f"{name}: another reason for the level", f"{name} 的等级理由与记录不符")
         )
-    elif int(party["level"]) > reached:
+    elif int(party["level"]) > max(int(one["level"]) for one in stated):
         problems.append(
             wrong(f"{name}: a level that no check gave", f"{name} 所称等级高于核验结果")
         )
     return problems
+
+
+def _need_problems(context: Context, signer: str, *, role: str, reached: int) -> list[Problem]:
+    """The level frozen with the signature is what the records gave, and as high as the policy asked."""
+    for event in context.agreement_events("signature.applied"):
+        body = event.body or {}
+        frozen = body.get("levels")
+        if body.get("signer") != signer or not isinstance(frozen, dict):
+            continue
+        if int(frozen[role]) > reached:
+            return [
+                wrong(f"{signer}: a level that no check gave", f"{signer} 所载等级高于核验结果")
+            ]
+        if int(frozen[role]) < int(frozen["need"][role]):
+            return [
+                wrong(f"{signer}: below the level that was needed", f"{signer} 未达所需实名等级")
+            ]
+    return []
+
+
+def _level_before(context: Context, name: str, *, before: int) -> int:
+    """The level that the newest check before the signature gave."""
+    found = [
+        one.body
+        for one in context.bundle.of_type("identity.checked", subject=name)
+        if one.index < before and one.body is not None
+    ]
+    return int(found[-1]["level"]) if found else 0
 
 
 def _signature_index(context: Context, signer: str) -> int:

@@ -11,8 +11,9 @@ from arbitration.checks.results import Problem, unclear, wrong
 from arbitration.model import Event
 from arbitration.parts import intent_rows
 from ledger.core.errors import InputError, VerificationError
+from signing.batch_intent import affirmed
 from signing.certificates import certificate_spki
-from signing.intent import FRESH_FOR, statement_digest, verify_intent
+from signing.intent import FRESH_FOR
 
 AGE_MAX: Final[timedelta] = FRESH_FOR + TOLERANCE
 
@@ -49,8 +50,15 @@ def statement_problems(
 ) -> list[Problem]:
     """The statement is about exactly this act and was signed by the key in the signer's certificate."""
     body, name = event.body or {}, str(signer["signer"])
-    stated: Mapping[str, Any] = body["statement"]
     problems: list[Problem] = []
+    if body["certificate"] != signer["certificate"]:
+        problems.append(wrong(f"{name}: proven with another certificate", f"{name}：所用证书不符"))
+    try:
+        der = context.certificate_der(str(signer["certificate"]))
+        said = affirmed(body, public_spki=certificate_spki(der))
+    except (VerificationError, InputError, ValueError) as exc:
+        problems.append(wrong(f"{name}: {exc}", f"{name}：意愿陈述的签名不成立"))
+        return problems
     wanted = {
         "agreement": context.agreement_id,
         "document_sha256": context.bundle.part(9)["document_sha256"],
@@ -62,25 +70,17 @@ def statement_problems(
         "field": field,
     }
     for key, value in wanted.items():
-        if stated.get(key) != value:
+        if getattr(said, key) != value:
             problems.append(
                 wrong(f"{name}: the statement's {key} is another", f"{name}：陈述中的 {key} 不符")
             )
-    if body["certificate"] != signer["certificate"]:
-        problems.append(wrong(f"{name}: proven with another certificate", f"{name}：所用证书不符"))
-    try:
-        der = context.certificate_der(str(signer["certificate"]))
-        verify_intent(
-            stated,
-            signature=bytes.fromhex(str(body["proof"])),
-            public_spki=certificate_spki(der),
-        )
-    except (VerificationError, InputError, ValueError) as exc:
-        problems.append(wrong(f"{name}: {exc}", f"{name}：意愿陈述的签名不成立"))
-    else:
-        if statement_digest(stated).hex() != body["statement_sha256"]:
-            problems.append(wrong(f"{name}: another statement", f"{name}：陈述摘要不符"))
-        age = time_of(event.at) - time_of(stated["at"])
-        if not -TOLERANCE <= age <= AGE_MAX:
-            problems.append(wrong(f"{name}: the statement was stale", f"{name}：陈述已过时"))
+    age = time_of(event.at) - said.at
+    if not -TOLERANCE <= age <= AGE_MAX:
+        problems.append(wrong(f"{name}: the statement was stale", f"{name}：陈述已过时"))
     return problems
+
+
+def use_of(row: Mapping[str, Any]) -> str:
+    """What must not occur twice: the statement's nonce, in a batch with the item and the act."""
+    nonce, item = str(row["statement"]["nonce"]), row.get("item")
+    return nonce if item is None else f"{nonce}/{row['act']}/{item['salt']}"

@@ -562,7 +562,7 @@ contract SealsHandler is SealsFixture {
 /// forge-config: default.invariant.runs = 8
 /// forge-config: intense.invariant.runs = 500
 /// forge-config: default.invariant.depth = 24
-/// forge-config: intense.invariant.depth = 500
+/// forge-config: intense.invariant.depth = 100
 contract SealsInvariantTest is Signing {
     SealsHandler private _handler;
 

@@ -8,10 +8,38 @@ from alembic import context
 from sqlalchemy import Connection, text
 
 from ledger.store import Base, make_engine
-from ledger.tables import access, acts, agreements, anchors, external, log, notices, parties, supply
+from ledger.tables import (
+    access,
+    acts,
+    agreements,
+    anchors,
+    batches,
+    custody,
+    external,
+    log,
+    notices,
+    orders,
+    parties,
+    seals,
+    supply,
+)
 
 # Alembic compares the database with what these modules declare.
-TABLES: Final = (access, acts, agreements, anchors, external, log, notices, parties, supply)
+TABLES: Final = (
+    access,
+    acts,
+    agreements,
+    anchors,
+    batches,
+    custody,
+    external,
+    log,
+    notices,
+    orders,
+    parties,
+    seals,
+    supply,
+)
 ADVISORY_LOCK: Final = 0x66757169
 """`fuqi`: PostgreSQL advisory lock, so that two starting processes do not migrate at once."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -18,6 +19,10 @@ _LAST_LEAVES: Final = text(
     "SELECT wanted.subject, newest.leaf FROM unnest(CAST(:subjects AS varchar[])) AS wanted (subject) "
     "CROSS JOIN LATERAL (SELECT leaf FROM journal_entry WHERE subject = wanted.subject "
     'ORDER BY "order" DESC LIMIT 1) AS newest'
+)
+_LAST_LEAVES_SQLITE: Final = text(
+    "SELECT wanted.value, (SELECT leaf FROM journal_entry WHERE subject = wanted.value "
+    'ORDER BY "order" DESC LIMIT 1) AS leaf FROM json_each(:subjects) AS wanted'
 )
 
 
@@ -53,21 +58,12 @@ def wrapped_after(session: Session, subject: str, *, limit: int) -> Sequence[Dat
 
 def last_leaves(session: Session, subjects: Sequence[str]) -> dict[str, str]:
     """Leaf hash (hex) of each subject's newest entry; subjects without entries are absent."""
+    # One index look-up per subject, however many entries it has, whatever the statistics of a young table say.
     if session.get_bind().dialect.name == "postgresql":
-        # One index look-up per subject, whatever the statistics of a young table say.
         rows = session.execute(_LAST_LEAVES, {"subjects": list(subjects)})
-        return {row[0]: row[1] for row in rows}
-    found: dict[str, str] = {}
-    for start in range(0, len(subjects), IDS_PER_QUERY):
-        part = subjects[start : start + IDS_PER_QUERY]
-        newest = (
-            select(func.max(EntryRow.order))
-            .where(EntryRow.subject.in_(part))
-            .group_by(EntryRow.subject)
-        )
-        columns = select(EntryRow.subject, EntryRow.leaf).where(EntryRow.order.in_(newest))
-        found.update({row[0]: row[1] for row in session.execute(columns)})
-    return found
+    else:
+        rows = session.execute(_LAST_LEAVES_SQLITE, {"subjects": json.dumps(list(subjects))})
+    return {subject: leaf for subject, leaf in rows if leaf is not None}
 
 
 def last_order(session: Session) -> int:

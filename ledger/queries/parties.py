@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
+from ledger.tables.agreements import AgreementRow
 from ledger.tables.parties import AuthorisationRow, CertificateRow, PartyRow
 
 PAGE_MAX = 200
@@ -39,13 +40,41 @@ def parties_page(
 def authorisations_of(
     session: Session, *, organisation_id: str, person_id: str | None = None
 ) -> Sequence[AuthorisationRow]:
-    """Authorisations of an organisation, newest first."""
-    query = select(AuthorisationRow).where(AuthorisationRow.organisation_id == organisation_id)
+    """Authorisations of an organisation, newest first; a letter counts while its agreement stands."""
+    query = select(AuthorisationRow).where(
+        AuthorisationRow.organisation_id == organisation_id, _stands()
+    )
     if person_id is not None:
         query = query.where(AuthorisationRow.person_id == person_id)
     return session.scalars(
         query.order_by(AuthorisationRow.created_at.desc(), AuthorisationRow.id).limit(PAGE_MAX)
     ).all()
+
+
+def letters_of(session: Session, organisation_id: str) -> Sequence[AuthorisationRow]:
+    """Letters of authority of an organisation, also those that are not signed yet, newest first."""
+    return session.scalars(
+        select(AuthorisationRow)
+        .where(
+            AuthorisationRow.organisation_id == organisation_id,
+            AuthorisationRow.agreement_id.is_not(None),
+        )
+        .order_by(AuthorisationRow.created_at.desc(), AuthorisationRow.id)
+        .limit(PAGE_MAX)
+    ).all()
+
+
+def authorisation_by_letter(session: Session, agreement_id: str) -> AuthorisationRow | None:
+    """The authorisation whose letter is this agreement."""
+    return session.scalar(
+        select(AuthorisationRow).where(AuthorisationRow.agreement_id == agreement_id)
+    )
+
+
+def _stands() -> ColumnElement[bool]:
+    """Whether an authorisation needs no letter, or its letter is formed and not released."""
+    formed = select(AgreementRow.id).where(AgreementRow.state == "formed")
+    return or_(AuthorisationRow.agreement_id.is_(None), AuthorisationRow.agreement_id.in_(formed))
 
 
 def handlers_of(session: Session, organisation_id: str, *, at: datetime) -> Sequence[PartyRow]:
@@ -55,6 +84,7 @@ def handlers_of(session: Session, organisation_id: str, *, at: datetime) -> Sequ
         AuthorisationRow.revoked_at.is_(None),
         AuthorisationRow.valid_from <= at,
         AuthorisationRow.valid_to > at,
+        _stands(),
     )
     return session.scalars(
         select(PartyRow).where(PartyRow.id.in_(held)).order_by(PartyRow.name).limit(200)

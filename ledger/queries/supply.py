@@ -134,6 +134,16 @@ def needs_page(
     return [(row[0], row[1]) for row in rows]
 
 
+def needs_by_ids(session: Session, ids: Sequence[str]) -> Sequence[tuple[NeedRow, HospitalRow]]:
+    """Needs with their hospitals by id, at most IDS_MAX."""
+    query = (
+        select(NeedRow, HospitalRow)
+        .join(HospitalRow, HospitalRow.id == NeedRow.hospital_id)
+        .where(NeedRow.id.in_(list(ids)[:IDS_MAX]))
+    )
+    return [(row[0], row[1]) for row in session.execute(query.order_by(NeedRow.id)).all()]
+
+
 def count_needs(session: Session, *, state: str = "open") -> int:
     """How many needs are in this state."""
     return int(session.scalar(select(func.count()).where(NeedRow.state == state)) or 0)

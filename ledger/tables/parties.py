@@ -1,4 +1,4 @@
-"""Tables of people and organisations, their authorisations and certificates."""
+"""Tables of people and organisations: real-name checks, authorisations, ratifications, certificates."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     String,
@@ -47,6 +48,8 @@ class PartyRow(Base):
     """Main place of business (ES-12)."""
     receiving_system: Mapped[str | None] = mapped_column(String(200))
     """Designated receiving system (ES-11)."""
+    representative_id: Mapped[str | None] = mapped_column(String(40))
+    """The person whom a check confirmed as the organisation's legal representative."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
     __table_args__ = (UniqueConstraint("kind", "number_index"),)
@@ -69,6 +72,10 @@ class AuthorisationRow(Base):
     valid_from: Mapped[datetime] = mapped_column(UtcDateTime)
     valid_to: Mapped[datetime] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    basis: Mapped[str] = mapped_column(String(12), default="declared")
+    """declared | statutory | signed: what it rests on (`signing.identity.Basis`)."""
+    agreement_id: Mapped[str | None] = mapped_column(String(40), index=True)
+    """The letter of authority: it counts once that agreement is formed, and as long as it stands."""
     fingerprint: Mapped[str] = mapped_column(Text, default="{}")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
@@ -90,3 +97,101 @@ class CertificateRow(Base):
     not_after: Mapped[datetime] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class IdentityCheckRow(Base):
+    """One question about a real name and its answer. Levels are computed from these rows, never set."""
+
+    __tablename__ = "identity_check"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    """`chk_…`"""
+    party_id: Mapped[str] = mapped_column(ForeignKey("party.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(48))
+    """A key of `signing.identity_kinds.KINDS`."""
+    status: Mapped[str] = mapped_column(String(16))
+    """pending | match | mismatch | no_record | source_down | unsupported"""
+    provider: Mapped[str] = mapped_column(String(64))
+    label_en: Mapped[str] = mapped_column(String(200))
+    label_zh: Mapped[str] = mapped_column(String(200))
+    mock: Mapped[bool] = mapped_column(Boolean)
+    purpose: Mapped[str] = mapped_column(String(64))
+    consent_id: Mapped[str] = mapped_column(String(40))
+    nonce: Mapped[str] = mapped_column(String(64))
+    """Repeated by the answer: it fits this question only."""
+    evidence_sha256: Mapped[str | None] = mapped_column(String(64))
+    answer: Mapped[str | None] = mapped_column(Text)
+    """The callback's facts as they came: the same again changes nothing, others are refused."""
+    source_id: Mapped[str | None] = mapped_column(String(40))
+    """The agreement that is the evidence, for a letter."""
+    asked_by: Mapped[str] = mapped_column(String(40))
+    decided_by: Mapped[str | None] = mapped_column(String(40))
+    """Account of the operator who decided a manual review."""
+    fingerprint: Mapped[str] = mapped_column(Text, default="{}")
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    checked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When it was answered; None while pending."""
+
+    __table_args__ = (Index("ix_identity_check_status_created", "status", "created_at"),)
+
+
+class IdentityChallengeRow(Base):
+    """A code or amount that the subject of a check fills in. Only a keyed digest of the answer stands here."""
+
+    __tablename__ = "identity_challenge"
+
+    check_id: Mapped[str] = mapped_column(ForeignKey("identity_check.id"), primary_key=True)
+    channel: Mapped[str] = mapped_column(String(8))
+    """phone | email | bank"""
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    """Where it went and, for a transfer, the amount to be sent; under the party's data key."""
+    salt: Mapped[str] = mapped_column(String(64))
+    answer_hmac: Mapped[str] = mapped_column(String(64))
+    tries: Mapped[int] = mapped_column(Integer, default=0)
+    tries_max: Mapped[int] = mapped_column(Integer)
+    sent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """None while the operator has not made the transfer yet."""
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class IdentityDocumentRow(Base):
+    """A document uploaded for a manual review, sealed under the party's data key; gone after the decision."""
+
+    __tablename__ = "identity_document"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    """`idd_…`"""
+    check_id: Mapped[str] = mapped_column(ForeignKey("identity_check.id"), index=True)
+    media_type: Mapped[str] = mapped_column(String(40))
+    size_bytes: Mapped[int] = mapped_column(Integer)
+    sha256: Mapped[str] = mapped_column(String(64))
+    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class RatificationRow(Base):
+    """An act beyond a handler's authority that its organisation may ratify within 30 days (Civil Code 171)."""
+
+    __tablename__ = "ratification"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    """`rat_…`"""
+    agreement_id: Mapped[str] = mapped_column(ForeignKey("agreement.id"), index=True)
+    signer_id: Mapped[str] = mapped_column(ForeignKey("agreement_signer.id"), unique=True)
+    organisation_id: Mapped[str] = mapped_column(ForeignKey("party.id"), index=True)
+    authorisation_id: Mapped[str] = mapped_column(ForeignKey("authorisation.id"))
+    lack: Mapped[str] = mapped_column(String(40))
+    """What the authority lacks: the code of the refusal, e.g. `authority.amount`."""
+    reason: Mapped[str] = mapped_column(String(500))
+    state: Mapped[str] = mapped_column(String(12))
+    """asked | ratified | refused | expired"""
+    asked_by: Mapped[str] = mapped_column(String(40))
+    asked_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    due_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    decided_by: Mapped[str | None] = mapped_column(String(40))
+    """The natural person who decided."""
+    decision_reason: Mapped[str | None] = mapped_column(String(500))
+
+    __table_args__ = (Index("ix_ratification_state_due", "state", "due_at"),)

@@ -14,6 +14,7 @@ from typing import Final
 
 import numpy as np
 
+from matching.engine.graph import ARCS_MAX
 from matching.engine.market import Int32s, Market
 from matching.engine.network import Network, positions, repaired, with_pairs
 from matching.engine.pricing import Boxes, Found, build_boxes, draw, search
@@ -49,17 +50,65 @@ class ClassResult:
     pivots: int
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A class after its pricing rounds.
+
+    Attributes:
+        price: feasible for every arc of the tree; with `found`, which holds the best offers below them over all
+            pairs, they give a bound.
+        ranks_proven: no plan leaves less unserved at the first level, whatever it does at the others.
+    """
+
+    simplex: Simplex
+    price: Int64s
+    found: Found
+    proven: bool
+    rounds: int
+    ranks_proven: bool
+
+
 def solve_class(
-    market: Market, network: Network, *, transport_cost: int, until: float | None = None
+    market: Market,
+    network: Network,
+    *,
+    transport_cost: int,
+    until: float | None = None,
+    arcs_max: int = ARCS_MAX,
 ) -> ClassResult:
     """Solve by pricing.
 
     Args:
         transport_cost: what a unit of the transport level costs; a day of life costs 1.
         until: on the clock of `time.monotonic`.
+        arcs_max: the limit of memory: an arc takes about 40 bytes. Where more would be needed, the plan is the
+            best over the pairs that fit, and its gap is over all.
+    """
+    run = run_class(market, network, transport_cost=transport_cost, until=until, arcs_max=arcs_max)
+    return _result(market, network, run, transport_cost=transport_cost)
+
+
+def run_class(
+    market: Market,
+    network: Network,
+    *,
+    transport_cost: int,
+    until: float | None = None,
+    arcs_max: int = ARCS_MAX,
+    near: int = 0,
+    rank_cost: int | None = None,
+) -> Run:
+    """Price and pivot in turn; the tree is kept.
+
+    Args:
+        rank_cost: stop as soon as the first level, of which a unit costs so much, is proven optimal.
+        near: instead of pricing over all pairs, take only the so many nearest of each need.
     """
     boxes = build_boxes(market, network.lots)
-    first = _start(market, network, boxes, transport_cost=transport_cost)
+    room = max(0, arcs_max - network.base.arcs) // max(1, len(network.needs))
+    first = _start(
+        market, network, boxes, transport_cost=transport_cost, room=near or room, near=near or NEAR
+    )
     simplex = Simplex(with_pairs(network, needs=first[0], lots=first[1], costs=first[2]))
     lot_values = np.zeros(len(market.lot_quantity), dtype=np.int64)
     rounds = 0
@@ -80,66 +129,88 @@ def solve_class(
             lot_values=lot_values,
             limits=need_price,
             weight=transport_cost,
-            most=1 if late else ADDED,
+            most=0 if near else (1 if late else ADDED),
         )
-        if not len(found.needs) or late:
+        full = simplex.arcs + len(found.needs) > arcs_max
+        ranks = (
+            rank_cost is not None and not late and _ranks_proven(network, simplex, found, rank_cost)
+        )
+        if not len(found.needs) or late or full or ranks:
             break
         simplex.append_arcs(
             tails=network.first_lot + positions(network.lots, found.lots),
             heads=network.first_need + positions(network.needs, found.needs),
             costs=found.transports * transport_cost + market.lot_life[found.lots],
         )
-    return _result(
-        market,
-        network,
-        simplex,
-        price,
-        found,
-        transport_cost=transport_cost,
-        proven=ended is Ended.OPTIMAL and not len(found.needs),
-        rounds=rounds,
+    proven = ended is Ended.OPTIMAL and not near and not len(found.needs)
+    return Run(simplex, price, found, proven, rounds, ranks_proven=proven or ranks)
+
+
+def _ranks_proven(network: Network, simplex: Simplex, found: Found, rank_cost: int) -> bool:
+    """Whether the prices, lowered to the best offers over all pairs, bound the first level at what it is.
+
+    The first part of a price is its nearest multiple of the cost of a rank, as in `levels.split_levels`.
+    """
+    price = simplex.price[: network.base.nodes].copy()
+    nodes = network.first_need + positions(network.needs, found.needs)
+    np.minimum.at(price, nodes, found.values)
+    first = (price + rank_cost // 2) // rank_cost
+    base = network.base
+    segments = slice(base.arcs - len(network.segment_rank), base.arcs)
+    reduced = network.segment_rank - first[network.group_node[network.segment_group]]
+    bound = -sum(
+        supply * rank for supply, rank in zip(base.supplies.tolist(), first.tolist(), strict=True)
     )
+    sizes = base.bounds[segments]
+    bound += sum(
+        size * least
+        for size, least in zip(sizes.tolist(), np.minimum(reduced, 0).tolist(), strict=True)
+    )
+    value = sum(
+        units * rank
+        for units, rank in zip(
+            simplex.flows[segments].tolist(), network.segment_rank.tolist(), strict=True
+        )
+    )
+    return bool(value == bound)
 
 
 def _start(
-    market: Market, network: Network, boxes: Boxes, *, transport_cost: int
+    market: Market,
+    network: Network,
+    boxes: Boxes,
+    *,
+    transport_cost: int,
+    room: int,
+    near: int,
 ) -> tuple[Int32s, Int32s, Int64s]:
-    """(need, lot, cost) of the first pairs, by position in the class, by need."""
-    near = search(
+    """(need, lot, cost) of the first pairs, by position in the class, by need; at most `room` a need."""
+    closest = search(
         market,
         boxes,
         network.needs,
         lot_values=market.lot_life,
         limits=np.full(len(network.needs), np.iinfo(np.int64).max, dtype=np.int64),
         weight=transport_cost,
-        most=NEAR,
+        most=min(near, room),
     )
-    some = draw(market, boxes, network.needs, count=RANDOM, seed=_SEED)
-    needs = positions(network.needs, np.concatenate([near.needs, some.needs]))
-    lots = np.concatenate([near.lots, some.lots])
-    cost = np.concatenate([near.transports, some.transports]) * transport_cost
+    count = min(RANDOM, room - min(near, room))
+    some = draw(market, boxes, network.needs, count=count, seed=_SEED)
+    needs = positions(network.needs, np.concatenate([closest.needs, some.needs]))
+    lots = np.concatenate([closest.lots, some.lots])
+    cost = np.concatenate([closest.transports, some.transports]) * transport_cost
     cost += market.lot_life[lots]
     lots = positions(network.lots, lots)
     _, kept = np.unique(needs.astype(np.int64) * (len(network.lots) + 1) + lots, return_index=True)
     return needs[kept], lots[kept], cost[kept]
 
 
-def _result(
-    market: Market,
-    network: Network,
-    simplex: Simplex,
-    prices: Int64s,
-    found: Found,
-    *,
-    transport_cost: int,
-    proven: bool,
-    rounds: int,
-) -> ClassResult:
-    price = prices.copy()
-    if not proven:
+def _result(market: Market, network: Network, run: Run, *, transport_cost: int) -> ClassResult:
+    simplex, found, price = run.simplex, run.found, run.price.copy()
+    if not run.proven:
         # A need's price is lowered to its best offer over all pairs: now no pair contradicts it.
         nodes = network.first_need + positions(network.needs, found.needs)
-        price[nodes] = np.minimum(price[nodes], found.values)
+        np.minimum.at(price, nodes, found.values)
     pairs = slice(network.base.arcs, simplex.arcs)
     used = np.flatnonzero(simplex.flows[pairs]) + network.base.arcs
     lots = network.lots[simplex.tails[used] - network.first_lot]
@@ -149,8 +220,8 @@ def _result(
         units=simplex.flows[used],
         transports=(simplex.costs[used] - market.lot_life[lots]) // transport_cost,
         price=price,
-        proven=proven,
-        rounds=rounds,
+        proven=run.proven,
+        rounds=run.rounds,
         arcs=simplex.arcs,
         pivots=simplex.pivots,
     )

@@ -25,13 +25,11 @@ def run_cost_scaling(graph: Graph) -> Int64s:
 
     Raises:
         InputError: `graph.infeasible`.
-        LimitError: `graph.cost_overflow`.
+        LimitError: `graph.cost_overflow`, `graph.flow_overflow`.
     """
     solver = min_cost_flow.SimpleMinCostFlow()
-    # An arc without a bound gets one that no flow reaches: no more than all supplies together flows anywhere,
-    # as costs of cycles are not negative.
-    most = int(graph.supplies[graph.supplies > 0].sum()) + 1
-    bounds = np.where(graph.bounds == UNBOUNDED, most, np.minimum(graph.bounds, most))
+    most = _flow_max(graph)
+    bounds = np.minimum(graph.bounds, most)
     arcs = solver.add_arcs_with_capacity_and_unit_cost(
         graph.tails, graph.heads, bounds, graph.costs
     )
@@ -43,10 +41,30 @@ def run_cost_scaling(graph: Graph) -> Int64s:
             "cost scaling multiplies costs by the number of nodes, which would pass 63 bits here",
             code="graph.cost_overflow",
         )
+    if status == solver.BAD_CAPACITY_RANGE:
+        raise LimitError(
+            "the bounds of the arcs at one node pass 63 bits together", code="graph.flow_overflow"
+        )
     if status != solver.OPTIMAL:
         raise InputError("the demands cannot all be met over these arcs", code="graph.infeasible")
     flows: Int64s = np.asarray(solver.flows(arcs), dtype=np.int64)
     return flows
+
+
+def _flow_max(graph: Graph) -> int:
+    """A bound that the flow of a best plan without useless cycles does not reach on any arc.
+
+    Such a flow is paths from supplies to demands, and cycles of negative cost, each over an arc that pays.
+    """
+    paying = graph.bounds[graph.costs < 0].tolist()
+    most: int = int(graph.supplies[graph.supplies > 0].sum()) + sum(paying) + 1
+    if most >= UNBOUNDED:
+        raise LimitError(
+            "arcs that pay have bounds that pass 2**62 together: lower them",
+            code="graph.flow_overflow",
+            bits=most.bit_length(),
+        )
+    return most
 
 
 def recover_prices(graph: Graph, flows: Int64s) -> Int64s:

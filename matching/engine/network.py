@@ -8,6 +8,7 @@ Start: nothing is served. Every lot's supply goes to the root, every need gets i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -47,9 +48,13 @@ class Network:
 
 
 def class_network(
-    market: Market, *, item_class: int, segments: int, rank_cost: int
+    market: Market, *, item_class: int, segments: int, rank_cost: int, open_ended: bool = False
 ) -> Network | None:
-    """The class, or None where it lacks needs or lots and nothing is to be decided."""
+    """The class, or None where it lacks needs or lots and nothing is to be decided.
+
+    Args:
+        open_ended: for a class that will grow: every group has a node and all its segments, empty ones too.
+    """
     needs = np.flatnonzero(market.need_class == item_class).astype(np.int32)
     lots = np.flatnonzero(market.lot_class == item_class).astype(np.int32)
     if not len(needs) and not len(lots):
@@ -61,14 +66,14 @@ def class_network(
     total = np.zeros(len(names), dtype=np.int64)
     np.add.at(total, group_of, demand)
     tier = names % TIERS
-    several = sizes > 1
+    several = (sizes > 1) | open_ended
     first_need = 1 + int(several.sum())
     first_lot = first_need + len(needs)
     group_node = np.zeros(len(names), dtype=np.int64)
     group_node[several] = 1 + np.arange(first_need - 1)
     alone = ~several[group_of]
     group_node[group_of[alone]] = first_need + np.flatnonzero(alone)
-    segment_group, bounds, rank = _segments(total, tier, segments=segments)
+    segment_group, bounds, rank = _segments(total, tier, segments=segments, least=1 - open_ended)
     joined = np.flatnonzero(~alone)
     count = len(lots) + len(joined)
     bounds_all = np.full(count, UNBOUNDED, dtype=np.int64)
@@ -148,8 +153,16 @@ def positions(members: Int32s, numbers: NDArray[np.int32]) -> NDArray[np.int32]:
     return np.searchsorted(members, numbers).astype(np.int32)
 
 
-def _segments(total: Int64s, tier: Int64s, *, segments: int) -> tuple[Int64s, Int64s, Int64s]:
-    """(group, units, rank) of every segment that holds a unit, lowest rank first inside a group."""
+def segment_sizes(total: int, segments: int) -> list[int]:
+    """A total cut into segments that differ by at most one unit."""
+    cuts = [total * step // segments for step in range(segments + 1)]
+    return [high - low for low, high in pairwise(cuts)]
+
+
+def _segments(
+    total: Int64s, tier: Int64s, *, segments: int, least: int
+) -> tuple[Int64s, Int64s, Int64s]:
+    """(group, units, rank) of every segment of at least `least` units, lowest rank first inside a group."""
     steps = np.arange(segments, dtype=np.int64)
     # Exact also where total * segments would pass 64 bits: whole and rest are cut apart.
     whole, rest = np.divmod(total[:, None], segments)
@@ -158,5 +171,5 @@ def _segments(total: Int64s, tier: Int64s, *, segments: int) -> tuple[Int64s, In
     units = (high - low).ravel()
     rank = ((TIERS - 1 - tier)[:, None] * segments + steps + 1).ravel()
     group = np.repeat(np.arange(len(total), dtype=np.int64), segments)
-    kept = units > 0
+    kept = units >= least
     return group[kept], units[kept], rank[kept]

@@ -5,7 +5,7 @@ nodes in preorder as a ring (`after`, `before`) from the root. A pivot cuts one 
 entering arc and shifts its potentials; only that subtree is touched.
 
 Reduced cost of an arc a -> b is cost + price(a) - price(b); tree arcs have zero. `state` is 1 for an arc at
-zero, -1 for an arc at its bound, 0 for an arc of the tree.
+zero, -1 for an arc at its bound, 0 for an arc of the tree and for one that can carry nothing.
 
 Ties (the written rule): arcs are scanned in their order, in blocks, from where the last scan stopped; the
 first arc with the most negative reduced cost of a block enters. Of all arcs that block the cycle the last one
@@ -153,7 +153,10 @@ def run_pivots(
         reduced = costs[entering] + price[tails[entering]] - price[heads[entering]]
         state[entering] = 0
         left = pred[leaver]
-        state[left] = 1 if flows[left] == 0 else -1
+        if bounds[left] == 0:
+            state[left] = 0
+        else:
+            state[left] = 1 if flows[left] == 0 else -1
         # Cut the subtree below `leaver` out of the ring, in the new preorder from `inner`.
         last = inner
         while depth[after[last]] > depth[inner]:

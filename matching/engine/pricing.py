@@ -59,9 +59,13 @@ class Found:
 def build_boxes(market: Market, lots: Int32s) -> Boxes:
     """Trees over these lots; frozen ones may serve nobody and are left out."""
     usable = lots[market.lot_frozen[lots] == 0].astype(np.int32)
-    usable = usable[np.argsort(market.lot_kind[usable], kind="stable")]
-    kinds = market.fit.shape[1]
-    starts = np.searchsorted(market.lot_kind[usable], np.arange(kinds + 1)).astype(np.int32)
+    return boxes_over(usable, market.lot_kind, market.lot_xyz, kinds=market.fit.shape[1])
+
+
+def boxes_over(members: Int32s, kind_of: Int32s, xyz: Int64s, *, kinds: int) -> Boxes:
+    """Trees over these rows, one for each kind."""
+    usable = members[np.argsort(kind_of[members], kind="stable")]
+    starts = np.searchsorted(kind_of[usable], np.arange(kinds + 1)).astype(np.int32)
     room = 2 * len(usable) + kinds + 1
     boxes = Boxes(
         order=usable,
@@ -74,7 +78,7 @@ def build_boxes(market: Market, lots: Int32s) -> Boxes:
         root_of=np.full(kinds, -1, dtype=np.int32),
         least=np.zeros(room, dtype=np.int64),
     )
-    count = _grow(boxes, market.lot_xyz, starts)
+    count = grow(boxes, xyz, starts)
     return boxes._replace(
         first=boxes.first[:count].copy(),
         end=boxes.end[:count].copy(),
@@ -95,14 +99,19 @@ def search(
     limits: Int64s,
     weight: int,
     most: int,
+    fresh: bool = False,
 ) -> Found:
     """The `most` eligible lots of smallest value below each need's limit.
 
     Args:
         lot_values: by lot number.
         limits: by position in `needs`.
+        fresh: the boxes already know these values.
     """
-    _refresh(boxes, lot_values)
+    if most < 1:
+        return _nothing()
+    if not fresh:
+        refresh(boxes, lot_values)
     lots = np.empty((len(needs), most), dtype=np.int32)
     transports = np.empty((len(needs), most), dtype=np.int64)
     values = np.empty((len(needs), most), dtype=np.int64)
@@ -119,6 +128,8 @@ def draw(market: Market, boxes: Boxes, needs: Int32s, *, count: int, seed: int) 
 
     They join far parts of the market, so that the first plan already moves goods where shortage is.
     """
+    if count < 1:
+        return _nothing()
     lots = np.empty((len(needs), count), dtype=np.int32)
     transports = np.empty((len(needs), count), dtype=np.int64)
     counts = np.zeros(len(needs), dtype=np.int64)
@@ -127,8 +138,14 @@ def draw(market: Market, boxes: Boxes, needs: Int32s, *, count: int, seed: int) 
     return Found(np.repeat(needs, counts), lots[taken], transports[taken], transports[taken])
 
 
+def _nothing() -> Found:
+    """The compiled loops write to rows of at least one place."""
+    none, empty = np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64)
+    return Found(none, none, empty, empty)
+
+
 @compiled
-def _grow(boxes: Boxes, xyz: Int64s, starts: Int32s) -> int:
+def grow(boxes: Boxes, xyz: Int64s, starts: Int32s) -> int:
     """Split each kind's lots in halves along the widest side until they fit a leaf; the number of boxes."""
     count = 0
     done = 0
@@ -168,7 +185,8 @@ def _grow(boxes: Boxes, xyz: Int64s, starts: Int32s) -> int:
 
 
 @compiled
-def _refresh(boxes: Boxes, lot_values: Int64s) -> None:
+def refresh(boxes: Boxes, lot_values: Int64s) -> None:
+    """The smallest value of every box, from the values of all lots."""
     for box in range(len(boxes.first) - 1, -1, -1):
         if boxes.left[box] >= 0:
             boxes.least[box] = min(boxes.least[boxes.left[box]], boxes.least[boxes.right[box]])
@@ -180,7 +198,8 @@ def _refresh(boxes: Boxes, lot_values: Int64s) -> None:
 
 
 @compiled
-def _km_to_box(boxes: Boxes, box: int, x: int, y: int, z: int) -> int:
+def km_to_box(boxes: Boxes, box: int, x: int, y: int, z: int) -> int:
+    """A lower bound of the way from a point to anything in the box."""
     chord = 0
     away = max(boxes.low[box, 0] - x, x - boxes.high[box, 0], 0)
     chord += away * away
@@ -217,7 +236,7 @@ def _search(
             if penalty < 0 or boxes.root_of[kind] < 0:
                 continue
             root = boxes.root_of[kind]
-            km = _km_to_box(boxes, root, x, y, z)
+            km = km_to_box(boxes, root, x, y, z)
             stack[0] = root
             bounds[0] = boxes.least[root] + weight * (km + 1 + penalty)
             top = 1
@@ -257,8 +276,8 @@ def _search(
                             limit = min(limit, values[at, most - 1])
                     continue
                 right = boxes.right[box]
-                km_left = _km_to_box(boxes, left, x, y, z)
-                km_right = _km_to_box(boxes, right, x, y, z)
+                km_left = km_to_box(boxes, left, x, y, z)
+                km_right = km_to_box(boxes, right, x, y, z)
                 low_left = boxes.least[left] + weight * (km_left + 1 + penalty)
                 low_right = boxes.least[right] + weight * (km_right + 1 + penalty)
                 # The more promising half comes off the stack first.

@@ -89,6 +89,8 @@ class Simplex:
     def _tree(self) -> None:
         nodes = self.nodes
         self.state: Int8s = np.where(self.flows == 0, 1, -1).astype(np.int8)
+        # An arc that can carry nothing is never looked at.
+        self.state[self.bounds == 0] = 0
         self.upward: Int8s = np.zeros(nodes, dtype=np.int8)
         self.depth: Int32s = np.zeros(nodes, dtype=np.int32)
         self.after: Int32s = np.zeros(nodes, dtype=np.int32)

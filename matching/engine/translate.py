@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from matching.candidates import SHORT_LIFE_DAYS, fit_penalty, life_days
+from matching.candidates import SHORT_LIFE_DAYS, fit_penalty, life_days, seat
 from matching.engine.market import DIRECT, NEVER, Market
 from matching.geo import Int64s, chord_table, distances_km, unit_vectors
 from matching.problem import Lot, Need, Place, Problem
@@ -16,16 +16,23 @@ from matching.problem import Lot, Need, Place, Problem
 _Row = TypeVar("_Row")
 
 
-def market_of(problem: Problem) -> Market:
-    """The problem as arrays; needs and lots keep their order."""
+def market_of(problem: Problem, *, hospitals: Mapping[str, int] | None = None) -> Market:
+    """The problem as arrays; needs and lots keep their order.
+
+    Args:
+        hospitals: numbers that hospitals have already, in a round that lives on; None numbers them by name.
+    """
     needs, lots = problem.needs, problem.lots
     names = sorted({item.item_class for item in problem.catalogue.items.values()})
     of_class = {name: number for number, name in enumerate(names)}
     of_item = {key: of_class[item.item_class] for key, item in problem.catalogue.items.items()}
-    hospitals = {name: number for number, name in enumerate(sorted({n.hospital for n in needs}))}
+    if hospitals is None:
+        hospitals = {name: place for place, name in enumerate(sorted({n.hospital for n in needs}))}
     need_kind, need_samples = _kinds(needs, [_need_key(need) for need in needs])
     lot_kind, lot_samples = _kinds(lots, [_lot_key(lot, problem) for lot in lots])
     routes = _Routes(problem)
+    lot_seats = [seat(lot, catalogue=problem.catalogue) for lot in lots]
+    need_seats = [seat(need, catalogue=problem.catalogue) for need in needs]
     directed_start, directed = _lists([lot.directed_to for lot in lots], hospitals)
     related_start, related = _lists([lot.related_to for lot in lots], hospitals)
     return Market(
@@ -33,7 +40,7 @@ def market_of(problem: Problem) -> Market:
         lot_class=_int32([of_item[lot.item] for lot in lots]),
         lot_kind=lot_kind,
         lot_region=routes.lot_region,
-        lot_xyz=_vectors([lot.place for lot in lots]),
+        lot_xyz=_vectors(lot_seats),
         lot_ready=_int64([max(lot.available_day, problem.day) for lot in lots]),
         lot_expires=_int64([NEVER if x.expires_day is None else x.expires_day for x in lots]),
         lot_life=_int64([life_days(lot, day=problem.day) for lot in lots]),
@@ -45,19 +52,19 @@ def market_of(problem: Problem) -> Market:
         directed=directed,
         related_start=related_start,
         related=related,
-        lot_hub_km=routes.km_to_hubs([lot.place for lot in lots]),
+        lot_hub_km=routes.km_to_hubs(lot_seats),
         need_quantity=_int64([need.quantity for need in needs]),
         need_class=_int32([of_item[need.items[0]] for need in needs]),
         need_kind=need_kind,
         need_region=routes.need_region,
-        need_xyz=_vectors([need.place for need in needs]),
+        need_xyz=_vectors(need_seats),
         need_hospital=_int32([hospitals[need.hospital] for need in needs]),
         need_tier=_int8([need.tier for need in needs]),
         need_deadline=_int64([need.deadline_day for need in needs]),
         need_certificate=_int8([need.certificate_min for need in needs]),
         need_sterile=_int8([need.sterile for need in needs]),
         need_remaining=_int64([need.remaining_days_min for need in needs]),
-        need_hub_km=routes.km_to_hubs([need.place for need in needs]),
+        need_hub_km=routes.km_to_hubs(need_seats),
         fit=_fit(need_samples, lot_samples, problem),
         need_regions=_int64([max(1, routes.need_regions)]),
         route_start=routes.start,
@@ -77,14 +84,16 @@ class _Routes:
         regions: dict[tuple[str, str], int] = {}
         self.lot_region = _int32(
             [
-                origins.setdefault((x.place.province, x.donor_kind), len(origins))
+                origins.setdefault(
+                    (seat(x, catalogue=problem.catalogue).province, x.donor_kind), len(origins)
+                )
                 for x in problem.lots
             ]
         )
         self.need_region = _int32(
             [
-                regions.setdefault((x.place.province, x.place.city), len(regions))
-                for x in problem.needs
+                regions.setdefault((place.province, place.city), len(regions))
+                for place in (seat(x, catalogue=problem.catalogue) for x in problem.needs)
             ]
         )
         self.need_regions = len(regions)
@@ -158,7 +167,7 @@ def _fit(needs: list[Need], lots: list[Lot], problem: Problem) -> NDArray[np.int
 
 
 def _lists(
-    names: Sequence[Sequence[str]], numbers: dict[str, int]
+    names: Sequence[Sequence[str]], numbers: Mapping[str, int]
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """(starts, numbers); a hospital without a need gets a number that none has."""
     starts, found = [0], []

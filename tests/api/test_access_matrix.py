@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +19,11 @@ from api.callers import Caller, Role
 from api.deps import Rule
 from api.flows import agreements, rounds, supply
 from api.flows.access import create_account, make_key
+from api.flows.batches import open_batch
 from api.flows.registration import register
+from api.flows.verification_levels import NewCheck
+from api.flows.verification_levels_codes import ask_code
+from api.flows.verification_levels_reviews import add_document, ask_review
 from api.settings import Settings
 from api.testing import PASSWORD, invented_registration
 from ledger.acts_outbox import NewAct, queue
@@ -27,10 +32,20 @@ from ledger.queries import agreements as agreement_queries
 from ledger.queries import log as log_queries
 from ledger.queries import parties as party_queries
 from ledger.queries import supply as supply_queries
+from ledger.queries.parties import parties_page
 from ledger.store import transaction
 from ledger.tables.agreements import BundleRow, IntentRow, PreparedSignatureRow
+from ledger.tables.custody import (
+    CustodyStatementRow,
+    LotMovementRow,
+    LotRow,
+    PackageRow,
+    RecallRow,
+)
 from ledger.tables.notices import NoticeRow
-from ledger.tables.parties import CertificateRow
+from ledger.tables.orders import OrderDocumentRow, WorkOrderRow
+from ledger.tables.parties import CertificateRow, RatificationRow
+from ledger.tables.seals import SealDutyRow, SealRow, UploadDraftRow
 from ledger.tables.supply import HospitalRow, LaneRow
 from matching.problem import Place
 
@@ -38,6 +53,10 @@ PLACE = Place("湖北", "武汉", 114_300_000, 30_600_000)
 REASON = {"reason": "invented"}
 SIGNATURE = {"signature_base64": "AAAA"}
 FORM = "form"
+SOMEBODY = "pty_01kdvdna00ncrmbvs7rqr9p8yr"
+SPOT = {"page": 1, "x": 10, "y": 10, "width": 50, "height": 50}
+FILE = "file"
+PNG = b"\x89PNG\r\n\x1a\n an invented document"
 BODIES: dict[str, tuple[str, dict[str, Any]]] = {
     # What a route needs to get past parsing, so that 404 is about the record and not about the body.
     "POST /api/v1/agreements/{agreement_id}/withdraw": ("json", REASON),
@@ -68,6 +87,32 @@ BODIES: dict[str, tuple[str, dict[str, Any]]] = {
     "POST /api/v1/certificates/{certificate_id}/revoke": ("json", {"reason": "superseded"}),
     "POST /api/v1/notices/{notice_id}/seen": ("json", {}),
     "POST /me/lost-key/{certificate_id}": (FORM, {}),
+    "POST /api/v1/signers/{signer_id}/ratification": (
+        "json",
+        {"id": "rat_01kdvdna00ncrmbvs7rqr9p8yr", **REASON},
+    ),
+    "POST /api/v1/ratifications/{ratification_id}": ("json", {"ratify": True, **REASON}),
+    "POST /me/ratifications/{ratification_id}": (FORM, {"decision": "ratify", **REASON}),
+    "POST /api/v1/identity/checks/{code_id}/answer": ("json", {"answer": "000000"}),
+    "POST /me/identity/checks/{code_id}/answer": (FORM, {"answer": "000000"}),
+    "POST /api/v1/identity/checks/{check_id}/documents": (
+        FILE,
+        {"id": "idd_01kdvdna00ncrmbvs7rqr9p8yr"},
+    ),
+    "POST /me/identity/checks/{check_id}/documents": (
+        FILE,
+        {"document": "idd_01kdvdna00ncrmbvs7rqr9p8yr"},
+    ),
+    "POST /api/v1/identity/reviews/{check_id}": (
+        "json",
+        {"status": "match", "reviewer": "虚构审核员", **REASON},
+    ),
+    "POST /identity/reviews/{check_id}": (
+        FORM,
+        {"status": "match", "reviewer": "虚构审核员", **REASON},
+    ),
+    "POST /api/v1/identity/transfers/{check_id}": ("json", {}),
+    "POST /identity/transfers/{check_id}": (FORM, {}),
     "POST /api/v1/needs/{need_id}/withdraw": ("json", REASON),
     "POST /api/v1/offers/{offer_id}/withdraw": ("json", REASON),
     "POST /api/v1/allocations/{allocation_id}/accept": ("json", {}),
@@ -82,11 +127,34 @@ BODIES: dict[str, tuple[str, dict[str, Any]]] = {
     "POST /allocations/{allocation_id}/accept": (FORM, {}),
     "POST /allocations/{allocation_id}/decline": (FORM, REASON),
     "POST /me/keys/{key_id}/revoke": (FORM, {}),
+    "POST /api/v1/seals/{seal_id}/change": ("json", {"act": "enable"}),
+    "POST /api/v1/seals/{seal_id}/duties": ("json", {"person_id": SOMEBODY, "duty": "use"}),
+    "POST /api/v1/seals/{seal_id}/duties/withdraw": ("json", {"person_id": SOMEBODY}),
+    "POST /api/v1/seals/{seal_id}/authorise": (
+        "json",
+        {"person_id": SOMEBODY, "id": "aut_01kdvdna00ncrmbvs7rqr9p8yr"},
+    ),
+    "POST /me/seals/{seal_id}/change": (FORM, {"act": "enable"}),
+    "POST /me/seals/{seal_id}/duties": (FORM, {"person_id": SOMEBODY, "duty": "use"}),
+    "POST /me/seals/{seal_id}/duties/withdraw": (FORM, {"person_id": SOMEBODY}),
+    "POST /me/seals/{seal_id}/authorise": (
+        FORM,
+        {"person_id": SOMEBODY, "attempt": "aut_01kdvdna00ncrmbvs7rqr9p8yr"},
+    ),
+    "POST /api/v1/placement/{draft_id}": (FILE, {}),
+    "POST /api/v1/placement/{draft_id}/boxes": ("json", {"fields": [SPOT]}),
+    "POST /agreements/place/{draft_id}": (FORM, {"fields": json.dumps([SPOT])}),
+    "POST /api/v1/batches/{batch_id}/statement": ("json", {}),
+    "POST /api/v1/batches/{batch_id}/affirm": ("json", SIGNATURE),
+    "POST /api/v1/custody/statements/{statement_id}/sign": ("json", SIGNATURE),
+    "POST /api/v1/orders/{order_id}/files": (FILE, {}),
 }
 NO_TENANT = {
     # Records that belong to nobody in particular: every member, or the operator alone, may see them.
     "GET /api/v1/rounds/{round_id}",
     "GET /api/v1/rounds/{round_id}/outcomes",
+    "GET /api/v1/rounds/{round_id}/supplies",
+    "GET /api/v1/rounds/{round_id}/policy",
     "GET /api/v1/rounds/{round_id}/documents/{name}",
     "GET /rounds/{round_id}",
 }
@@ -121,6 +189,8 @@ PUBLIC_ROUTES = {
     "GET /register",
     "POST /register",
     "POST /api/v1/register",
+    "POST /api/v1/identity/callbacks",
+    "GET /api/v1/level-policy",
 }
 ROLES: tuple[Role | None, ...] = (None, *Role)
 
@@ -309,6 +379,44 @@ def make_records(ports: Any, caller: Caller, *, at: Any) -> dict[str, str]:
             exported_by=caller.account_id,
             created_at=at,
         )
+        seal = SealRow(
+            id=new_id("sea", at=at),
+            organisation_id=caller.organisation_id,
+            kind="contract",
+            name="invented",
+            source="drawn",
+            design="{}",
+            width_mm=40,
+            height_mm=40,
+            page_sha256=agreement.current_sha256,
+            picture_sha256=agreement.current_sha256,
+            state="made",
+            valid_from=at,
+            valid_to=at + timedelta(days=1),
+            made_by=caller.person_id,
+            created_at=at,
+            changed_at=at,
+        )
+        draft = UploadDraftRow(
+            id=new_id("agr", at=at),
+            organisation_id=caller.organisation_id,
+            account_id=caller.account_id,
+            sha256=agreement.original_sha256,
+            pages=1,
+            created_at=at,
+            expires_at=at + timedelta(days=1),
+        )
+        session.add_all([seal, draft])
+        session.flush()
+        session.add(
+            SealDutyRow(
+                seal_id=seal.id,
+                person_id=caller.person_id,
+                duty="manage",
+                granted_by=caller.person_id,
+                granted_at=at,
+            )
+        )
         notice = NoticeRow(
             id=new_id("ntc", at=at),
             organisation_id=caller.organisation_id,
@@ -317,6 +425,7 @@ def make_records(ports: Any, caller: Caller, *, at: Any) -> dict[str, str]:
             cause=certificate.id,
             created_at=at,
         )
+        batch = open_batch(session, caller, new_id("bat", at=at), signers=[signer.id], at=at)
         session.add_all([intent, prepared, bundle, notice])
         need = supply.post_need(
             session,
@@ -370,6 +479,33 @@ def make_records(ports: Any, caller: Caller, *, at: Any) -> dict[str, str]:
             ),
             at=at,
         )
+        ratification = RatificationRow(
+            id=new_id("rat", at=at),
+            agreement_id=agreement.id,
+            signer_id=signer.id,
+            organisation_id=caller.organisation_id,
+            authorisation_id=authorisation.id,
+            lack="authority.amount",
+            reason="invented",
+            state="expired",
+            asked_by=caller.person_id,
+            asked_at=at,
+            due_at=at,
+        )
+        session.add(ratification)
+        review, document = asked_review(session, ports, caller, at=at)
+    code = ask_code(
+        ports,
+        caller,
+        NewCheck(
+            id=new_id("chk", at=at),
+            party_id=caller.person_id,
+            kind="person_phone_code",
+            factors={"phone": "13800138000"},
+            consent_id=new_id("cst", at=at),
+        ),
+        at=at - timedelta(hours=1),  # its time is over: what is filled in changes nothing
+    )
     round_id = new_id("rnd", at=at)
     operator = Caller("system", None, None, frozenset({Role.OPERATOR}))
     rounds.open_round(ports, operator, round_id=round_id, at=at)
@@ -377,11 +513,15 @@ def make_records(ports: Any, caller: Caller, *, at: Any) -> dict[str, str]:
     with transaction(ports.readers) as session:
         line = supply_queries.allocations_page(session, round_id=round_id)[0][0]
     return {
+        **make_lot(ports, caller, line, agreement.id, hospital.id, at=at),
         "agreement_id": agreement.id,
         "signer_id": signer.id,
         "intent_id": intent.id,
         "prepared_id": prepared.id,
         "bundle_id": bundle.id,
+        "seal_id": seal.id,
+        "draft_id": draft.id,
+        "batch_id": batch.id,
         "certificate_id": certificate.id,
         "notice_id": notice.id,
         "question": "AAAA",
@@ -396,6 +536,89 @@ def make_records(ports: Any, caller: Caller, *, at: Any) -> dict[str, str]:
         "name": "outcomes",
         "leaf": entry.leaf,
         "act_id": act.id,
+        "check_id": review,
+        "ratification_id": ratification.id,
+        "code_id": code.check.id,
+        "document_id": document,
+    }
+
+
+def asked_review(session: Any, ports: Any, caller: Caller, *, at: Any) -> tuple[str, str]:
+    """A review of the owner's own person that waits with one document."""
+    check = ask_review(
+        session,
+        ports,
+        caller,
+        NewCheck(
+            id=new_id("chk", at=at),
+            party_id=caller.person_id,
+            kind="person_manual_review",
+            factors={},
+            consent_id=new_id("cst", at=at),
+        ),
+        at=at,
+    )
+    document = add_document(
+        session, ports, caller, check.id, document_id=new_id("idd", at=at), data=PNG, at=at
+    )
+    return check.id, document.id
+
+
+def make_lot(
+    ports: Any, caller: Caller, line: Any, agreement_id: str, hospital_id: str, *, at: Any
+) -> dict[str, str]:
+    """A lot of the owner's with a package, a recall of its batch, a statement that waits for a signature."""
+    owner = caller.organisation_id
+    with transaction(ports.sessions) as session:
+        recall = RecallRow(
+            id=new_id("rcl", at=at), batch_number="INVENTED-1", item="mask_surgical", device="",
+            reason="invented", opened_by=owner, state="open", opened_at=at,
+        )  # fmt: skip
+        session.add(recall)
+        session.flush()
+        lot = LotRow(
+            id=new_id("lot", at=at), allocation_id=line.id, agreement_id=agreement_id,
+            offer_id=line.offer_id, hospital_id=hospital_id, giver_id=owner, receiver_id=owner,
+            matter="donation", item="mask_surgical", quantity=10, batch_number="INVENTED-1",
+            produced_on=at.date(), expires_on=None, udi="", device="", registration="", purpose="invented",
+            directed=False, recall_id=recall.id, opened_by=caller.person_id, opened_at=at, entry_id="",
+        )  # fmt: skip
+        session.add(lot)
+        session.flush()
+        session.add_all(
+            [
+                LotMovementRow(
+                    lot_id=lot.id, number=1, from_holder=owner, from_shelf="minted", to_holder=owner,
+                    to_shelf="stock", quantity=10, entry_id="", moved_at=at,
+                ),
+                PackageRow(
+                    id=new_id("pkg", at=at), lot_id=lot.id, number=1, quantity=10, holder_id=owner,
+                    state="packed", created_at=at,
+                ),
+            ]
+        )  # fmt: skip
+        statement = CustodyStatementRow(
+            id=new_id("cst", at=at), organisation_id=owner, person_id=caller.person_id, act="lot.use",
+            subject=lot.id, statement="{}", created_at=at,
+        )  # fmt: skip
+        other = parties_page(session, category="donor", limit=1)[0].id
+        order = WorkOrderRow(
+            id=new_id("ord", at=at), kind="manufacture", buyer_id=owner, maker_id=other, what="invented",
+            specification="", quantity=1, state="requested", due_on=at.date(), opened_at=at, changed_at=at,
+        )  # fmt: skip
+        session.add_all([statement, order])
+        session.flush()
+        document = OrderDocumentRow(
+            id=new_id("doc", at=at), order_id=order.id, kind="drawing", sha256=ports.blobs.put(b"invented"),
+            size=8, organisation_id=owner, entry_id="", added_at=at,
+        )  # fmt: skip
+        session.add(document)
+    return {
+        "order_id": order.id,
+        "paper_id": document.id,
+        "lot_id": lot.id,
+        "recall_id": recall.id,
+        "statement_id": statement.id,
     }
 
 
@@ -412,7 +635,11 @@ def send(cast: Cast, route: str, key: str | None, *, accept: str = "application/
     method, path = fill(route, cast.records)
     kind, body = BODIES.get(route, ("json", {}))
     headers = {"Accept": accept} | ({"Authorization": f"Bearer {key}"} if key else {})
-    options: dict[str, Any] = {} if method == "GET" else {"data" if kind == FORM else "json": body}
+    options: dict[str, Any] = (
+        {} if method == "GET" else {"json" if kind == "json" else "data": body}
+    )
+    if kind == FILE:
+        options["files"] = {"file": ("invented.png", PNG, "image/png")}
     cast.client.cookies.clear()
     return cast.client.request(method, path, headers=headers, follow_redirects=False, **options)
 

@@ -6,7 +6,7 @@ import base64
 import io
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,10 @@ from ledger.core.ids import new_id
 from ledger.queries.agreements import archives_of
 from ledger.store import transaction
 from signing.ca import CertificateSubject
+from signing.cms import read_timestamp
 from signing.embedded import Level, level_of
 from signing.keys.device import DeviceKey
+from signing.pdf_reading import signatures_of
 from signing.tsa import BuiltInTimestampAuthority
 from signing.validate import validate_pdf
 
@@ -347,31 +349,83 @@ def test_the_archive_passes_with_the_roots_alone_after_the_certificates_have_end
     assert later.verdict.value == "indeterminate"
 
 
-def test_a_renewal_needs_a_newer_authority(
-    world: Any, formed: dict[str, Any], tmp_path: Path
-) -> None:
-    ports = world.app.state.shell.ports
-    with transaction(ports.sessions) as session:
-        [first] = archives_of(session, formed["id"])
-        due = first.due_at
-        with pytest.raises(ConflictError) as caught:
-            archiving.archive(session, ports, formed["id"], at=due)
-        assert caught.value.error_code == "archive.authority_not_newer"
-    second = BuiltInTimestampAuthority.create(tmp_path / "tsa", at=due)
-    renewed = replace(ports, tsa=second, former_tsa_roots=(ports.tsa.root_der,))
-    with transaction(ports.sessions) as session:
-        row = archiving.archive(session, renewed, formed["id"], at=due)
-        assert (row.number, row.base_sha256, row.newest) == (2, first.sha256, True)
-        assert row.due_at > due + timedelta(days=365)
-        session.rollback()  # the other tests know one time-stamp authority
-
-
 def test_what_is_not_formed_is_not_archived(world: Any) -> None:
     ports = world.app.state.shell.ports
     waiting = upload(world, a_pdf(), title="未签署的虚构协议").json()
-    with transaction(ports.sessions) as session:
-        with pytest.raises(ConflictError) as caught:
-            archiving.archive(session, ports, waiting["id"], at=world.clock.at)
-        assert caught.value.error_code == "archive.not_formed"
-        with pytest.raises(NotFoundError):
-            archiving.archive(session, ports, new_id("agr", at=world.clock.at), at=world.clock.at)
+    with pytest.raises(ConflictError) as caught:
+        archiving.archive(ports, waiting["id"], at=world.clock.at)
+    assert caught.value.error_code == "archive.not_formed"
+    with pytest.raises(NotFoundError):
+        archiving.archive(ports, new_id("agr", at=world.clock.at), at=world.clock.at)
+
+
+def test_a_renewal_needs_a_newer_authority_and_stamps_outside_of_any_transaction(
+    world: Any, formed: dict[str, Any], tmp_path: Path
+) -> None:
+    ports = world.app.state.shell.ports
+    with transaction(ports.readers) as session:
+        [first] = archives_of(session, formed["id"])
+    due = first.due_at
+    with pytest.raises(ConflictError) as caught:
+        archiving.archive(ports, formed["id"], at=due)
+    assert caught.value.error_code == "archive.authority_not_newer"
+    second = BuiltInTimestampAuthority.create(tmp_path / "tsa", at=due)
+    stamped: list[str] = []
+
+    class Slow:
+        """An authority that meanwhile sees somebody else write: no lock is held while it thinks."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(second, name)
+
+        def stamp(self, imprint: bytes, *, at: datetime) -> bytes:
+            key_id = new_id("key", at=world.clock.at)
+            body = {"id": key_id, "name": "meanwhile", "days": 1}
+            assert world.client("donor").post("/api/v1/keys", json=body).status_code == 201
+            stamped.append(key_id)
+            return second.stamp(imprint, at=at)
+
+    renewed = replace(ports, tsa=Slow(), former_tsa_roots=(ports.tsa.root_der,))
+    row = archiving.archive(renewed, formed["id"], at=due)
+    assert len(stamped) == 1
+    assert (row.number, row.base_sha256, row.newest) == (2, first.sha256, True)
+    assert row.due_at > due + timedelta(days=365)
+    assert archiving.archive(renewed, formed["id"], at=due).sha256 == row.sha256
+    with transaction(ports.readers) as session:
+        assert [one.newest for one in archives_of(session, formed["id"])] == [False, True]
+
+
+def test_of_two_workers_one_archives(world: Any, formed: dict[str, Any], tmp_path: Path) -> None:
+    ports = world.app.state.shell.ports
+    with transaction(ports.readers) as session:
+        newest = archives_of(session, formed["id"])[-1]
+    due = newest.due_at
+    third = BuiltInTimestampAuthority.create(tmp_path / "tsa", at=due)
+    both = replace(ports, tsa=third, former_tsa_roots=every_tsa_root(ports, formed))
+
+    class Twice:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(third, name)
+
+        def stamp(self, imprint: bytes, *, at: datetime) -> bytes:
+            archiving.archive(both, formed["id"], at=at)
+            return third.stamp(imprint, at=at)
+
+    with pytest.raises(ConflictError) as caught:
+        archiving.archive(replace(both, tsa=Twice()), formed["id"], at=due)
+    assert caught.value.error_code == "archive.overtaken"
+    with transaction(ports.readers) as session:
+        assert len(archives_of(session, formed["id"])) == newest.number + 1
+
+
+def every_tsa_root(ports: Any, formed: dict[str, Any]) -> tuple[bytes, ...]:
+    """Roots of every stamp in the newest archived file."""
+    with transaction(ports.readers) as session:
+        data = ports.blobs.get(archives_of(session, formed["id"])[-1].sha256)
+    found = [
+        certificate
+        for one in signatures_of(data)
+        if one.kind == "document_timestamp"
+        for certificate in read_timestamp(one.contents).container.certificates
+    ]
+    return (ports.tsa.root_der, *found)

@@ -17,6 +17,7 @@ import api.web
 from api.testing import PASSWORD, Populated, populate
 from api.web.i18n import Texts, load_texts
 from api.web.pages import own_address, show_percent
+from ledger.core.canonical import tagged_digest
 from ledger.core.ids import new_id
 from ledger.store import transaction
 from ledger.tables.supply import OfferRow
@@ -141,6 +142,73 @@ def test_the_round_page_shows_figures_certificate_verdict_and_reasons(filled: Fi
     outcomes = client.get(f"/api/v1/rounds/{filled.made.round_id}/outcomes").json()
     assert outcomes
     assert "本机构需求的结果" in page
+    for one in outcomes:
+        assert (one["reason"] is None) == (one["served"] == one["quantity"])
+        if one["reason"] == "supply.outbid":
+            assert one["claim"] <= one["asked"][0]
+            assert one["detail_zh"] in page
+
+
+def test_a_donor_reads_where_each_piece_went_and_why_there(filled: Filled) -> None:
+    donor = filled.log_in("demo-donor")
+    supplies = donor.get(f"/api/v1/rounds/{filled.made.round_id}/supplies").json()
+    given: dict[str, int] = {}
+    after = ""
+    while True:
+        path = f"/api/v1/allocations?round_id={filled.made.round_id}&limit=100&after={after}"
+        lines = donor.get(path).json()
+        for line in lines:
+            if line["giving"]:
+                given[line["offer_id"]] = given.get(line["offer_id"], 0) + line["quantity"]
+        if len(lines) < 100:
+            break
+        after = lines[-1]["id"]
+    told = {one["offer"]: one["given"] for one in supplies if one["given"]}
+    assert told == given
+    assert told
+    for one in supplies:
+        assert sum(line["quantity"] for line in one["lines"]) == one["given"]
+        assert all(line["reason_zh"] and line["reason_en"] for line in one["lines"])
+        assert (one["left"] == 0) == (one["reason"] is None)
+    page = donor.get(f"/rounds/{filled.made.round_id}").text
+    assert "本机构物资的去向" in page
+    assert supplies[0]["lines"][0]["reason_zh"] in page
+
+
+def test_the_policy_a_round_was_held_under_is_served_and_is_what_was_committed(
+    filled: Filled,
+) -> None:
+    client = filled.log_in("demo-hospital")
+    facts = client.get(f"/api/v1/rounds/{filled.made.round_id}").json()
+    told = client.get(f"/api/v1/rounds/{filled.made.round_id}/policy").json()
+    digest = tagged_digest("fuqi/policy/v1", told["policy"]).hex()
+    assert digest == told["sha256"] == facts["policy_sha256"]
+    changed = told["policy"] | {"segments": told["policy"]["segments"] + 1}
+    assert tagged_digest("fuqi/policy/v1", changed).hex() != digest
+    assert told["policy"]["levels"][0].startswith("unserved_by_tier")
+    assert client.get("/api/v1/rounds/rnd_01dzz0r3004ptnken641ehh3tk/policy").status_code == 404
+
+
+def test_nobody_reads_another_organisations_supplies(filled: Filled) -> None:
+    theirs = filled.log_in("demo-donor").get(f"/api/v1/rounds/{filled.made.round_id}/supplies")
+    mine = filled.log_in("demo-hospital").get(f"/api/v1/rounds/{filled.made.round_id}/supplies")
+    assert mine.status_code == 200
+    assert not {one["offer"] for one in mine.json()} & {one["offer"] for one in theirs.json()}
+
+
+def test_the_round_page_draws_fill_and_fairness_without_a_script(filled: Filled) -> None:
+    client = filled.log_in("demo-hospital")
+    facts = client.get(f"/api/v1/rounds/{filled.made.round_id}").json()
+    page = client.get(f"/rounds/{filled.made.round_id}").text
+    drawn = facts["summary"]["by_item_and_tier"]
+    assert page.count('<figure class="picture">') == len(drawn)
+    assert page.count('class="track"') == sum(len(tiers) for tiers in drawn.values())
+    assert 'style="' not in page
+    fairness = facts["summary"]["fairness"]
+    assert {"tiers", "regions", "classes"} == set(fairness)
+    for rows in fairness.values():
+        assert sum(row["served"] for row in rows) == facts["summary"]["units"]
+        assert sum(row["wanted"] for row in rows) == facts["summary"]["units_wanted"]
 
 
 def test_a_hospital_cannot_accept_for_the_donor(filled: Filled) -> None:

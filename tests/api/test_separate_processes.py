@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import pytest
@@ -44,6 +45,7 @@ from ledger.core.report import Verdict
 from signing.cms import read_container, read_timestamp
 from signing.keys.pkcs12 import FileSigner
 from signing.pdf_reading import signatures_of
+from signing.sm import sm2_state
 from signing.trust import PkiTrust
 from signing.tsa import BuiltInTimestampAuthority
 from signing.validate import validate_pdf
@@ -52,7 +54,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs /proc"),
 ]
-START_SECONDS = 60
+START_SECONDS = 180
 CHUNK = 4 * 1024 * 1024
 SECRET = "an invented password"
 ROOT = Path(__file__).resolve().parents[2]
@@ -283,7 +285,7 @@ def upload(world: World, people: list[dict[str, Any]]) -> str:
                 "person_id": one["person"],
                 "role": role,
             }
-            for one, role in zip(people, ("donor", "recipient"), strict=True)
+            for one, role in zip(people, ("donor", "recipient")[: len(people)], strict=True)
         ],
     }
     mark = secrets.token_hex(8)
@@ -391,6 +393,93 @@ def test_the_command_line_refuses_a_wrong_password_and_a_place_that_is_not_yours
     assert getattr(clear.exception, "error_code", "") == "remote.url"
 
 
+# ------------------------------------------------------------------ every kind of key
+MODULE = next(
+    (
+        path
+        for path in (
+            Path("/usr/lib/softhsm/libsofthsm2.so"),
+            Path("/usr/lib64/pkcs11/libsofthsm2.so"),
+        )
+        if path.exists()
+    ),
+    None,
+)
+needs_softhsm = pytest.mark.skipif(
+    MODULE is None or which("softhsm2-util") is None,
+    reason="needs SoftHSM: apt-get install softhsm2",
+)
+needs_sm2 = pytest.mark.skipif(sm2_state() != "available", reason="needs a libcrypto with SM2")
+ALGORITHMS = {"p256": "ecdsa", "rsa": "rsassa_pkcs1v15", "sm2": "sm2"}
+
+
+@pytest.fixture(scope="module")
+def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+    """Where the keys of a fresh SoftHSM token are, as the command line is told."""
+    folder = tmp_path_factory.mktemp("softhsm")
+    (folder / "tokens").mkdir()
+    config = folder / "softhsm2.conf"
+    config.write_text(f"directories.tokendir = {folder / 'tokens'}\n")
+    before = os.environ.get("SOFTHSM2_CONF")
+    os.environ["SOFTHSM2_CONF"] = str(config)
+    pin = folder / "pin"
+    pin.write_text("1234")
+    made = ["softhsm2-util", "--init-token", "--free", "--label", "invented"]
+    subprocess.run([*made, "--so-pin", "4321", "--pin", "1234"], check=True, capture_output=True)
+    yield ["--module", str(MODULE), "--token", "invented", "--secret-file", str(pin)]
+    if before is None:
+        del os.environ["SOFTHSM2_CONF"]
+    else:
+        os.environ["SOFTHSM2_CONF"] = before
+
+
+def place_of_key(world: World, where: str, kind: str, request: pytest.FixtureRequest) -> list[str]:
+    if where == "token":
+        return [*request.getfixturevalue("token"), "--label", kind]
+    secret = world.folder / "secret"
+    secret.write_text(SECRET)
+    return ["--file", str(world.folder / f"{kind}.p12"), "--secret-file", str(secret)]
+
+
+@pytest.mark.parametrize(
+    ("where", "kind"),
+    [
+        pytest.param("file", "rsa-3072"),
+        pytest.param("file", "sm2", marks=needs_sm2),
+        pytest.param("token", "p256", marks=needs_softhsm),
+        pytest.param("token", "rsa-2048", marks=needs_softhsm),
+        pytest.param("token", "rsa-3072", marks=needs_softhsm),
+    ],
+)
+def test_every_kind_of_key_signs_through_command_line_and_api(
+    signed: World, where: str, kind: str, request: pytest.FixtureRequest
+) -> None:
+    person = register(signed, f"keys-{where}-{kind}", "manufacturer")
+    options = ["--server", signed.url, "--api-key-file", str(person["api_key"])]
+    place = place_of_key(signed, where, kind, request)
+    for command in (["key", "make", "--kind", kind], ["key", "certify", *options]):
+        done = fuqi(*command, *place)
+        assert done.exit_code == 0, (done.output, done.exception)
+    agreement = upload(signed, [person])
+    remote = person["remote"]
+    (signer,) = (one["id"] for one in remote.get(f"/api/v1/agreements/{agreement}")["signers"])
+    remote.post(f"/api/v1/signers/{signer}/open", {})
+    remote.post(f"/api/v1/signers/{signer}/read", {"pages": 1, "seconds": 30})
+    done = fuqi("sign", signer, *options, *place, "--yes")
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert remote.get(f"/api/v1/agreements/{agreement}")["state"] == "formed"
+    wanted = urllib.request.Request(
+        f"{signed.url}/api/v1/agreements/{agreement}/revisions/1",
+        headers={"Authorization": f"Bearer {person['api_key'].read_text()}"},
+    )
+    with urllib.request.urlopen(wanted, timeout=60) as answer:
+        data = answer.read()
+    (container,) = (read_container(one.contents) for one in signatures_of(data))
+    assert container.signature_algorithm == ALGORITHMS[kind.partition("-")[0]]
+    report = validate_pdf(data, trust=signed.trust, at=datetime.now(UTC) + timedelta(minutes=1))
+    assert not [one.code for one in report.checks if one.verdict is Verdict.FAILED], report
+
+
 # ------------------------------------------------------------------ what the server holds
 def forms_of(key: Any) -> dict[str, bytes]:
     """Every form in which a private key could lie in memory or in a file."""
@@ -453,6 +542,15 @@ def seen_in_files(folder: Path, wanted: dict[str, bytes]) -> set[str]:
     return found
 
 
+HOLDER = """
+import sys, time
+from cryptography.hazmat.primitives.serialization import load_der_private_key
+key = load_der_private_key(sys.stdin.buffer.read(), None)
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
 def private_key_of(person: dict[str, Any]) -> Any:
     key, _, _ = pkcs12.load_key_and_certificates(person["file"].read_bytes(), SECRET.encode())
     return key
@@ -484,6 +582,31 @@ def test_the_same_search_finds_the_keys_that_are_there(signed: World) -> None:
     assert "base64.0" in seen_in_files(signed.ca_home, forms_of(root))
     log_key = (signed.home / "keys" / "log.key").read_bytes()
     assert seen_in_memory(signed.server.pid, {"log": log_key}) == {"log"}
+    # A party's own key, planted in a file of the server's home, is found there as well.
+    party = private_key_of(signed.people["maker"])
+    planted = signed.home / "planted"
+    planted.write_bytes(party.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    try:
+        assert seen_in_files(signed.home, forms_of(party)) >= {"base64.0"}
+    finally:
+        planted.unlink()
+    # And planted in the memory of a process, it is seen there in the form OpenSSL keeps it in.
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        holder.stdin.write(party.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()))
+        holder.stdin.close()
+        assert holder.stdout.readline() == b"held\n"
+        assert seen_in_memory(holder.pid, forms_of(party)) & {"d.little", "d.big"}
+    finally:
+        holder.kill()
+        holder.wait()
+        holder.stdout.close()
     # And the authority's key is not with the server, which cannot certify anybody by itself.
     assert seen_in_memory(signed.server.pid, forms_of(root)) == set()
     assert not (signed.home / "ca").exists()

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from api.flows import bulk
 from api.flows.registration import Registered, Registration, register
 from api.flows.signatures import pki_trust
 from api.testing import PASSWORD, invented_pdf, invented_registration
@@ -488,8 +489,74 @@ def test_declining_and_withdrawing_say_that_they_cannot_be_undone(
     require_fits(receiver.page)
 
 
+def test_three_documents_are_read_and_signed_in_one_go(
+    site: Any, someone: Callable[..., Person], size: str, pdf: Path
+) -> None:
+    sender, receiver = someone(size), someone(size, "hospital")
+    made = [upload(site, sender, receiver, pdf) for _ in range(3)]
+    for person in (receiver, sender):
+        make_key(site, person)
+    # The other party consents to the first and the last; the second has to wait.
+    for agreement_id in (made[0], made[2]):
+        open_to_sign(site, receiver, agreement_id)
+        read_all(receiver)
+        consent(receiver)
+    page = sender.page
+    page.goto(f"{site.url}/waiting")
+    keep(sender, "batch-choose")
+    require_fits(page)
+    page.click("main form button[type=submit]")
+    page.wait_for_url(re.compile(r"/batches/bat_[0-9a-z]+$"))
+    for left in (3, 2, 1):
+        page.locator(f"#batch[data-left='{left}']").wait_for()
+        for number in range(1, PAGES + 1):
+            scroll_to_the_end_of(sender, number)
+        keep(sender, f"batch-reading-{left}", whole=False)
+        page.locator("[data-part=read-button]:enabled").click()
+    page.locator("[data-part=affirm-button]:enabled").wait_for()
+    assert "3份文件" in page.locator("[data-part=zh]").inner_text()
+    keep(sender, "batch-affirm", whole=False)
+    require_fits(page)
+    page.click("[data-part=affirm-button]")
+    page.locator("#batch[data-phase=sign] [data-part=sign-button]").click()
+    page.locator("#batch[data-phase=done]").wait_for()
+    assert page.locator("[data-part=rows] .badge.good").count() == 2
+    assert "等待对方同意" in page.locator("[data-part=rows] .badge.warn").inner_text()
+    keep(sender, "batch-done")
+    require_fits(page)
+    told = [one for one in sender.faults if "422" not in one]
+    assert told == []
+
+
+def test_a_file_of_rows_is_tried_and_sent_with_a_report_per_row(
+    site: Any, someone: Callable[..., Person], size: str
+) -> None:
+    sender, receiver = someone(size), someone(size, "hospital")
+    good = bulk.example().decode("utf-8-sig").replace("handler-login", receiver.login)
+    bad = bulk.example().decode("utf-8-sig").splitlines()[1]
+    page = sender.page
+    page.goto(f"{site.url}/agreements/bulk")
+    page.set_input_files(
+        "input[name=file]",
+        {"name": "rows.csv", "mimeType": "text/csv", "buffer": f"{good}{bad}\r\n".encode()},
+    )
+    page.fill("input[name=title]", "虚构批量协议")
+    page.fill("input[name=expires]", "2026-12-24")
+    page.click("[data-part=check-button]")
+    page.locator("[data-part=told]:has-text('1 行可以发出，1 行有误')").wait_for()
+    assert "signer.unknown" in page.locator("[data-part=rows]").inner_text()
+    keep(sender, "bulk-tried")
+    require_fits(page)
+    page.click("[data-part=send-button]:enabled")
+    page.locator("[data-part=told]:has-text('1 行已发出，1 行未发出')").wait_for()
+    page.click("[data-part=rows] a")
+    page.wait_for_url(re.compile(r"/agreements/agr_[0-9a-z]+$"))
+
+
 FORMS = (
     "/supply",
+    "/waiting",
+    "/agreements/bulk",
     "/supply/needs/new",
     "/supply/offers/new",
     "/me/handlers/new",

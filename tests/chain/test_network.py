@@ -10,7 +10,10 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from typer.testing import CliRunner
 
+from api.commands import receipt as receipt_commands
+from api.commands import trust as trust_commands
 from ledger import log, store
 from ledger.chain_key import OperatorKey
 from ledger.core.errors import UnavailableError
@@ -40,13 +43,15 @@ class Installation:
     """Log, database and submitter of one operator who asks one node of the network."""
 
     def __init__(self, folder, network, node):
+        self.folder = folder  # laid out as an installation's home
+        (folder / "keys").mkdir()
         url = f"sqlite:///{folder}/fuqi.sqlite3"
         store.migrate(url)
         self.network = network
         self.engine = store.make_engine(url)
         self.factory = store.sessions(self.engine)
-        self.vault = Vault(FileKeyProvider(folder / "vault.key"))
-        self.signer = NoteSigner(folder / "log.key", name="log.example.invalid/fuqi")
+        self.vault = Vault(FileKeyProvider(folder / "keys" / "vault.key"))
+        self.signer = NoteSigner(folder / "keys" / "log.key", name="log.example.invalid/fuqi")
         self.key = network.funded_key()
         self.acknowledged = []
         self.actions = []
@@ -184,6 +189,42 @@ def test_the_network_goes_on_while_a_validator_is_stopped(installation, network)
         network.start(stopped)
     network.agree()
     assert stopped.height() > 0
+
+
+def command(app, *arguments):
+    return CliRunner().invoke(app, [str(one) for one in arguments])
+
+
+def test_the_exported_trust_file_is_enough_to_find_receipts_final_offline(
+    installation, network, monkeypatch
+):
+    installation.acknowledge(2)
+    installation.run_until_settled()
+    folder = installation.folder
+    monkeypatch.setenv("FUQI_HOME", str(folder))
+    monkeypatch.setenv("FUQI_LOG_ORIGIN", "log.example.invalid/fuqi")
+    exported = command(trust_commands.app, "export", folder / "trust.json")
+    assert exported.exit_code == 0, exported.output
+    trust = json.loads((folder / "trust.json").read_text("utf-8"))
+    (pin,) = trust["ledger"]["chains"]
+    assert pin["validators"] == {"k": 3, "addresses": sorted(network.validators)}
+    assert "finality" not in pin
+    for index, receipt in enumerate(installation.receipts()):
+        file = folder / f"receipt-{index}.json"
+        file.write_text(json.dumps(receipt), "utf-8")
+        done = command(
+            receipt_commands.app, "verify", file, "--trust", folder / "trust.json", "--json"
+        )
+        report = json.loads(done.output)
+        assert (done.exit_code, report["verdict"]) == (0, "passed"), done.output
+        (found,) = (one for one in report["checks"] if one["code"] == "receipt.finality")
+        assert found["details"]["proof"] == "clique"
+    # Other validators than these make it indeterminate, and so does nobody.
+    for validators in ({"k": 1, "addresses": ["0x" + "11" * 20]}, None):
+        pin["validators"] = validators
+        (folder / "other.json").write_text(json.dumps(trust), "utf-8")
+        done = command(receipt_commands.app, "verify", file, "--trust", folder / "other.json")
+        assert done.exit_code == 3, done.output
 
 
 def test_a_node_that_hangs_or_is_gone_is_unreachable_and_nothing_is_lost(installation, network):

@@ -4,6 +4,7 @@
 import * as device from "./device.js";
 import { fromBase64, sha256, toBase64, toHex } from "./encoding.js";
 import { busy, call, download, hideProblem, Problem, showProblem, showTime, textsOf } from "./page.js";
+import { marksOf } from "./marks.js";
 import { Reading } from "./reading.js";
 import { attributesOf, messageOf } from "./statement.js";
 
@@ -18,6 +19,7 @@ const agreementPath = `/api/v1/agreements/${root.dataset.agreement}`;
 const problem = part("problem");
 
 const state = { facts: null, record: null, certificates: [], standing: null, fault: null, made: {}, checked: false };
+const marks = marksOf(root);
 const reading = new Reading(root, { key: root.dataset.signer, changed: showReading });
 
 const mine = () => state.facts.signers.find((one) => one.id === root.dataset.signer);
@@ -240,7 +242,7 @@ async function sign() {
   part("progress").hidden = false;
   if (mine().intent_at) progress("intent", "done");
   else await step("intent", () => affirm("sign"));
-  const prepared = await step("prepare", () => call("POST", `${signerPath}/signature/prepare`));
+  const prepared = await step("prepare", () => call("POST", `${signerPath}/signature/prepare`, marks.chosen()));
   const signature = await step("device", async () => {
     const certificateSha256 = state.certificates[0].sha256;
     return toBase64(await device.sign(state.record, attributesOf(prepared, { certificateSha256 })));

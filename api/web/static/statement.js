@@ -1,10 +1,16 @@
 // The statement a signer reads and this device signs: rebuilt and compared before it is shown
 // (signing/intent.py says the same), so that no server can show one sentence and have another one signed.
 
-import { canonicalBytes, concat, equal, fromBase64, includes, fromHex } from "./encoding.js";
+import { canonicalBytes, concat, equal, fromBase64, includes, fromHex, sha256, toHex } from "./encoding.js";
 import { DeviceError } from "./device.js";
 
 const TAG = "fuqi/intent/v1";
+const BATCH_TAG = "fuqi/batch-intent/v1";
+const ITEM_TAG = "fuqi/batch-item/v1";
+const BATCH_FIELDS = [
+  "acts", "at", "count", "items", "method", "nonce", "organisation", "organisation_name", "person", "person_name",
+  "text_en", "text_zh", "v",
+];
 const VERBS = {
   consent: ["同意以电子形式订立本文件", "agree to electronic form for"],
   sign: ["签署文件", "sign"],
@@ -54,6 +60,40 @@ export function messageOf(made, { agreement, signer, act }) {
   const [zh, en] = texts(statement);
   if (statement.text_zh !== zh || statement.text_en !== en) refuse("its text says something else");
   const message = concat(new TextEncoder().encode(TAG), Uint8Array.of(0), canonicalBytes(statement));
+  if (!equal(message, fromBase64(made.message_base64))) refuse("its bytes are other ones");
+  return message;
+}
+
+const tagged = (tag, value) => concat(new TextEncoder().encode(tag), Uint8Array.of(0), canonicalBytes(value));
+
+/**
+ * The bytes of a batch's statement (signing/batch_intent.py). Every digest in its list must be of the document
+ * that stands in the same line on the screen, and the list must hold nothing else.
+ * @throws DeviceError `device.statement`.
+ */
+export async function batchMessageOf(made, { person, organisation, personName, organisationName }) {
+  const { statement, items, opened } = made;
+  if (Object.keys(statement).sort().join() !== BATCH_FIELDS.join()) refuse("its fields are other ones");
+  const wanted = {
+    v: BATCH_TAG, person, person_name: personName, organisation, organisation_name: organisationName,
+    method: "device_key", count: items.length,
+  };
+  for (const [field, value] of Object.entries(wanted)) {
+    if (statement[field] !== value) refuse(`its ${field} is another one`);
+  }
+  if (statement.acts.join() !== "consent,sign") refuse("its acts are other ones");
+  if (statement.items.length !== items.length || opened.length !== items.length) refuse("its list is another one");
+  for (const [index, shown] of items.entries()) {
+    const item = opened[index];
+    const same =
+      item.agreement === shown.agreement_id && item.document_sha256 === shown.document_sha256 && item.field === shown.field;
+    if (!same || toHex(await sha256(tagged(ITEM_TAG, item))) !== statement.items[index]) refuse(`line ${index + 1} is another document`);
+  }
+  const list = toHex(await sha256(tagged(ITEM_TAG, { items: statement.items })));
+  const zh = `本人${personName}，代表${organisationName}，已逐份阅读所列${items.length}份文件，同意以电子形式订立，并逐份签署（清单摘要 SHA-256：${list}）。`;
+  const en = `I, ${personName}, for ${organisationName}, have read each of the ${items.length} documents listed, agree to electronic form for each, and sign each (digest of the list, SHA-256: ${list}).`;
+  if (statement.text_zh !== zh || statement.text_en !== en) refuse("its text says something else");
+  const message = tagged(BATCH_TAG, statement);
   if (!equal(message, fromBase64(made.message_base64))) refuse("its bytes are other ones");
   return message;
 }

@@ -25,6 +25,17 @@ contract VerifierEdgesTest is Signing {
         answers(verifier.verify(key, _DIGEST, high), 0xffffffff);
     }
 
+    /// @dev What is no signature names no account, not even the first ones of the chain, which are not zero.
+    function test_WhatIsNoSignatureIsNobodys() public {
+        K1Verifier verifier = new K1Verifier();
+        bytes memory high = bytes.concat(bytes32(uint256(1)), bytes32(_K1_HALF + 1), bytes1(uint8(27)));
+        for (uint160 account = 1; account < 4; ++account) {
+            bytes memory key = bytes.concat(bytes20(account));
+            answers(verifier.verify(key, _DIGEST, ""), 0xffffffff);
+            answers(verifier.verify(key, _DIGEST, high), 0xffffffff);
+        }
+    }
+
     function test_TheLargestLowSOfP256IsAcceptedAndTheNextIsNot() public {
         P256Verifier verifier = new P256Verifier();
         (bytes32 r,) = vms.signP256(5, _DIGEST);

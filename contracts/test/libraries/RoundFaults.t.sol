@@ -52,6 +52,16 @@ contract RoundFaultsTest is RoundActs {
         isFalse(_shown(value, witness(IRounds.Fault.Step, 0, [uint256(0), 0, 0], units, sums)));
     }
 
+    /// @dev A pair that may not be matched has weight zero: what flows there has no value that would give it away.
+    function test_ACellWithoutWeightIsAFaultOnlyWhereSomethingFlows() public {
+        opening.weightRoot = leaf(0);
+        for (uint256 units = 0; units < 3; ++units) {
+            (opening.cellRoot, opening.units) = (bytes32(units), uint128(units));
+            IRounds.Witness memory made = witness(IRounds.Fault.Cell, 1, [uint256(0), 0, 0], units, units << 128);
+            isTrue(_shown(0, made) == (units > 0));
+        }
+    }
+
     function testFuzz_AnotherWordLeadsToAnotherRoot(uint64 weight) public {
         vm.assume(weight != 3);
         bytes32 found = keccak256(abi.encode([uint256(weight), 0, 0, 0]));

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ledger.chain_proof import verify_chain_evidence
 from ledger.core.errors import UnavailableError, VerificationError
-from ledger.finality import consensus_of, has_quorum, seals_json
+from ledger.finality import CLIQUE_EPOCH, consensus_of, has_quorum, policy_of, seals_json
 from ledger.ledger_trust import ChainPin, LedgerTrust
 from ledger.note import VerifierKey
 from ledger.rpc_values import header_rlp, told_header
@@ -276,6 +276,73 @@ def test_the_first_block_of_a_real_qbft_network_is_understood():
 def test_extra_data_of_ibft2_has_its_round_in_four_bytes():
     made = rlp.decode(bft_extra_data(["0x" + "11" * 20], rule="ibft2"))
     assert made == [bytes(32), [b"\x11" * 20], b"", bytes(4), []]
+
+
+# ------------------------------------------------------------------ whom a trust file pins
+def pinned(rule, block, *, blocks=None, told=None):
+    found = policy_of(
+        rule, block, ask_block=(blocks or {}).get, ask_signers=lambda _number: copy.deepcopy(told)
+    )
+    return None if found is None else (found.k, found.validators)
+
+
+def listing(addresses):
+    """A clique header that names validators; everything else is of no matter here."""
+    named = "".join(address[2:] for address in addresses)
+    return {"difficulty": "0x1", "extraData": "0x" + "00" * 32 + named + "00" * 65}
+
+
+@pytest.mark.parametrize("rule", BFT)
+def test_two_thirds_of_the_validators_that_a_header_names_are_pinned(rule):
+    found = VECTORS[rule]
+    names = tuple(sorted(found["validators"]))
+    assert pinned(rule, found["block_as_told_by_a_node"]) == (3, names)
+    extra = rlp.decode(bytes.fromhex(found["block_as_told_by_a_node"]["extraData"][2:]))
+    for count, least in ((1, 1), (2, 2), (3, 2), (4, 3), (7, 5), (VALIDATORS_MAX, 67)):
+        some = [index.to_bytes(20, "big") for index in range(1, count + 1)]
+        data = rlp.encode([extra[0], some, *extra[2:]]).hex()
+        block = found["block_as_told_by_a_node"] | {"extraData": "0x" + data}
+        assert pinned(rule, block)[0] == least
+    for some in ([], [index.to_bytes(20, "big") for index in range(1, VALIDATORS_MAX + 2)]):
+        data = rlp.encode([extra[0], some, *extra[2:]]).hex()
+        block = found["block_as_told_by_a_node"] | {"extraData": "0x" + data}
+        assert pinned(rule, block) is None
+
+
+def test_the_validators_of_a_real_qbft_network_are_pinned_from_its_first_block():
+    golden = json.loads((GOLDEN / "besu_qbft_genesis.json").read_text(encoding="utf-8"))
+    assert len(golden["validators"]) == 5
+    assert pinned("qbft", golden["block"]) == (4, tuple(sorted(golden["validators"])))
+
+
+def test_more_than_half_of_the_cliques_validators_are_pinned_as_the_node_names_them():
+    names = VECTORS["clique"]["validators"]
+    block = {"number": "0x7"}
+    assert pinned("clique", block, told=names) == (3, tuple(sorted(names)))
+    assert pinned("clique", block, told=[*names, names[0]]) == (3, tuple(sorted(names)))
+    assert pinned("clique", block, told=[names[0].upper().replace("X", "x")]) == (1, (names[0],))
+    for wrong in (["0x11"], [5], ["no"]):
+        with pytest.raises(UnavailableError):
+            pinned("clique", block, told=wrong)
+
+
+def test_where_the_node_does_not_say_the_last_header_that_lists_all_validators_does():
+    first, later = VECTORS["clique"]["validators"], ["0x" + "22" * 20, "0x" + "11" * 20]
+    blocks = {"0x0": listing(first), hex(CLIQUE_EPOCH): listing(later)}
+    for told in (None, [], "0x", ["0x" + "11" * 20] * (VALIDATORS_MAX + 1)):
+        found = pinned("clique", {"number": "0x7"}, blocks=blocks, told=told)
+        assert found == (3, tuple(sorted(first)))
+    number = {"number": hex(CLIQUE_EPOCH + 5)}
+    assert pinned("clique", number, blocks=blocks) == (2, tuple(sorted(later)))
+    # Another epoch than the usual one: that header names nobody, and the first still counts.
+    blocks[hex(CLIQUE_EPOCH)] = listing([])
+    assert pinned("clique", number, blocks=blocks) == (3, tuple(sorted(first)))
+    assert pinned("clique", number, blocks={}) is None
+
+
+def test_nobody_is_pinned_where_no_validators_seal():
+    assert pinned(None, {"number": "0x7"}) is None
+    assert pinned("qbft", listing(VECTORS["clique"]["validators"])) is None
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import pytest
 from ledger.core.errors import InputError
 from matching.candidates import REASONS
 from matching.catalogue import load_catalogue
-from matching.explain import NO_SUPPLY, TEXTS, Filled, explain
+from matching.explain import Filled, explain
+from matching.explain_texts import NO_SUPPLY, TEXTS
 from matching.generate import Seed, generate_lots, load_seed
 from matching.solve import solve
 from matching.testing import DAY, random_problem
@@ -81,7 +82,7 @@ def test_every_unit_is_accounted_for_on_both_sides():
         moved = sum(flow.quantity for flow in solution.plan.flows)
         assert sum(outcome.served for outcome in found.needs) == moved
         for lot, outcome in zip(problem.lots, found.lots, strict=True):
-            assert sum(q for _, q in outcome.lines) + outcome.left == lot.quantity
+            assert sum(line.quantity for line in outcome.lines) + outcome.left == lot.quantity
         for need, outcome in zip(problem.needs, found.needs, strict=True):
             full = outcome.served == need.quantity
             assert (outcome.state is Filled.FILLED) == full

@@ -6,7 +6,6 @@ import pytest
 
 from ledger.core.errors import LimitError
 from ledger.core.report import Verdict
-from matching import solve as module
 from matching.candidates import judge_pairs
 from matching.check import check_plan
 from matching.problem import Policy, make_problem
@@ -68,14 +67,6 @@ def test_weights_that_would_pass_63_bits_give_way_to_level_by_level_and_then_to_
     with pytest.raises(LimitError) as fault:
         solve(problem, candidates=replace(judged, transport=judged.transport * 10**14))
     assert fault.value.error_code == "matching.weights_overflow"
-
-
-def test_more_arcs_than_the_limit_are_refused(monkeypatch):
-    problem = random_problem("arcs", needs=6, lots=6)
-    monkeypatch.setattr(module, "ARCS_MAX", 2)
-    with pytest.raises(LimitError) as fault:
-        solve(problem)
-    assert fault.value.error_code == "matching.too_large"
 
 
 def test_nobody_gets_a_second_share_before_others_get_their_first():

@@ -101,22 +101,12 @@ def test_a_lone_statement_is_read_by_the_same_function():
         "proof": KEY.sign(intent_message(stmt)).hex(),
     }
     found = affirmed(body, public_spki=SPKI)
-    assert (found.agreement, found.organisation, found.use) == ("agr_1", None, "cd" * 16)
+    assert (found.agreement, found.organisation, found.field) == ("agr_1", None, "party_a")
     assert code_of(affirmed, {**body, "act": "consent"}, public_spki=SPKI) == "intent.other_act"
     assert (
         code_of(affirmed, {**body, "statement_sha256": "00" * 32}, public_spki=SPKI)
         == "intent.other_act"
     )
-
-
-def test_no_two_uses_of_a_batch_are_the_same():
-    items, stmt = made(3)
-    uses = [
-        affirmed(entry(stmt, one, act=act), public_spki=SPKI).use
-        for one in items
-        for act in ("consent", "sign")
-    ]
-    assert len(set(uses)) == 6
 
 
 def test_a_document_that_is_not_listed_is_not_affirmed():

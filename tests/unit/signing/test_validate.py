@@ -60,6 +60,7 @@ def signed_anyhow(data: bytes, pki, *, field: str) -> bytes:
         certify=False,
         appearance=Appearance("甲", "乙", "00", pki.at, demo=False),
         reserve=20_000,
+        seal=None,
     )
     attributes = signed_attributes(
         document_digest=digest.document_digest, certificate=signer.certificate.der

@@ -1,0 +1,67 @@
+"""Reads of batches and of the places that wait for a handler."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from ledger.tables.agreements import AgreementRow, SignerRow
+from ledger.tables.batches import BatchItemRow, BatchRow
+
+PAGE_MAX = 100
+
+
+def items_of(session: Session, batch_id: str) -> Sequence[BatchItemRow]:
+    """The items of a batch, in the order of its list (at most `signing.batch_intent.ITEMS_MAX`)."""
+    return session.scalars(
+        select(BatchItemRow).where(BatchItemRow.batch_id == batch_id).order_by(BatchItemRow.number)
+    ).all()
+
+
+def lock_batch(session: Session, batch_id: str) -> BatchRow | None:
+    """The batch, locked until the end of the transaction."""
+    return session.scalar(
+        select(BatchRow)
+        .where(BatchRow.id == batch_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+
+
+def waiting_places(
+    session: Session,
+    *,
+    organisation_id: str,
+    person_id: str,
+    before: str | None = None,
+    limit: int = PAGE_MAX,
+) -> Sequence[SignerRow]:
+    """Open places of a handler that are to be signed, newest first, older than place `before`."""
+    query = (
+        select(SignerRow)
+        .join(AgreementRow, AgreementRow.id == SignerRow.agreement_id)
+        .where(
+            SignerRow.organisation_id == organisation_id,
+            SignerRow.person_id == person_id,
+            SignerRow.act == "sign",
+            SignerRow.signed_at.is_(None),
+            SignerRow.refused_at.is_(None),
+            SignerRow.forwarded_at.is_(None),
+            AgreementRow.state.in_(("published", "signing")),
+        )
+    )
+    if before is not None:
+        query = query.where(SignerRow.id < before)
+    return session.scalars(query.order_by(SignerRow.id.desc()).limit(min(limit, PAGE_MAX))).all()
+
+
+def batches_of(session: Session, *, organisation_id: str, person_id: str) -> Sequence[BatchRow]:
+    """A handler's batches, newest first."""
+    return session.scalars(
+        select(BatchRow)
+        .where(BatchRow.organisation_id == organisation_id, BatchRow.person_id == person_id)
+        .order_by(BatchRow.id.desc())
+        .limit(20)
+    ).all()

@@ -1,0 +1,1 @@
+"""A round kept optimal while needs and lots come, change and go."""

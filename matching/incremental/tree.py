@@ -1,0 +1,394 @@
+"""The simplex tree as a living thing: arcs are found by node, pivots look only where prices moved.
+
+Beside what `engine.pivots` keeps, every node has lists of its arcs. After an event only arcs at nodes whose
+price moved can price out; `settle` works through those nodes (first in, first out) and stops when none is left:
+that is the optimum, without a look at the other arcs. It counts arcs looked at and gives up at a limit; the
+caller then runs the plain simplex over all arcs from the same tree.
+
+Flow between zero and the bound on an arc outside the tree is possible right after an event; `purify` pushes it,
+in the direction that does not cost, until the arc is at an end or in the tree.
+
+Ties (the written rule): nodes in the order in which they were touched; at a node the first arc with the most
+negative reduced cost, newest arcs first; the leaving arc as in `engine.pivots`.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matching.engine.jit import compiled
+from matching.geo import Int64s
+
+Int32s = NDArray[np.int32]
+Int8s = NDArray[np.int8]
+
+DONE: Final = 0
+SPENT: Final = 1
+ENDLESS: Final = 2
+WORDS: Final = 6
+"""`work`: head of the queue, its length, nodes touched, arcs looked at, pivots, nodes stirred."""
+OTHER: Final = 0
+GROUP: Final = 1
+NEED: Final = 2
+LOT: Final = 3
+
+
+class Tree(NamedTuple):
+    """Arrays longer than what they hold: room to grow.
+
+    Attributes:
+        tails … price: as in `engine.pivots`; `state` 0 also on arcs that are out of use (bound 0).
+        first_out, first_in: by node, its newest arc; next_out, next_in: by arc, the next older one; -1 ends.
+        dirty, queue: nodes whose arcs are to be looked at, each once.
+        marked, touched, old: nodes whose price moved since the last event, and what it was.
+        role: NEED, LOT or something else; says in which direction a move of the price can matter.
+        stir_marked, stirred, start: nodes whose price moved while one node was worked on, and what it was.
+    """
+
+    tails: Int32s
+    heads: Int32s
+    costs: Int64s
+    bounds: Int64s
+    flows: Int64s
+    state: Int8s
+    next_out: Int32s
+    next_in: Int32s
+    parent: Int32s
+    pred: Int32s
+    upward: Int8s
+    depth: Int32s
+    after: Int32s
+    before: Int32s
+    price: Int64s
+    first_out: Int32s
+    first_in: Int32s
+    dirty: Int8s
+    queue: Int32s
+    marked: Int8s
+    touched: Int32s
+    old: Int64s
+    role: Int8s
+    stir_marked: Int8s
+    stirred: Int32s
+    start: Int64s
+    work: Int64s
+
+
+@compiled
+def link(tree: Tree, first: int, end: int) -> None:
+    """Enter the arcs [first, end) into the lists of their nodes."""
+    for arc in range(first, end):
+        tail, head = tree.tails[arc], tree.heads[arc]
+        tree.next_out[arc] = tree.first_out[tail]
+        tree.first_out[tail] = arc
+        tree.next_in[arc] = tree.first_in[head]
+        tree.first_in[head] = arc
+
+
+@compiled
+def soil(tree: Tree, node: int) -> None:
+    """Put a node in the queue, once; the root's arcs are looked at from their other ends."""
+    if tree.dirty[node] == 0 and tree.parent[node] >= 0:
+        tree.dirty[node] = 1
+        at = tree.work[0] + tree.work[1]
+        if at >= len(tree.queue):
+            at -= len(tree.queue)
+        tree.queue[at] = node
+        tree.work[1] += 1
+
+
+@compiled
+def hang(tree: Tree, node: int, arc: int) -> None:
+    """A new node becomes a leaf at the other end of `arc`; an arc that comes down carries a unit at least."""
+    up = 1 if tree.tails[arc] == node else 0
+    parent = tree.heads[arc] if up == 1 else tree.tails[arc]
+    tree.parent[node], tree.pred[node], tree.upward[node] = parent, arc, up
+    tree.depth[node] = tree.depth[parent] + 1
+    tree.price[node] = tree.price[parent] + (-tree.costs[arc] if up == 1 else tree.costs[arc])
+    next_ = tree.after[parent]
+    tree.after[parent], tree.before[node] = node, parent
+    tree.after[node], tree.before[next_] = next_, node
+    tree.state[arc] = 0
+    soil(tree, node)
+    touch(tree, node)
+
+
+@compiled
+def touch(tree: Tree, node: int) -> None:
+    """Remember the price that a node had before the event."""
+    if tree.marked[node] == 0:
+        tree.marked[node] = 1
+        tree.old[node] = tree.price[node]
+        tree.touched[tree.work[2]] = node
+        tree.work[2] += 1
+
+
+@compiled
+def stir(tree: Tree, node: int) -> None:
+    """Remember the price that a node had before the work on the present node began."""
+    if tree.stir_marked[node] == 0:
+        tree.stir_marked[node] = 1
+        tree.start[node] = tree.price[node]
+        tree.stirred[tree.work[5]] = node
+        tree.work[5] += 1
+
+
+@compiled
+def calm(tree: Tree) -> None:
+    """Queue the stirred nodes at which an arc may price out now.
+
+    A need has only arcs without a bound that come in: they price out if its price rises, or that of their other
+    end falls. A lot has only such that go out. What came back to where it was changed nothing.
+    """
+    for at in range(tree.work[5]):
+        node = tree.stirred[at]
+        tree.stir_marked[node] = 0
+        moved = tree.price[node] - tree.start[node]
+        if tree.role[node] == 2:
+            matters = moved > 0
+        elif tree.role[node] == 3:
+            matters = moved < 0
+        else:
+            matters = moved != 0
+        if matters:
+            soil(tree, node)
+    tree.work[5] = 0
+
+
+@compiled
+def touch_moved(tree: Tree, before: Int64s) -> None:
+    """Mark the nodes whose price is another than `before`, as if they had been touched one by one."""
+    for node in range(len(before)):
+        if tree.price[node] != before[node] and tree.marked[node] == 0:
+            touch(tree, node)
+            tree.old[node] = before[node]
+
+
+@compiled
+def pivot(tree: Tree, entering: int, forward: int) -> int:
+    """Push along an arc outside the tree and round through the tree; DONE or ENDLESS."""
+    if forward == 1:
+        first, second = tree.tails[entering], tree.heads[entering]
+        push = tree.bounds[entering] - tree.flows[entering]
+    else:
+        first, second = tree.heads[entering], tree.tails[entering]
+        push = tree.flows[entering]
+    a, b = first, second
+    while a != b:
+        if tree.depth[a] > tree.depth[b]:
+            a = tree.parent[a]
+        elif tree.depth[a] < tree.depth[b]:
+            b = tree.parent[b]
+        else:
+            a = tree.parent[a]
+            b = tree.parent[b]
+    apex = a
+    side = 0
+    leaver = -1
+    node = first
+    while node != apex:
+        arc = tree.pred[node]
+        room = tree.flows[arc] if tree.upward[node] == 1 else tree.bounds[arc] - tree.flows[arc]
+        if room < push:
+            push, leaver, side = room, node, 1
+        node = tree.parent[node]
+    node = second
+    while node != apex:
+        arc = tree.pred[node]
+        room = tree.bounds[arc] - tree.flows[arc] if tree.upward[node] == 1 else tree.flows[arc]
+        if room <= push:
+            push, leaver, side = room, node, 2
+        node = tree.parent[node]
+    if push > 2305843009213693952:
+        return 2
+    tree.work[4] += 1
+    if push > 0:
+        tree.flows[entering] += push if forward == 1 else -push
+        node = first
+        while node != apex:
+            tree.flows[tree.pred[node]] += -push if tree.upward[node] == 1 else push
+            node = tree.parent[node]
+        node = second
+        while node != apex:
+            tree.flows[tree.pred[node]] += push if tree.upward[node] == 1 else -push
+            node = tree.parent[node]
+    if side == 0:
+        tree.state[entering] = 1 if tree.flows[entering] == 0 else -1
+        return 0
+    inner, outer = (first, second) if side == 1 else (second, first)
+    rehang(tree, entering, inner, outer, leaver)
+    return 0
+
+
+@compiled
+def rehang(tree: Tree, entering: int, inner: int, outer: int, leaver: int) -> None:
+    """Cut the subtree below `leaver`, hang it by the entering arc, shift its prices and mark its nodes."""
+    reduced = (
+        tree.costs[entering] + tree.price[tree.tails[entering]] - tree.price[tree.heads[entering]]
+    )
+    tree.state[entering] = 0
+    left = tree.pred[leaver]
+    if tree.bounds[left] == 0:
+        tree.state[left] = 0
+    else:
+        tree.state[left] = 1 if tree.flows[left] == 0 else -1
+    after, before, depth, parent = tree.after, tree.before, tree.depth, tree.parent
+    last = inner
+    while depth[after[last]] > depth[inner]:
+        last = after[last]
+    prior, next_ = before[inner], after[last]
+    after[prior] = next_
+    before[next_] = prior
+    tip = last
+    node = inner
+    while node != leaver:
+        node = parent[node]
+        last = prior
+        if depth[next_] > depth[node]:
+            last = next_
+            while depth[after[last]] > depth[node]:
+                last = after[last]
+        prior, next_ = before[node], after[last]
+        after[prior] = next_
+        before[next_] = prior
+        after[tip] = node
+        before[node] = tip
+        tip = last
+    next_ = after[outer]
+    after[outer] = inner
+    before[inner] = outer
+    after[tip] = next_
+    before[next_] = tip
+    new_parent, new_arc = outer, entering
+    new_up = 1 if tree.tails[entering] == inner else 0
+    node = inner
+    while True:
+        up_parent, up_arc, up_dir = parent[node], tree.pred[node], tree.upward[node]
+        parent[node], tree.pred[node], tree.upward[node] = new_parent, new_arc, new_up
+        if node == leaver:
+            break
+        new_parent, new_arc, new_up = node, up_arc, 1 - up_dir
+        node = up_parent
+    shift = -reduced if tree.tails[entering] == inner else reduced
+    node = inner
+    while True:
+        depth[node] = depth[parent[node]] + 1
+        if shift != 0:
+            touch(tree, node)
+            stir(tree, node)
+            tree.price[node] += shift
+        if node == tip:
+            break
+        node = after[node]
+
+
+@compiled
+def purify(tree: Tree, arc: int) -> int:
+    """Bring an arc with flow between zero and its bound to an end, or into the tree."""
+    if tree.flows[arc] == 0 or tree.flows[arc] == tree.bounds[arc]:
+        tree.state[arc] = 0 if tree.bounds[arc] == 0 else (1 if tree.flows[arc] == 0 else -1)
+        soil(tree, tree.tails[arc])
+        soil(tree, tree.heads[arc])
+        return 0
+    reduced = tree.costs[arc] + tree.price[tree.tails[arc]] - tree.price[tree.heads[arc]]
+    return pivot(tree, arc, 1 if reduced < 0 else 0)
+
+
+@compiled
+def settle(tree: Tree, scans_max: int, pivots_max: int) -> int:
+    """Pivot at the nodes in the queue until it is empty: DONE. SPENT where a limit stopped it before."""
+    scans = 0
+    outcome = 0
+    started = tree.work[4]
+    while tree.work[1] > 0:
+        node = tree.queue[tree.work[0]]
+        tree.work[0] += 1
+        if tree.work[0] == len(tree.queue):
+            tree.work[0] = 0
+        tree.work[1] -= 1
+        tree.dirty[node] = 0
+        while True:
+            entering = -1
+            least = 0
+            arc = tree.first_out[node]
+            while arc >= 0:
+                scans += 1
+                if tree.state[arc] != 0:
+                    reduced = tree.state[arc] * (
+                        tree.costs[arc] + tree.price[node] - tree.price[tree.heads[arc]]
+                    )
+                    if reduced < least:
+                        least, entering = reduced, arc
+                arc = tree.next_out[arc]
+            arc = tree.first_in[node]
+            while arc >= 0:
+                scans += 1
+                if tree.state[arc] != 0:
+                    reduced = tree.state[arc] * (
+                        tree.costs[arc] + tree.price[tree.tails[arc]] - tree.price[node]
+                    )
+                    if reduced < least:
+                        least, entering = reduced, arc
+                arc = tree.next_in[arc]
+            if entering < 0:
+                break
+            outcome = pivot(tree, entering, 1 if tree.state[entering] == 1 else 0)
+            if outcome != 0:
+                break
+            if scans > scans_max or tree.work[4] - started > pivots_max:
+                soil(tree, node)
+                outcome = 1
+                break
+        calm(tree)
+        if outcome != 0:
+            break
+    tree.work[3] += scans
+    return outcome
+
+
+@compiled
+def catch_up(
+    tree: Tree,
+    first: int,
+    end: int,
+    hung: Int32s,
+    soiled: Int32s,
+    impure: Int32s,
+    scans_max: int,
+    pivots_max: int,
+) -> int:
+    """All edits of one event, then the optimum: one call, as handing over so many arrays takes its time.
+
+    Args:
+        first, end: arcs that are new.
+        hung: a new node and its tree arc, by turns.
+        impure: arcs with another flow or bound.
+    """
+    link(tree, first, end)
+    for at in range(0, len(hung), 2):
+        hang(tree, hung[at], hung[at + 1])
+    for node in soiled:
+        soil(tree, node)
+    for arc in impure:
+        # Arcs of the tree may carry anything.
+        if tree.pred[tree.tails[arc]] != arc and tree.pred[tree.heads[arc]] != arc:
+            outcome = purify(tree, arc)
+            calm(tree)
+            if outcome != 0:
+                return outcome
+    return settle(tree, scans_max, pivots_max)
+
+
+@compiled
+def empty_queue(tree: Tree) -> None:
+    """After a run over all arcs nothing is left to look at."""
+    while tree.work[1] > 0:
+        tree.dirty[tree.queue[tree.work[0]]] = 0
+        tree.work[0] += 1
+        if tree.work[0] == len(tree.queue):
+            tree.work[0] = 0
+        tree.work[1] -= 1
+    tree.work[0] = 0

@@ -1,0 +1,167 @@
+"""What changed behind each signature, by pyHanko's rules, every step of the file judged once.
+
+pyHanko compares each signed revision with every later one, so its work grows with the square of the
+number of signatures. Here each revision is compared with the one before it, once, under the strictest
+permission and under every field lock then in force. A file whose steps are all allowed is allowed as a
+whole; an edit that a later step takes back is still seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pyhanko.sign.diff_analysis import (
+    DEFAULT_DIFF_POLICY,
+    FormUpdatingRule,
+    ModificationLevel,
+    StandardDiffPolicy,
+    SuspiciousModification,
+)
+from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
+from pyhanko.sign.validation.status import SignatureCoverageLevel
+
+from signing.reading import Difference
+
+STEPS_MAX: Final = 1_000
+"""Revisions behind the first signature; fifty signatures with their validation data make some 150."""
+LOCKS_MAX: Final = 60
+"""Different field locks in one file, each of which judges every later step."""
+
+
+class _WrittenForms(FormUpdatingRule):
+    """pyHanko's rule for forms, asked only about objects that the revision writes.
+
+    By itself it names the picture of every text field in every revision, written or not, so that a
+    locked field that nobody touched counts as edited.
+    """
+
+    def apply(self, old: Any, new: Any) -> Iterator[Any]:
+        written = new.explicit_refs_in_revision()
+        for level, update in super().apply(old, new):
+            if update.updated_ref in written:
+                yield level, update
+
+
+_DEFAULT_FORMS: Final[Any] = DEFAULT_DIFF_POLICY.form_rule
+_POLICY: Final = StandardDiffPolicy(
+    global_rules=DEFAULT_DIFF_POLICY.global_rules,
+    form_rule=_WrittenForms(
+        field_rules=_DEFAULT_FORMS.field_rules,
+        ignored_acroform_keys=_DEFAULT_FORMS.ignored_acroform_keys,
+    ),
+    # An object that nothing refers to has no business behind a signature.
+    ignore_orphaned_objects=False,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One revision against the one before: its level and fields, or why there are none."""
+
+    level: ModificationLevel
+    fields: frozenset[str]
+    known: bool = True
+
+
+def differences(reader: Any, fields: Sequence[tuple[str, Any]]) -> dict[str, Difference]:
+    """What stands behind each signature; fields that pyHanko cannot judge are left out. Never raises.
+
+    Args:
+        fields: full name and reference of each filled signature field.
+    """
+    found: dict[str, tuple[Any, SignatureCoverageLevel]] = {}
+    for name, reference in fields:
+        try:
+            if reader.strict and reader.xrefs.hybrid_xrefs_present:
+                continue
+            one = EmbeddedPdfSignature(reader, reference, name)
+            found[name] = one, one.evaluate_signature_coverage()
+            # Both are read lazily and may raise on odd dictionaries.
+            _permission(one), one.fieldmdp
+        except Exception:  # noqa: BLE001 - pyHanko raises many kinds on odd files
+            found.pop(name, None)
+    try:
+        steps = _steps(reader, [one for one, _coverage in found.values()])
+        return {
+            name: item
+            for name, (one, coverage) in found.items()
+            if (item := _difference(one, coverage, steps)) is not None
+        }
+    except Exception:  # noqa: BLE001 - see above
+        return {}
+
+
+def _permission(one: Any) -> int:
+    level = one.docmdp_level
+    return 0 if level is None else int(level.value)
+
+
+def _steps(reader: Any, signatures: Sequence[Any]) -> dict[int, _Step]:
+    """Revision -> what it did, for every revision behind the first signed one."""
+    total = int(reader.xrefs.total_revisions)
+    first = min((int(one.signed_revision) for one in signatures), default=total)
+    if total - first > STEPS_MAX:
+        return {}
+    steps: dict[int, _Step] = {}
+    for revision in range(first + 1, total):
+        active = [one for one in signatures if one.signed_revision < revision]
+        steps[revision] = _step(reader, revision, active)
+    return steps
+
+
+def _step(reader: Any, revision: int, active: Sequence[Any]) -> _Step:
+    # In the order of strictness: DocMDP 1 forbids most, and the strictest signature decides.
+    permission = min(
+        (one.docmdp_level for one in active if one.docmdp_level is not None),
+        key=lambda level: level.value,
+        default=None,
+    )
+    locks: list[Any] = []
+    for one in active:
+        if one.fieldmdp is not None and one.fieldmdp not in locks:
+            locks.append(one.fieldmdp)
+    if len(locks) > LOCKS_MAX:
+        return _Step(ModificationLevel.OTHER, frozenset(), known=False)
+    level, changed = ModificationLevel.NONE, set[str]()
+    try:
+        for lock in locks or [None]:
+            result = _POLICY.apply(
+                reader.get_historical_resolver(revision - 1),
+                reader.get_historical_resolver(revision),
+                field_mdp_spec=lock,
+                doc_mdp=permission,
+            )
+            level = max(level, result.modification_level)
+            changed |= {str(name) for name in result.changed_form_fields}
+    except SuspiciousModification:
+        return _Step(ModificationLevel.OTHER, frozenset())
+    except Exception:  # noqa: BLE001 - see differences
+        return _Step(ModificationLevel.OTHER, frozenset(), known=False)
+    return _Step(level, frozenset(changed))
+
+
+def _difference(
+    one: Any, coverage: SignatureCoverageLevel, steps: dict[int, _Step]
+) -> Difference | None:
+    revision, permission = int(one.signed_revision), _permission(one)
+    whole = coverage >= SignatureCoverageLevel.ENTIRE_REVISION
+    if coverage is SignatureCoverageLevel.ENTIRE_FILE:
+        later: list[_Step] = []
+    elif not whole:
+        later = [_Step(ModificationLevel.OTHER, frozenset())]
+    else:
+        later = [step for number, step in steps.items() if number > revision]
+        if not later or not all(step.known for step in later):
+            return None
+    level = max((step.level for step in later), default=ModificationLevel.NONE)
+    suspicious = level is ModificationLevel.OTHER
+    changed = frozenset[str]().union(*(step.fields for step in later))
+    return Difference(
+        level="SUSPICIOUS" if suspicious else level.name,
+        changed_fields=() if suspicious else tuple(sorted(changed)),
+        docmdp_ok=not suspicious and (permission == 0 or level.value <= permission),
+        docmdp=permission,
+        revision=revision if whole else None,
+    )

@@ -1,0 +1,730 @@
+"""Authority: the legal representative, signed letters, the table of levels, ratification."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from api.callers import Caller, Role
+from api.flows import agreements, authority, parties, places, ratification, signatures
+from api.flows import verification_levels as levels
+from api.flows.evidence import export_bundle, installation_trust
+from api.flows.registration import NewHandler, Registered, add_handler, register
+from api.flows.verification_levels_asking import ask
+from api.flows.verification_levels_codes import answer
+from api.testing import PASSWORD, caller_of, invented_pdf, invented_registration
+from api.worker import settle
+from arbitration.checks import signer_authorisation
+from arbitration.checks.all import verify_bundle
+from arbitration.contents import Purpose
+from ledger.core.canonical import canonical_parse
+from ledger.core.errors import ConflictError, FuqiError, InputError
+from ledger.core.ids import new_id
+from ledger.core.report import Verdict
+from ledger.embedded_chain import open_embedded_chain
+from ledger.queries import agreements as agreement_queries
+from ledger.queries import parties as party_queries
+from ledger.store import transaction
+from ledger.tables.agreements import AgreementRow, SignerRow
+from ledger.tables.log import EntryRow
+from ledger.tables.notices import NoticeRow
+from ledger.tables.parties import AuthorisationRow, PartyRow, RatificationRow
+from signing.ca import CertificateSubject
+from signing.identity import Basis, invented_resident_id
+from signing.identity_policy import BUILT_IN, LevelPolicy, PolicyRow, read_policy
+from signing.intent import intent_message
+from signing.keys.device import DeviceKey
+
+YUAN = 100
+
+
+@dataclass
+class Desk:
+    """An organisation with its legal representative (who registered it) and a handler, each with a key."""
+
+    world: Any
+    boss: Registered
+    clerk: Caller
+    keys: dict[str, DeviceKey]
+    place: str
+
+    @property
+    def ports(self) -> Any:
+        return self.world.app.state.shell.ports
+
+    @property
+    def at(self) -> Any:
+        return self.world.clock.at
+
+    @property
+    def head(self) -> Caller:
+        return caller_of(self.boss)
+
+    def write(self, act: Callable[[Any], Any]) -> Any:
+        with transaction(self.ports.sessions) as session:
+            return act(session)
+
+    def publish(self, who: Caller, amount: int | None = None, *, ports: Any = None) -> str:
+        """An agreement that `who` signs alone for the organisation; returns the place."""
+
+        def act(session: Any) -> str:
+            row = agreements.create_from_upload(
+                session,
+                ports or self.ports,
+                self.head,
+                agreements.NewAgreement(
+                    id=new_id("agr", at=self.at),
+                    title="虚构协议",
+                    matter="donation",
+                    signers=(
+                        agreements.SignerSpec(who.organisation_id or "", who.person_id or "", "x"),
+                    ),
+                    expires_at=self.at + timedelta(days=60),
+                    amount_minor=amount,
+                ),
+                data=invented_pdf(pages=1),
+                at=self.at,
+            )
+            return str(agreement_queries.signers_of(session, row.id)[0].id)
+
+        return str(self.write(act))
+
+    def certify(self, who: Caller) -> None:
+        key = self.keys[who.person_id or ""]
+        subject = CertificateSubject(common_name="invented", organisation=None, reference="x")
+        self.write(
+            lambda session: parties.issue_certificate(
+                session,
+                self.ports,
+                who,
+                organisation_id=who.organisation_id or "",
+                person_id=who.person_id or "",
+                csr_der=key.csr(subject),
+                at=self.at,
+            )
+        )
+
+    def sign(self, who: Caller, place: str) -> None:
+        key = self.keys[who.person_id or ""]
+        at, ports = self.at, self.ports
+
+        def affirm(session: Any, act: str) -> None:
+            made = signatures.make_statement(session, who, place, act=act, at=at)
+            value = canonical_parse(made.statement.encode())
+            assert isinstance(value, dict)
+            proof = key.sign(intent_message(value))
+            signatures.express_intent(session, ports, who, made.id, proof=proof, at=at)
+
+        def act(session: Any) -> None:
+            signer = session.get_one(SignerRow, place)
+            row = session.get_one(AgreementRow, signer.agreement_id)
+            agreements.read_document(session, ports, who, place, pages=row.pages, seconds=9, at=at)
+            affirm(session, "consent")
+            affirm(session, "sign")
+            prepared = signatures.prepare_signature(session, ports, who, place, at=at)
+            signatures.complete_signature(
+                session,
+                ports,
+                who,
+                prepared.id,
+                signature=key.sign(bytes.fromhex(prepared.signed_attrs)),
+                at=at,
+            )
+
+        self.write(act)
+
+    def agreement_of(self, place: str) -> AgreementRow:
+        with transaction(self.ports.readers) as session:
+            signer = session.get_one(SignerRow, place)
+            return session.get_one(AgreementRow, signer.agreement_id)
+
+    def limit(self, who: Caller, *, yuan: int) -> None:
+        """Leave `who` one declared authority with a limit."""
+
+        def act(session: Any) -> None:
+            held = party_queries.authorisations_of(
+                session, organisation_id=who.organisation_id or "", person_id=who.person_id
+            )
+            for row in held:
+                parties.revoke_authorisation(
+                    session, self.ports, self.head, row.id, reason="invented", at=self.at
+                )
+            parties.grant_authorisation(
+                session,
+                self.ports,
+                self.head,
+                parties.NewAuthorisation(
+                    id=new_id("aut", at=self.at),
+                    organisation_id=who.organisation_id or "",
+                    person_id=who.person_id or "",
+                    matters=frozenset({"donation"}),
+                    powers=frozenset({"consent", "sign"}),
+                    valid_from=self.at,
+                    valid_to=self.at + timedelta(days=90),
+                    amount_max_minor=yuan * YUAN,
+                ),
+                at=self.at,
+            )
+
+        self.write(act)
+
+
+def number_of(name: str, *, birth: date = date(1990, 1, 1)) -> str:
+    return invented_resident_id(name, birth=birth)
+
+
+@pytest.fixture(scope="module")
+def made_desks(world: Any) -> dict[str, int]:
+    return {"count": 0}
+
+
+@pytest.fixture
+def desk(world: Any, made_desks: dict[str, int]) -> Iterator[Desk]:
+    made_desks["count"] += 1
+    name = f"authority-{made_desks['count']}"
+    ports, at = world.app.state.shell.ports, world.clock.at
+    boss = register(ports, invented_registration(name, "donor", at=at), at=at)
+    clerk_name = f"{name}-clerk"
+    handler = NewHandler(
+        person_id=new_id("pty", at=at),
+        account_id=new_id("acc", at=at),
+        authorisation_id=new_id("aut", at=at),
+        name="虚构经办",
+        number=number_of(clerk_name, birth=date(1980, 1, made_desks["count"])),
+        consent_id=new_id("cst", at=at),
+        login=clerk_name,
+        password=PASSWORD,
+        invented=True,
+    )
+    account = add_handler(ports, caller_of(boss), handler, at=at)
+    clerk = Caller(account.id, handler.person_id, boss.organisation.id, frozenset({Role.HANDLER}))
+    keys = {boss.person.id: DeviceKey.create(), handler.person_id: DeviceKey.create()}
+    made = Desk(world, boss, clerk, keys, name)
+    made.certify(made.head)
+    made.certify(clerk)
+    before = world.clock.at
+    yield made
+    world.clock.at = before
+
+
+def know_representative(desk: Desk) -> None:
+    view = ask(
+        desk.ports,
+        desk.head,
+        levels.NewCheck(
+            id=new_id("chk", at=desk.at),
+            party_id=desk.boss.organisation.id,
+            kind="organisation_representative",
+            factors={
+                "representative": "虚构人",
+                "representative_number": number_of(desk.place),
+            },
+            consent_id=new_id("cst", at=desk.at),
+        ),
+        at=desk.at,
+    )
+    assert view.check.status == "match"
+
+
+def propose(desk: Desk, **changes: Any) -> AuthorisationRow:
+    new = authority.NewLetter(
+        id=new_id("aut", at=desk.at),
+        agreement_id=new_id("agr", at=desk.at),
+        person_id=desk.clerk.person_id or "",
+        matters=frozenset({"donation"}),
+        powers=frozenset({"consent", "sign"}),
+        valid_from=desk.at,
+        valid_to=desk.at + timedelta(days=30),
+        amount_max=1000 * YUAN,
+    )
+    new = replace(new, **changes)
+    return desk.write(
+        lambda session: authority.propose_letter(session, desk.ports, desk.head, new, at=desk.at)
+    )
+
+
+def letter_place(desk: Desk, row: AuthorisationRow) -> str:
+    with transaction(desk.ports.readers) as session:
+        return str(agreement_queries.signers_of(session, row.agreement_id or "")[0].id)
+
+
+def refused(code: str, act: Callable[[], Any]) -> None:
+    with pytest.raises(FuqiError) as caught:
+        act()
+    assert caught.value.error_code == code
+
+
+def authorities(desk: Desk, who: Caller) -> list[str]:
+    with transaction(desk.ports.readers) as session:
+        held = party_queries.authorisations_of(
+            session, organisation_id=who.organisation_id or "", person_id=who.person_id
+        )
+        return [row.basis for row in held if row.revoked_at is None]
+
+
+def bundle_check(desk: Desk, place: str) -> Any:
+    """What the bundle's check of the authority says, over a real chain."""
+    chain = open_embedded_chain(desk.ports.settings.home / "chain")
+    try:
+        settle(desk.ports, chain, clock=lambda: desk.at)
+    finally:
+        chain.close()
+    agreement = desk.agreement_of(place)
+    with transaction(desk.ports.sessions) as session:
+        _, data = export_bundle(
+            session,
+            desk.ports,
+            desk.head,
+            agreement_id=agreement.id,
+            bundle_id=new_id("bun", at=desk.at),
+            purpose=Purpose.PARTY,
+            recipient="invented",
+            at=desk.at,
+        )
+        trust = installation_trust(session, desk.ports, at=desk.at)
+    report = verify_bundle(data, trust=trust, at=desk.at)
+    found = {check.code: check for check in report.checks}
+    others = [
+        check.code
+        for check in report.checks
+        if check.verdict is Verdict.FAILED and check.code != signer_authorisation.CODE
+    ]
+    assert others == []
+    return found[signer_authorisation.CODE]
+
+
+def test_a_letter_counts_once_the_representative_has_signed_it(desk: Desk) -> None:
+    refused("authority.no_representative", lambda: propose(desk))
+    know_representative(desk)
+    assert sorted(authorities(desk, desk.head)) == ["declared", "statutory"]
+    row = propose(desk)
+    assert authorities(desk, desk.clerk) == ["declared"]
+    desk.sign(desk.head, letter_place(desk, row))
+    assert sorted(authorities(desk, desk.clerk)) == ["declared", "signed"]
+    assert desk.agreement_of(letter_place(desk, row)).state == "formed"
+    with transaction(desk.ports.readers) as session:
+        (entry,) = [
+            body
+            for one in session.scalars(
+                select(EntryRow).where(
+                    EntryRow.type == "authorisation.granted",
+                    EntryRow.subject == desk.boss.organisation.id,
+                )
+            )
+            if (body := desk.ports.vault.get(session, one.id).body["authorisation"])["id"] == row.id
+        ]
+        checks = levels.queries.checks_of(session, [desk.boss.organisation.id])
+    assert (entry["v"], entry["basis"], entry["agreement"]) == (
+        "fuqi/authorisation/v2",
+        "signed",
+        row.agreement_id,
+    )
+    letter = next(one for one in checks if one.kind == "organisation_representative_letter")
+    assert (letter.status, letter.source_id, letter.mock) == ("match", row.agreement_id, True)
+
+
+def test_nobody_but_the_representative_gives_letters(desk: Desk) -> None:
+    know_representative(desk)
+    refused("authority.reserved", lambda: propose(desk, matters=frozenset({"authorisation"})))
+    refused("authority.reserved", lambda: propose(desk, powers=frozenset({"ratify"})))
+    refused("auth.role", lambda: propose_as(desk, desk.clerk))
+    refused("authorisation.period", lambda: propose(desk, valid_to=desk.at + timedelta(days=367)))
+    declared = parties.NewAuthorisation(
+        id=new_id("aut", at=desk.at),
+        organisation_id=desk.boss.organisation.id,
+        person_id=desk.clerk.person_id or "",
+        matters=frozenset({"authorisation"}),
+        powers=frozenset({"sign"}),
+        valid_from=desk.at,
+        valid_to=desk.at + timedelta(days=1),
+    )
+    refused(
+        "authority.reserved",
+        lambda: desk.write(
+            lambda s: parties.grant_authorisation(s, desk.ports, desk.head, declared, at=desk.at)
+        ),
+    )
+
+
+def propose_as(desk: Desk, who: Caller) -> Any:
+    new = authority.NewLetter(
+        id=new_id("aut", at=desk.at),
+        agreement_id=new_id("agr", at=desk.at),
+        person_id=who.person_id or "",
+        matters=frozenset({"donation"}),
+        powers=frozenset({"sign"}),
+        valid_from=desk.at,
+        valid_to=desk.at + timedelta(days=1),
+    )
+    return desk.write(
+        lambda session: authority.propose_letter(session, desk.ports, who, new, at=desk.at)
+    )
+
+
+def test_a_letter_in_other_hands_is_neither_signed_nor_ratified(desk: Desk) -> None:
+    know_representative(desk)
+    place = letter_place(desk, propose(desk))
+    taken = desk.write(
+        lambda session: places.forward(
+            session,
+            desk.ports,
+            desk.head,
+            place,
+            to_person=desk.clerk.person_id or "",
+            reason="invented",
+            at=desk.at,
+        )
+    )
+    refused("authority.matter", lambda: ask_to_ratify(desk, taken.id))
+    refused("authority.matter", lambda: desk.sign(desk.clerk, taken.id))
+    assert authorities(desk, desk.clerk) == ["declared"]
+
+
+def test_the_same_letter_again_is_the_same_and_a_changed_one_is_named(desk: Desk) -> None:
+    know_representative(desk)
+    ids = {"id": new_id("aut", at=desk.at), "agreement_id": new_id("agr", at=desk.at)}
+    assert propose(desk, **ids).id == propose(desk, **ids).id
+    with pytest.raises(ConflictError) as caught:
+        propose(desk, **ids, amount_max=1)
+    assert caught.value.context["field"] == "amount_max"
+
+
+def test_a_large_amount_needs_levels_and_a_signed_letter(desk: Desk) -> None:
+    large = 1_000_000_000
+    refused("identity.level_too_low", lambda: desk.publish(desk.clerk, large))
+    know_representative(desk)
+    policy = LevelPolicy("invented", (PolicyRow("donation", 100 * YUAN, 1, 1, Basis.SIGNED),))
+    shell = desk.world.app.state.shell
+    desk.world.app.state.shell = replace(shell, ports=replace(shell.ports, levels=policy))
+    try:
+        place = desk.publish(desk.clerk, 100 * YUAN)
+        refused("authority.not_signed", lambda: desk.sign(desk.clerk, place))
+        row = propose(desk, amount_max=None)
+        desk.sign(desk.head, letter_place(desk, row))
+        desk.sign(desk.clerk, place)
+        assert desk.agreement_of(place).state == "formed"
+        assert bundle_check(desk, place).verdict is Verdict.PASSED
+        body = last_body(desk, place, "signature.applied")
+    finally:
+        desk.world.app.state.shell = shell
+    assert body["authorisation"]["basis"] == "signed"
+    assert body["ratification"] is None
+    assert body["levels"] == {
+        "person": 1,
+        "organisation": 1,
+        "need": {"person": 1, "organisation": 1, "authority": "signed"},
+        "policy_sha256": policy.digest.hex(),
+        "edition": "invented",
+    }
+
+
+def last_body(desk: Desk, place: str, kind: str) -> Any:
+    agreement = desk.agreement_of(place)
+    with transaction(desk.ports.readers) as session:
+        row = session.scalars(
+            select(EntryRow)
+            .where(EntryRow.type == kind, EntryRow.subject == agreement.id)
+            .order_by(EntryRow.order.desc())
+        ).first()
+        assert row is not None
+        return desk.ports.vault.get(session, row.id).body
+
+
+def test_a_level_that_ended_stops_the_signature_that_was_publishable(desk: Desk) -> None:
+    place = desk.publish(desk.clerk)
+    desk.world.clock.at += timedelta(days=59)
+    with transaction(desk.ports.sessions) as session:
+        row = session.get_one(PartyRow, desk.clerk.person_id)
+        assert row.level == 1
+        check = levels.queries.checks_of(session, [row.id])[0]
+        check.checked_at = desk.at - timedelta(days=730)
+    refused("identity.level_too_low", lambda: desk.sign(desk.clerk, place))
+
+
+def test_channel_control_of_both_lets_them_act_from_a_hundred_thousand_yuan(desk: Desk) -> None:
+    amount = 10_000_000
+    refused("identity.level_too_low", lambda: desk.publish(desk.clerk, amount))
+    for who, party, kind, factors in (
+        (desk.clerk, desk.clerk.person_id, "person_phone_code", {"phone": "13800138000"}),
+        (
+            desk.head,
+            desk.boss.organisation.id,
+            "organisation_transfer",
+            {"account": "62220000111122"},
+        ),
+    ):
+        new = levels.NewCheck(
+            new_id("chk", at=desk.at), party or "", kind, factors, new_id("cst", at=desk.at)
+        )
+        asked = ask(desk.ports, who, new, at=desk.at).asked
+        assert asked is not None
+        answer(desk.ports, who, new.id, text=asked.mock_answer or "", at=desk.at)
+    place = desk.publish(desk.clerk, amount)
+    desk.sign(desk.clerk, place)
+    assert desk.agreement_of(place).state == "formed"
+
+
+def test_releasing_a_letter_ends_it(desk: Desk) -> None:
+    know_representative(desk)
+    row = propose(desk)
+    desk.sign(desk.head, letter_place(desk, row))
+    assert "signed" in authorities(desk, desk.clerk)
+
+    def release(session: Any) -> str:
+        made = agreements.create_from_upload(
+            session,
+            desk.ports,
+            desk.head,
+            agreements.NewAgreement(
+                id=new_id("agr", at=desk.at),
+                title="解除授权",
+                matter="authorisation",
+                signers=(
+                    agreements.SignerSpec(
+                        desk.boss.organisation.id, desk.boss.person.id, "legal_representative"
+                    ),
+                ),
+                expires_at=desk.at + timedelta(days=9),
+                relation="releases",
+                related_id=row.agreement_id,
+            ),
+            data=invented_pdf(pages=1),
+            at=desk.at,
+        )
+        return str(agreement_queries.signers_of(session, made.id)[0].id)
+
+    desk.sign(desk.head, str(desk.write(release)))
+    assert "signed" not in authorities(desk, desk.clerk)
+    with transaction(desk.ports.readers) as session:
+        assert session.get_one(AuthorisationRow, row.id).revoked_at is not None
+
+
+# --- ratification -----------------------------------------------------------------------------------
+
+
+def beyond(desk: Desk) -> str:
+    """A place whose amount is above the clerk's limit."""
+    know_representative(desk)
+    desk.limit(desk.clerk, yuan=10)
+    return desk.publish(desk.clerk, 11 * YUAN)
+
+
+def ask_to_ratify(desk: Desk, place: str, **changes: Any) -> RatificationRow:
+    options = {"ratification_id": new_id("rat", at=desk.at), "reason": "紧急（虚构）", **changes}
+    return desk.write(
+        lambda session: ratification.ask_ratification(
+            session, desk.ports, desk.clerk, place, at=desk.at, **options
+        )
+    )
+
+
+def decide(desk: Desk, row: RatificationRow, who: Caller, *, ratify: bool = True) -> Any:
+    return desk.write(
+        lambda session: ratification.decide_ratification(
+            session, desk.ports, who, row.id, ratify=ratify, reason="虚构", at=desk.at
+        )
+    )
+
+
+def test_an_act_beyond_an_authority_waits_for_ratification_and_the_bundle_says_so(
+    desk: Desk,
+) -> None:
+    place = beyond(desk)
+    refused("authority.amount", lambda: desk.sign(desk.clerk, place))
+    row = ask_to_ratify(desk, place)
+    assert (row.lack, row.due_at - row.asked_at) == ("authority.amount", timedelta(days=30))
+    desk.sign(desk.clerk, place)
+    assert last_body(desk, place, "signature.applied")["ratification"] == row.id
+    assert bundle_check(desk, place).verdict is Verdict.INDETERMINATE
+    refused("ratification.own_act", lambda: decide(desk, row, desk.clerk))
+    assert decide(desk, row, desk.head).state == "ratified"
+    assert decide(desk, row, desk.head).state == "ratified"
+    refused("ratification.decided", lambda: decide(desk, row, desk.head, ratify=False))
+    check = bundle_check(desk, place)
+    assert check.verdict is Verdict.PASSED, check
+    assert last_body(desk, place, "ratification.decided")["authorisation"]["basis"] == "statutory"
+    with transaction(desk.ports.readers) as session:
+        kinds = session.scalars(select(NoticeRow.kind).where(NoticeRow.cause == row.id)).all()
+    assert sorted(kinds) == ["ratification.ratified", "ratification.requested"]
+
+
+def test_a_refused_act_fails_in_the_bundle(desk: Desk) -> None:
+    place = beyond(desk)
+    row = ask_to_ratify(desk, place)
+    desk.sign(desk.clerk, place)
+    assert decide(desk, row, desk.head, ratify=False).state == "refused"
+    check = bundle_check(desk, place)
+    assert check.verdict is Verdict.FAILED
+    assert "not ratified" in check.summary_en
+
+
+def test_thirty_days_of_silence_are_a_refusal(desk: Desk) -> None:
+    place = beyond(desk)
+    row = ask_to_ratify(desk, place)
+    desk.sign(desk.clerk, place)
+    desk.world.clock.at = row.due_at - timedelta(seconds=1)
+    assert desk.write(lambda s: ratification.expire_ratifications(s, desk.ports, at=desk.at)) == 0
+    desk.world.clock.at = row.due_at
+    refused("ratification.expired", lambda: decide(desk, row, desk.head))
+    assert desk.write(lambda s: ratification.expire_ratifications(s, desk.ports, at=desk.at)) == 1
+    with transaction(desk.ports.readers) as session:
+        assert session.get_one(RatificationRow, row.id).state == "expired"
+    assert last_body(desk, place, "ratification.decided")["decision"] == "expired"
+
+
+def test_after_a_refusal_the_act_itself_is_refused(desk: Desk) -> None:
+    place = beyond(desk)
+    row = ask_to_ratify(desk, place)
+    decide(desk, row, desk.head, ratify=False)
+    refused("authority.amount", lambda: desk.sign(desk.clerk, place))
+
+
+def test_what_is_covered_or_was_revoked_is_not_ratified(desk: Desk) -> None:
+    place = beyond(desk)
+    covered = desk.publish(desk.clerk, 10 * YUAN)
+    refused("ratification.not_needed", lambda: ask_to_ratify(desk, covered))
+    refused("ratification.reason", lambda: ask_to_ratify(desk, place, reason=" "))
+    asked = ask_to_ratify(desk, place)
+    assert ask_to_ratify(desk, place, ratification_id=asked.id).id == asked.id
+    refused("ratification.asked", lambda: ask_to_ratify(desk, place))
+    other = desk.publish(desk.clerk, 12 * YUAN)
+
+    def revoke(session: Any) -> None:
+        for row in party_queries.authorisations_of(
+            session, organisation_id=desk.boss.organisation.id, person_id=desk.clerk.person_id
+        ):
+            parties.revoke_authorisation(
+                session, desk.ports, desk.head, row.id, reason="invented", at=desk.at
+            )
+
+    desk.write(revoke)
+    refused("authority.revoked", lambda: ask_to_ratify(desk, other))
+    refused("authority.revoked", lambda: desk.sign(desk.clerk, place))
+
+
+def test_only_one_whose_own_authority_covers_it_ratifies(desk: Desk) -> None:
+    desk.limit(desk.clerk, yuan=10)
+    place = desk.publish(desk.clerk, 11 * YUAN)
+    refused("ratification.nobody", lambda: ask_to_ratify(desk, place))
+    know_representative(desk)
+    row = ask_to_ratify(desk, place)
+    stranger = replace(desk.head, organisation_id=desk.world.donor.organisation_id)
+    refused("not_found", lambda: decide(desk, row, stranger))
+    somebody = replace(desk.head, person_id=desk.world.donor.person_id)
+    refused("authority.not_signed", lambda: decide(desk, row, somebody))
+
+
+def test_the_checks_of_a_bundle_know_the_same_faults() -> None:
+    assert signer_authorisation.RATIFIABLE == authority.RATIFIABLE
+
+
+# --- the table of levels ----------------------------------------------------------------------------
+
+
+def test_the_table_is_public_and_its_digest_is_the_one_in_the_evidence(world: Any) -> None:
+    shown = world.anyone.get("/api/v1/level-policy").json()
+    assert shown["sha256"] == BUILT_IN.digest.hex()
+    rebuilt = read_policy(
+        json.dumps({name: shown[name] for name in ("v", "edition", "rows")}).encode()
+    )
+    assert rebuilt == BUILT_IN
+
+
+def test_every_row_that_fits_applies_and_the_strictest_decides() -> None:
+    assert BUILT_IN.need(matter="other", amount=None).as_json() == {
+        "person": 1,
+        "organisation": 1,
+        "authority": "declared",
+    }
+    assert BUILT_IN.need(matter="other", amount=9_999_999).person == 1
+    assert BUILT_IN.need(matter="other", amount=10_000_000).person == 2
+    top = BUILT_IN.need(matter="other", amount=1_000_000_000)
+    assert (top.person, top.organisation, top.authority) == (3, 3, Basis.SIGNED)
+    mixed = LevelPolicy(
+        "x", (PolicyRow("donation", 0, 3, 1), PolicyRow("*", 5, 1, 2, Basis.SIGNED))
+    )
+    found = mixed.need(matter="donation", amount=5)
+    assert (found.person, found.organisation, found.authority) == (3, 2, Basis.SIGNED)
+    assert mixed.need(matter="other", amount=4).person == 1
+
+
+def row_with(**changes: Any) -> dict[str, Any]:
+    """A row of a table, changed."""
+    row = {"matter": "*", "amount_from": 0, "person": 1, "organisation": 1, "authority": "declared"}
+    return {**row, **changes}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"v": "fuqi/level-policy/v2"},
+        {"edition": ""},
+        {"rows": []},
+        {"more": 1},
+        {"rows": [row_with(person=0)]},
+        {"rows": [row_with(amount_from=-1)]},
+        {"rows": [row_with(amount_from=True)]},
+        {"rows": [row_with(authority="statutory")]},
+        {"rows": [{"matter": "*", "amount_from": 0}]},
+    ],
+)
+def test_a_table_that_is_none_is_refused(change: dict[str, Any]) -> None:
+    good = BUILT_IN.as_json()
+    assert read_policy(json.dumps(good).encode()) == BUILT_IN
+    with pytest.raises(InputError) as caught:
+        read_policy(json.dumps({**good, **change}).encode())
+    assert caught.value.error_code == "identity.policy"
+
+
+# --- over HTTP and on the pages ---------------------------------------------------------------------
+
+
+def test_letters_and_ratifications_over_http_and_on_the_pages(desk: Desk) -> None:
+    place = beyond(desk)
+    boss, clerk = desk.world.client(desk.place), desk.world.client(f"{desk.place}-clerk")
+    html = {"Accept": "text/html"}
+    form = {
+        "attempt": new_id("aut", at=desk.at),
+        "person": desk.clerk.person_id,
+        "matter": "donation",
+        "amount_yuan": "5000",
+        "seals": "",
+        "days": "30",
+    }
+    wrong = boss.post("/me/letters", data={**form, "days": "999"}, headers=html)
+    assert (wrong.status_code, "form.range" in wrong.text) == (422, True)
+    made = boss.post("/me/letters", data=form, headers=html, follow_redirects=False)
+    assert (made.status_code, made.headers["location"]) == (303, "/me/letters")
+    page = boss.get("/me/letters", headers=html).text
+    assert "5 000" in page or "5,000" in page or "5000" in page
+    (letter,) = boss.get("/api/v1/letters").json()
+    assert (letter["state"], letter["amount_max_fen"]) == ("published", 500_000)
+    assert clerk.get("/me/letters", headers=html).status_code == 200
+    assert clerk.post("/me/letters", data=form).status_code == 403
+    shown = clerk.get("/me/ratifications", headers=html).text
+    assert place in shown
+    asked = clerk.post(
+        "/me/ratifications",
+        data={"attempt": new_id("rat", at=desk.at), "signer": place, "reason": "紧急（虚构）"},
+        follow_redirects=False,
+    )
+    assert asked.status_code == 303
+    (row,) = boss.get("/api/v1/ratifications").json()
+    assert (row["state"], row["lack"]) == ("asked", "authority.amount")
+    own = clerk.post(f"/api/v1/ratifications/{row['id']}", json={"ratify": True, "reason": "x"})
+    assert (own.status_code, own.json()["code"]) == (403, "ratification.own_act")
+    done = boss.post(
+        f"/me/ratifications/{row['id']}",
+        data={"decision": "ratify", "reason": "同意（虚构）"},
+        follow_redirects=False,
+    )
+    assert done.status_code == 303
+    listed = clerk.get(f"/api/v1/agreements/{row['agreement_id']}/ratifications").json()
+    assert [one["state"] for one in listed] == ["ratified"]
+    assert "已追认" in boss.get("/me/ratifications?lang=zh", headers=html).text

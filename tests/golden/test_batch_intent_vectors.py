@@ -1,0 +1,59 @@
+"""Vector of a batch's statement and items; every identity is invented.
+
+SOURCE: the values were made once by `signing.batch_intent`; the digests are computed again below with the
+standard library alone.
+"""
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+from signing.batch_intent import batch_digest, batch_item, batch_statement, item_digest
+
+VECTOR = json.loads(
+    (Path(__file__).parent / "identity" / "batch_intent.json").read_text(encoding="utf-8")
+)
+
+
+def by_hand(tag, value):
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(tag + b"\x00" + text.encode()).hexdigest()
+
+
+def made():
+    items = [
+        batch_item(
+            agreement=f"agr_01k0000000000000000000000{number}",
+            document_sha256=hashlib.sha256(b"invented document %d" % number).digest(),
+            field="party_b",
+            salt=bytes([number]) * 16,
+        )
+        for number in (1, 2, 3)
+    ]
+    return items, batch_statement(
+        items,
+        person="pty_01k00000000000000000000001",
+        person_name="张三（虚构）",
+        organisation="pty_01k00000000000000000000002",
+        organisation_name="示例捐赠企业（虚构）",
+        at=datetime(2026, 11, 23, 5, 36, 11, tzinfo=UTC),
+        nonce="000102030405060708090a0b0c0d0e0f",
+    )
+
+
+def test_the_statement_its_items_and_digests_stay_the_same_for_ever():
+    items, stmt = made()
+    assert items == VECTOR["items"]
+    assert stmt == VECTOR["statement"]
+    assert [item_digest(one).hex() for one in items] == VECTOR["statement"]["items"]
+    assert batch_digest(stmt).hex() == VECTOR["sha256"]
+
+
+def test_the_digests_follow_from_the_text_alone():
+    stmt = VECTOR["statement"]
+    assert [by_hand(b"fuqi/batch-item/v1", one) for one in VECTOR["items"]] == stmt["items"]
+    listed = by_hand(b"fuqi/batch-item/v1", {"items": stmt["items"]})
+    assert listed in stmt["text_zh"]
+    assert listed in stmt["text_en"]
+    assert by_hand(b"fuqi/batch-intent/v1", stmt) == VECTOR["sha256"]

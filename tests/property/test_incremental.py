@@ -1,0 +1,337 @@
+"""A living round equals a cold solve after every event, proven, conserved, and after any crash."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ledger.core.errors import InputError, LimitError
+from ledger.core.report import Verdict
+from matching.check import check_plan
+from matching.check_pairs import contradictions
+from matching.engine.columns import run_class
+from matching.engine.levels import Weights
+from matching.engine.network import class_network
+from matching.incremental import live_class, live_round, live_tree
+from matching.incremental.events import (
+    LotArrived,
+    LotChanged,
+    LotWithdrawn,
+    NeedArrived,
+    NeedCancelled,
+    NeedChanged,
+)
+from matching.incremental.live_market import LiveMarket
+from matching.incremental.live_round import LiveRound
+from matching.incremental.state import pack_round, unpack_round
+from matching.incremental.what_if import what_if
+from matching.problem import Policy
+from matching.solve import solve
+from matching.testing import random_problem
+from matching.testing_markets import synthetic_market
+
+SEEDS = st.integers(0, 10**6)
+WEIGHTS = Weights(upper=1 << 24, lower=1 << 16, proven=True)
+"""Wide enough for these markets: lives and ways of a path do not add up to half of them."""
+
+
+# ------------------------------------------------------------------ markets
+def cold_value(market, segments):
+    total = 0
+    for number in range(int(max(market.need_class.max(), market.lot_class.max())) + 1):
+        network = class_network(
+            market, item_class=number, segments=segments, rank_cost=WEIGHTS.rank_cost
+        )
+        if network is None:
+            continue
+        run = run_class(market, network, transport_cost=WEIGHTS.lower)
+        assert run.proven
+        used = np.flatnonzero(run.simplex.flows[: run.simplex.arcs])
+        total += sum(
+            units * cost
+            for units, cost in zip(
+                run.simplex.flows[used].tolist(), run.simplex.costs[used].tolist(), strict=True
+            )
+        )
+    return total
+
+
+def conserved(market, live):
+    """A need has its units from lots or the root, a lot gives all it has to needs or the root."""
+    for number, one in live.classes.items():
+        needs, lots, units, _ = one.lines()
+        got, given_ = np.zeros_like(market.need_quantity), np.zeros_like(market.lot_quantity)
+        np.add.at(got, needs, units)
+        np.add.at(given_, lots, units)
+        assert (units > 0).all()
+        assert (got <= market.need_quantity).all()
+        assert (given_ <= market.lot_quantity).all()
+        tree, arcs = one.live.tree, one.live.arcs
+        left = np.zeros(one.live.nodes, dtype=np.int64)
+        np.add.at(left, tree.heads[:arcs], tree.flows[:arcs])
+        np.subtract.at(left, tree.tails[:arcs], tree.flows[:arcs])
+        for row in np.flatnonzero(market.need_class == number):
+            assert left[live.places.need_node[row]] == market.need_quantity[row]
+            left[live.places.need_node[row]] = 0
+        for row in np.flatnonzero(market.lot_class == number):
+            assert left[live.places.lot_node[row]] == -market.lot_quantity[row]
+            left[live.places.lot_node[row]] = 0
+        # Only the root is left: groups pass on what they get, and what has gone holds nothing.
+        assert not left[1:].any()
+
+
+def stream(seed, size, events, hospitals):
+    """A market whose last rows are not there yet, and a function that makes one random event happen."""
+    full = synthetic_market(size + events, seed=seed, hospitals=hospitals)
+    market = full._replace(
+        need_class=full.need_class.copy(),
+        lot_class=full.lot_class.copy(),
+        need_quantity=full.need_quantity.copy(),
+        lot_quantity=full.lot_quantity.copy(),
+    )
+    market.need_class[size:] = market.lot_class[size:] = -1
+    random = np.random.default_rng(seed)
+    rows = {"need": list(range(size)), "lot": list(range(size))}
+    coming = {"need": size, "lot": size}
+
+    def happen(live):
+        what = ("need", "lot")[random.integers(0, 2)]
+        kind = random.integers(0, 3)
+        if kind == 0 or not rows[what]:
+            row = coming[what]
+            coming[what] += 1
+            rows[what].append(row)
+            classes = getattr(market, f"{what}_class")
+            classes[row] = getattr(full, f"{what}_class")[row]
+            getattr(live, f"add_{what}")(market, row)
+            return
+        at = int(random.integers(0, len(rows[what])))
+        units = 0 if kind == 1 else int(random.integers(1, 2000))
+        row = rows[what].pop(at) if kind == 1 else rows[what][at]
+        getattr(live, f"change_{what}")(market, row, units=units)
+
+    return market, happen
+
+
+@settings(max_examples=12)
+@given(SEEDS, st.sampled_from([1, 8, 60, 120]), st.sampled_from([1, 3, 10]), st.booleans())
+def test_after_every_event_the_value_is_that_of_a_cold_solve(seed, size, segments, shared):
+    market, happen = stream(seed, size, 20, max(1, size // 5) if shared else None)
+    live = LiveMarket(market, segments=segments, weights_of=lambda *_: WEIGHTS)
+    for _ in range(20):
+        happen(live)
+        value = sum(one.value() for one in live.classes.values())
+        assert value == cold_value(market, segments)
+        for one in live.classes.values():
+            one.require_optimal()
+    conserved(market, live)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_no_pair_of_the_whole_market_contradicts_the_prices_after_a_long_stream(seed):
+    market, happen = stream(seed, 250, 120, None)
+    live = LiveMarket(market, segments=1, weights_of=lambda *_: WEIGHTS)
+    for _ in range(120):
+        happen(live)
+    conserved(market, live)
+    lots = np.full((len(market.lot_quantity), 3), 0, dtype=np.int64)
+    needs = np.full((len(market.need_quantity), 3), 0, dtype=np.int64)
+    lots[market.lot_class < 0, 0] = 4
+    needs[market.need_class < 0, 0] = -4
+    for number, one in live.classes.items():
+        rows = np.flatnonzero(market.lot_class == number)
+        lots[rows] = vectors(one.live.tree.price[live.places.lot_node[rows]])
+        rows = np.flatnonzero(market.need_class == number)
+        needs[rows] = vectors(one.live.tree.price[live.places.need_node[rows]])
+    assert contradictions(market, lot_prices=lots, need_prices=needs) == 0
+    # The same search does find needs that would pay more than their best offers.
+    needs[market.need_class >= 0, 0] += 3
+    assert contradictions(market, lot_prices=lots, need_prices=needs) > 0
+
+
+def vectors(prices):
+    rest, life = np.divmod(prices + WEIGHTS.lower // 2, WEIGHTS.lower)
+    rank, transport = np.divmod(rest + WEIGHTS.upper // 2, WEIGHTS.upper)
+    return np.stack([rank, transport - WEIGHTS.upper // 2, life - WEIGHTS.lower // 2], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("scans", "pivots", "passes"), [(1, 10**6, 400), (1, 3, 400), (10**6, 10**6, 1)]
+)
+def test_out_of_budget_the_plain_simplex_or_a_new_solve_takes_over(
+    monkeypatch, scans, pivots, passes
+):
+    market, happen = stream(7, 80, 40, 9)
+    live = LiveMarket(market, segments=3, weights_of=lambda *_: WEIGHTS)
+    monkeypatch.setattr(live_tree, "SCANS_MIN", scans)
+    monkeypatch.setattr(live_tree, "SCANS_SHARE", 1 << 40)
+    monkeypatch.setattr(live_tree, "PIVOTS_MAX", pivots)
+    monkeypatch.setattr(live_class, "PASSES_MAX", passes)
+    for _ in range(40):
+        happen(live)
+        assert sum(one.value() for one in live.classes.values()) == cold_value(market, 3)
+    conserved(market, live)
+    swept = sum(one.live.fallbacks for one in live.classes.values())
+    rebuilt = sum(one.rebuilt for one in live.classes.values())
+    assert swept > 0 or scans > 1
+    assert rebuilt > 0 or (pivots > 3 and passes > 1)
+
+
+# ------------------------------------------------------------------ rounds
+def random_events(seed, base, count):
+    """Events of every kind, valid in this order."""
+    random = np.random.default_rng(seed)
+    more = random_problem(f"more{seed}", needs=count, lots=count)
+    needs, lots = {x.id: x for x in base.needs}, {x.id: x for x in base.lots}
+    for step in range(count):
+        kind = int(random.integers(0, 6))
+        quantity = 1 + int(random.integers(0, 25))
+        if kind == 0 or (kind in (2, 4) and not needs):
+            need = replace(more.needs[step], id=f"new{step:03d}")
+            needs[need.id] = need
+            yield NeedArrived(need)
+        elif kind == 1 or (kind in (3, 5) and not lots):
+            lot = replace(more.lots[step], id=f"new{step:03d}")
+            lots[lot.id] = lot
+            yield LotArrived(lot)
+        elif kind == 2:
+            name = sorted(needs)[random.integers(0, len(needs))]
+            del needs[name]
+            yield NeedCancelled(name)
+        elif kind == 3:
+            name = sorted(lots)[random.integers(0, len(lots))]
+            del lots[name]
+            yield LotWithdrawn(name)
+        elif kind == 4:
+            name = sorted(needs)[random.integers(0, len(needs))]
+            changed = replace(needs[name], quantity=quantity)
+            if random.integers(0, 2):
+                changed = replace(changed, tier=int(random.integers(0, 3)))
+            needs[name] = changed
+            yield NeedChanged(changed)
+        else:
+            name = sorted(lots)[random.integers(0, len(lots))]
+            changed = replace(lots[name], quantity=quantity)
+            if random.integers(0, 2):
+                changed = replace(changed, frozen=not changed.frozen)
+            lots[name] = changed
+            yield LotChanged(changed)
+
+
+def accepted(live):
+    problem, plan, certificate = live.solution()
+    assert check_plan(problem, plan, certificate).verdict is Verdict.PASSED
+    return problem, plan, certificate
+
+
+@settings(max_examples=8)
+@given(SEEDS, st.integers(0, 20), st.sampled_from([1, 4, 10]))
+def test_after_every_event_the_checker_accepts_and_a_cold_solve_is_no_better(seed, size, segments):
+    base = random_problem(f"live{seed}", needs=size, lots=size, policy=Policy(segments=segments))
+    live = LiveRound(base)
+    for event in random_events(seed, base, 25):
+        live.apply(event)
+        problem, plan, _ = accepted(live)
+        assert plan.objective == solve(problem).plan.objective
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_a_stored_state_goes_on_to_the_byte_as_if_nothing_had_happened(seed):
+    base = random_problem(f"crash{seed}", needs=25, lots=25)
+    live = LiveRound(base)
+    stored, since = pack_round(live), []
+    for step, event in enumerate(random_events(seed, base, 60)):
+        live.apply(event)
+        since.append(event)
+        if step % 20 == 9:
+            # A crash here: the last stored state, and the events since, give the same plan.
+            again = unpack_round(stored)
+            for missed in since:
+                again.apply(missed)
+            assert again.solution()[1].digest() == live.solution()[1].digest()
+            assert again.solution()[2].digest() == live.solution()[2].digest()
+            stored, since = pack_round(live), []
+    accepted(unpack_round(pack_round(live)))
+
+
+def test_a_class_that_outgrows_its_weights_is_solved_anew_and_stays_exact(monkeypatch):
+    monkeypatch.setattr(live_round, "GROWN", 2)
+    base = random_problem("grown", needs=4, lots=4)
+    live = LiveRound(base)
+    for event in random_events(11, base, 40):
+        live.apply(event)
+        problem, plan, _ = accepted(live)
+        assert plan.objective == solve(problem).plan.objective
+
+
+def test_a_round_may_empty_out_and_fill_again():
+    base = random_problem("tide", needs=6, lots=6)
+    live = LiveRound(base)
+    for need in base.needs:
+        live.apply(NeedCancelled(need.id))
+    for lot in base.lots:
+        live.apply(LotWithdrawn(lot.id))
+    assert accepted(live)[1].flows == ()
+    for need in base.needs:
+        live.apply(NeedArrived(need))
+    for lot in base.lots:
+        live.apply(LotArrived(lot))
+    assert accepted(live)[1].objective == solve(base).plan.objective
+
+
+@pytest.mark.parametrize("spoil", [lambda b: b[:-1], lambda b: b"x" + b[1:], lambda _: b""])
+def test_a_damaged_state_is_refused(spoil):
+    packed = pack_round(LiveRound(random_problem("damaged", needs=4, lots=4)))
+    assert unpack_round(packed).solution()[1].flows is not None
+    with pytest.raises(InputError) as fault:
+        unpack_round(spoil(packed))
+    assert fault.value.error_code == "matching.state_malformed"
+
+
+def test_events_that_cannot_be_are_refused_by_name_and_change_nothing(monkeypatch):
+    base = random_problem("refused", needs=4, lots=4)
+    live = LiveRound(base)
+    before = live.solution()[1].digest()
+    need, lot = base.needs[0], base.lots[0]
+    for event, code in (
+        (NeedArrived(need), "matching.duplicate_id"),
+        (LotArrived(lot), "matching.duplicate_id"),
+        (NeedCancelled("nobody"), "matching.row_unknown"),
+        (NeedChanged(replace(need, id="nobody")), "matching.row_unknown"),
+        (LotWithdrawn("nothing"), "matching.row_unknown"),
+        (LotChanged(replace(lot, id="nothing")), "matching.row_unknown"),
+        (NeedArrived(replace(need, id="z", quantity=0)), "need.quantity_zero"),
+        (NeedChanged(replace(need, quantity=1 << 63)), "need.quantity_limit"),
+        (LotArrived(replace(lot, id="z", quantity=-1)), "offer.quantity_negative"),
+        (LotChanged(replace(lot, expires_day=0)), "offer.dates"),
+    ):
+        with pytest.raises(InputError) as fault:
+            live.apply(event)
+        assert fault.value.error_code == code
+        assert live.solution()[1].digest() == before
+    monkeypatch.setattr(live_round, "NEEDS_MAX", 4)
+    with pytest.raises(LimitError) as limit:
+        live.apply(NeedArrived(replace(need, id="z")))
+    assert limit.value.error_code == "matching.too_large"
+
+
+@pytest.mark.parametrize("seed", [5, 6])
+def test_a_question_is_answered_like_a_round_and_leaves_the_round_as_it_was(monkeypatch, seed):
+    base = random_problem(f"what{seed}", needs=20, lots=20)
+    before = base.digest()
+    urgent = replace(base.needs[0], id="urgent", tier=0)
+    answer = what_if(base, [NeedArrived(urgent), LotWithdrawn(base.lots[3].id)])
+    assert check_plan(answer.problem, answer.plan, answer.certificate).verdict is Verdict.PASSED
+    assert answer.before == solve(base).plan.objective
+    assert base.digest() == before
+    lines = {(flow.need, flow.lot): flow.quantity for flow in answer.plan.flows}
+    for change in answer.changes:
+        assert change.before != change.after
+        assert lines.get((change.need, change.lot), 0) == change.after
+    assert not what_if(base, []).changes
+    monkeypatch.setattr("matching.incremental.what_if.EVENTS_MAX", 1)
+    with pytest.raises(LimitError) as fault:
+        what_if(base, [NeedArrived(urgent), NeedCancelled("urgent")])
+    assert fault.value.error_code == "matching.too_large"

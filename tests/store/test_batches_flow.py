@@ -1,0 +1,274 @@
+"""Two hundred documents read one by one, affirmed by one signature, each provable alone.
+
+Identities are invented; keys are real device keys; the chain is the embedded one.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from api.callers import OPERATOR, Caller
+from api.compose import open_chain, open_ports
+from api.flows import agreements, batches, evidence, signatures
+from api.flows.agreements import NewAgreement, SignerSpec
+from api.flows.batches import express_batch, make_batch_statement, open_batch, standing_of
+from api.flows.parties import issue_certificate
+from api.flows.registration import register
+from api.settings import Settings
+from api.testing import caller_of, invented_pdf, invented_registration
+from api.views.batches import batch_facts, waiting_list
+from api.worker import settle
+from arbitration.checks.all import verify_bundle
+from arbitration.contents import Purpose
+from ledger.core.canonical import canonical_parse
+from ledger.core.errors import FuqiError
+from ledger.core.ids import derived_id, new_id
+from ledger.core.report import Verdict
+from ledger.queries import agreements as queries
+from ledger.queries import log as log_queries
+from ledger.store import transaction
+from signing.batch_intent import batch_message, item_digest
+from signing.ca import CertificateSubject
+from signing.intent import intent_message
+from signing.keys.device import DeviceKey
+
+AT = datetime(2026, 11, 23, 5, 36, 11, tzinfo=UTC)
+LATER = AT + timedelta(seconds=30)
+MANY = 200
+PDF = invented_pdf(pages=1)
+
+
+@dataclass
+class Desk:
+    """Two registered organisations and the devices of their handlers."""
+
+    ports: object
+    donor: Caller
+    hospital: Caller
+    keys: dict[str, DeviceKey] = field(default_factory=dict)
+    count: int = 0
+
+    def publish(self, session, *, order=("donor", "hospital")) -> tuple[str, str]:
+        """An agreement to sign; (its id, the hospital's place)."""
+        self.count += 1
+        who = {"donor": self.donor, "hospital": self.hospital}
+        row = agreements.create_from_upload(
+            session,
+            self.ports,
+            self.donor,
+            NewAgreement(
+                id=derived_id("agr", at=AT, seed=f"batch/{self.count}"),
+                title=f"批量示例 {self.count}（虚构）",
+                matter="donation",
+                signers=tuple(
+                    SignerSpec(who[name].organisation_id, who[name].person_id, "party", stage)
+                    for stage, name in enumerate(order, start=1)
+                ),
+                expires_at=AT + timedelta(days=30),
+            ),
+            data=PDF,
+            at=AT,
+        )
+        place = next(
+            one.id
+            for one in queries.signers_of(session, row.id)
+            if one.person_id == self.hospital.person_id
+        )
+        return row.id, place
+
+    def read(self, session, *placed: str, at=AT) -> None:
+        for one in placed:
+            agreements.read_document(
+                session, self.ports, self.hospital, one, pages=1, seconds=5, at=at
+            )
+
+    def signed(self, session, batch_id, *, at=LATER, key="hospital"):
+        made = make_batch_statement(session, self.hospital, batch_id, at=at)
+        value = canonical_parse(made.statement.encode())
+        return self.keys[key].sign(batch_message(value))
+
+
+@pytest.fixture
+def desk(tmp_path):
+    ports = open_ports(Settings(home=tmp_path / "home", demo=True), at=AT)
+    donor = register(ports, invented_registration("batch-donor", "donor", at=AT), at=AT)
+    hospital = register(ports, invented_registration("batch-hospital", "hospital", at=AT), at=AT)
+    made = Desk(ports, caller_of(donor), caller_of(hospital))
+    with transaction(ports.sessions) as session:
+        for name, one in (("donor", made.donor), ("hospital", made.hospital)):
+            made.keys[name] = DeviceKey.create()
+            issue_certificate(
+                session,
+                ports,
+                one,
+                organisation_id=one.organisation_id,
+                person_id=one.person_id,
+                csr_der=made.keys[name].csr(
+                    CertificateSubject(common_name="invented", organisation=None, reference="x")
+                ),
+                at=AT,
+            )
+    return made
+
+
+def code_of(function, *arguments, **named):
+    with pytest.raises(FuqiError) as caught:
+        function(*arguments, **named)
+    return caught.value.error_code
+
+
+def first():
+    """The hospital signs before the donor."""
+    return ("hospital", "donor")
+
+
+def test_two_hundred_documents_are_affirmed_by_one_signature(desk):
+    with transaction(desk.ports.sessions) as session:
+        made = [desk.publish(session, order=first()) for _ in range(MANY)]
+        placed = [place for _, place in made]
+        batch = open_batch(session, desk.hospital, new_id("bat", at=AT), signers=placed, at=AT)
+        assert {one.code for one in standing_of(session, batch, at=AT)} == {"unread"}
+        assert len(waiting_list(session, desk.hospital, limit=100).items) == 100
+        desk.read(session, *placed)
+        proof = desk.signed(session, batch.id)
+        express_batch(session, desk.ports, desk.hospital, batch.id, proof=proof, at=LATER)
+        facts = batch_facts(session, batch, at=LATER)
+        assert {one.state for one in facts.items} == {"awaiting"}  # for the donor's consent
+        assert facts.statement["count"] == MANY
+        # Every listed digest is opened, and is of the document in the same line.
+        assert [item_digest(one).hex() for one in facts.opened] == facts.statement["items"]
+        assert [one["document_sha256"] for one in facts.opened] == [
+            one.document_sha256 for one in facts.items
+        ]
+        for agreement, _ in made:
+            kinds = [one.type for one in log_queries.entries_of(session, [agreement])]
+            assert kinds.count("intent.expressed") == 2
+
+
+def test_each_document_of_a_batch_is_signed_and_proven_alone(desk):
+    ports = desk.ports
+    with transaction(ports.sessions) as session:
+        made = [desk.publish(session, order=first()) for _ in range(2)]
+        placed = [place for _, place in made]
+        batch = open_batch(session, desk.hospital, new_id("bat", at=AT), signers=placed, at=AT)
+        desk.read(session, *placed)
+        proof = desk.signed(session, batch.id)
+        express_batch(session, ports, desk.hospital, batch.id, proof=proof, at=LATER)
+        sender = next(
+            one
+            for one in queries.signers_of(session, made[0][0])
+            if one.person_id == desk.donor.person_id
+        )
+        agreements.read_document(
+            session, ports, desk.donor, sender.id, pages=1, seconds=5, at=LATER
+        )
+        for act in ("consent", "sign"):
+            row = signatures.make_statement(session, desk.donor, sender.id, act=act, at=LATER)
+            value = canonical_parse(row.statement.encode())
+            signatures.express_intent(
+                session,
+                ports,
+                desk.donor,
+                row.id,
+                proof=desk.keys["donor"].sign(intent_message(value)),
+                at=LATER,
+            )
+        for caller, place, key in (
+            (desk.hospital, placed[0], "hospital"),
+            (desk.donor, sender.id, "donor"),
+        ):
+            prepared = signatures.prepare_signature(session, ports, caller, place, at=LATER)
+            signatures.complete_signature(
+                session,
+                ports,
+                caller,
+                prepared.id,
+                signature=desk.keys[key].sign(bytes.fromhex(prepared.signed_attrs)),
+                at=LATER,
+            )
+        assert {one.code for one in standing_of(session, batch, at=LATER)} == {"signed", "awaiting"}
+    settle(ports, open_chain(ports.settings), clock=lambda: LATER, seconds_max=60)
+    with transaction(ports.sessions) as session:
+        _row, data = evidence.export_bundle(
+            session,
+            ports,
+            OPERATOR,
+            agreement_id=made[0][0],
+            bundle_id=new_id("bun", at=LATER),
+            purpose=Purpose.ARBITRATION,
+            recipient="示例仲裁委员会（虚构）",
+            at=LATER,
+        )
+        trust = evidence.installation_trust(session, ports, at=LATER)
+    report = verify_bundle(data, trust=trust, at=datetime.now(UTC) + timedelta(days=1))
+    failed = [one for one in report.checks if one.verdict is not Verdict.PASSED]
+    assert failed == []
+    # The evidence of one agreement names no other agreement of the batch, nor its document.
+    with zipfile.ZipFile(io.BytesIO(data)) as opened:
+        text = b"".join(opened.read(name) for name in opened.namelist())
+    assert made[0][0].encode() in text
+    assert made[1][0].encode() not in text
+    assert placed[1].encode() not in text
+
+
+def test_all_or_none_and_each_refusal_says_why(desk):
+    with transaction(desk.ports.sessions) as session:
+        (_, one), (agreement, two) = (desk.publish(session, order=first()) for _ in range(2))
+        _, waits = desk.publish(session)
+        here, bat = desk.hospital, new_id("bat", at=AT)
+        assert code_of(open_batch, session, here, bat, signers=[], at=AT) == "batch.items"
+        assert code_of(open_batch, session, here, bat, signers=[one, one], at=AT) == "batch.twice"
+        assert code_of(open_batch, session, here, bat, signers=[waits], at=AT) == "batch.not_ready"
+        assert code_of(open_batch, session, desk.donor, bat, signers=[one], at=AT) == "not_found"
+        batch = open_batch(session, here, bat, signers=[one, two], at=AT)
+        assert open_batch(session, here, bat, signers=[one, two], at=AT) is batch
+        assert (
+            code_of(open_batch, session, here, bat, signers=[two, one], at=AT)
+            == "state.exists_with_different_field"
+        )
+        assert code_of(batches.batch_for, session, desk.donor, bat) == "not_found"
+        affirm = (express_batch, session, desk.ports, here, bat)
+        assert code_of(*affirm, proof=b"x", at=AT) == "batch.no_statement"
+        desk.read(session, one)
+        assert code_of(make_batch_statement, session, here, bat, at=AT) == "batch.not_read"
+        desk.read(session, two)
+        stale = desk.signed(session, bat)
+        proof = desk.signed(session, bat)
+        assert code_of(*affirm, proof=stale, at=LATER) == "intent.proof"
+        assert (
+            code_of(*affirm, proof=desk.signed(session, bat, key="donor"), at=LATER)
+            == "intent.proof"
+        )
+        proof = desk.signed(session, bat)
+        assert code_of(*affirm, proof=proof, at=LATER + timedelta(minutes=11)) == "intent.stale"
+        assert {row.intent_at for row in queries.signers_of(session, agreement)} == {None}
+        agreements.withdraw(session, desk.ports, desk.donor, agreement, reason="invented", at=LATER)
+        assert code_of(*affirm, proof=proof, at=LATER) == "batch.not_ready"
+        states = {item.code for item in standing_of(session, batch, at=LATER)}
+        assert states == {"ready", "agreement.closed"}
+
+
+def test_the_same_proof_again_changes_nothing_and_another_is_refused(desk):
+    with transaction(desk.ports.sessions) as session:
+        agreement, place = desk.publish(session, order=first())
+        batch = open_batch(session, desk.hospital, new_id("bat", at=AT), signers=[place], at=AT)
+        desk.read(session, place)
+        proof = desk.signed(session, batch.id)
+        for _ in range(2):
+            express_batch(session, desk.ports, desk.hospital, batch.id, proof=proof, at=LATER)
+        kinds = [one.type for one in log_queries.entries_of(session, [agreement])]
+        assert kinds.count("intent.expressed") == 2
+        for function, named in (
+            (express_batch, {"proof": b"other"}),
+            (make_batch_statement, {}),
+        ):
+            arguments = (desk.ports, desk.hospital) if named else (desk.hospital,)
+            assert (
+                code_of(function, session, *arguments, batch.id, at=LATER, **named)
+                == "batch.affirmed"
+            )
