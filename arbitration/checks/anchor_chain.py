@@ -1,4 +1,4 @@
-"""The chain: contract and code are ones that the verifier pinned."""
+"""The chain: contract and code are ones that the verifier pinned, and what makes its blocks final is shown."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ CODE: Final = "anchor.chain"
 
 
 def check(context: Context) -> Check:
-    """FAILED for another chain, contract or code; INDETERMINATE without pins or without anchors."""
+    """FAILED for another chain, contract or code; INDETERMINATE without pins, anchors or finality."""
     problems: list[Problem] = []
     findings = anchor_findings(context, "receipt.chain")
-    for anchor, found in findings:
+    # Without the second the log's own word would be all that calls a block of an external chain final.
+    for anchor, found in (*findings, *anchor_findings(context, "receipt.finality")):
         problems += as_problem(anchor, found)
     if not findings:
         problems.append(unclear("no anchor to hold against your chains", "没有可核对的锚定"))
@@ -24,7 +25,7 @@ def check(context: Context) -> Check:
     return conclude(
         CODE,
         problems,
-        en=f"every anchor is in a pinned contract with the pinned code ({', '.join(kinds)})",
-        zh=f"全部锚定均在已固定的合约及代码中（{'、'.join(kinds)}）",
+        en=f"every anchor is in a pinned contract with the pinned code, in a final block ({', '.join(kinds)})",
+        zh=f"全部锚定均在已固定的合约及代码中，所在区块已终局（{'、'.join(kinds)}）",
         kinds=list(kinds),
     )

@@ -228,7 +228,7 @@ def test_a_round_killed_after_opening_is_solved_later_on_the_same_inputs(ports):
 
 def test_a_plan_that_the_checker_rejects_is_never_stored(ports, monkeypatch):
     found = opened(ports, filled(ports))
-    honest = rounds.solve
+    honest = rounds.solve_limited
 
     def cheating(problem, *, candidates):
         solution = honest(problem, candidates=candidates)
@@ -248,7 +248,7 @@ def test_a_plan_that_the_checker_rejects_is_never_stored(ports, monkeypatch):
             solution.candidates,
         )
 
-    monkeypatch.setattr(rounds, "solve", cheating)
+    monkeypatch.setattr(rounds, "solve_limited", cheating)
     with pytest.raises(VerificationError) as fault:
         rounds.solve_and_close_round(ports, OPERATOR, round_id=found.id, at=AT)
     assert fault.value.error_code == "certificate.optimal"

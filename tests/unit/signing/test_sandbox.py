@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 
@@ -44,6 +45,18 @@ def test_honest_work_comes_back_and_the_child_stays_warm(sandbox):
     second = sandbox.run("length", {}, b"")
     assert (first["size"], first["options"], second["size"]) == (70_000, {"a": 1}, 0)
     assert first["process"] == second["process"]
+
+
+def test_a_child_of_a_large_parent_is_not_taken_for_worn_out():
+    """Its memory is counted from its own start: the kernel's other count goes on from the parent's."""
+    ballast = b"x" * (400 * 1024 * 1024)
+    limits = replace(QUICK, resident_bytes_max=256 * 1024 * 1024)
+    box = Sandbox({"length": f"{MODULE}:length"}, workers=1, limits=limits)
+    try:
+        assert box.run("length", {}, b"")["process"] == box.run("length", {}, b"")["process"]
+    finally:
+        box.close()
+    assert len(ballast) > 256 * 1024 * 1024
 
 
 def test_our_own_errors_pass_with_class_code_and_context(sandbox):
