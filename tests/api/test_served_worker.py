@@ -65,7 +65,11 @@ def test_a_served_worker_brings_receipts_to_final_and_a_bundle_verifies(tmp_path
         assert report["subject"] == "bundle"
         faults = [c for c in report["checks"] if c["verdict"] != "passed"]
         assert report["verdict"] == "passed", faults
-        note = client.get("/log/checkpoint")
+        # The worker writes the static files after a receipt is final: soon, and not in the same breath.
+        until = time.monotonic() + FINAL_SECONDS_MAX
+        while (note := client.get("/log/checkpoint")).status_code != 200:
+            assert time.monotonic() < until, note.text
+            time.sleep(0.2)
         assert note.headers["content-type"].startswith("text/plain")
         size = open_note(note.text, verifier=ports.log_key.verifier).size
         tile = client.get(f"/log/tile/0/000.p/{size}")

@@ -109,12 +109,12 @@ class Transit(BaseHTTPRequestHandler):
             self._reply(200, {"ciphertext": f"vault:v{version}:{text}"})
         else:
             _, version, text = body["ciphertext"].split(":")
-            sealed = base64.b64decode(text)
             try:
+                sealed = base64.b64decode(text)
                 plain = AESGCM(versions[int(version[1:]) - 1]).decrypt(
                     sealed[:12], sealed[12:], None
                 )
-            except (InvalidTag, IndexError):
+            except (InvalidTag, IndexError, ValueError):
                 self._reply(400, {})
                 return
             self._reply(200, {"plaintext": base64.b64encode(plain).decode()})
