@@ -10,8 +10,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import pkcs11
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -91,6 +93,48 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("../shared (the real data) is not on this machine")
     return folder
+
+
+# ------------------------------------------------------------------ PKCS#11
+SOFTHSM_PLACES = (
+    Path("/usr/lib/softhsm/libsofthsm2.so"),
+    Path("/usr/lib64/pkcs11/libsofthsm2.so"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token made for one test file; nothing in it is real."""
+
+    module: Path
+    name: str
+    pin: str
+
+
+@pytest.fixture(scope="module")
+def softhsm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Token]:
+    """A fresh SoftHSM token.
+
+    The library reads its settings once in the life of a process, and other test files of this process
+    had tokens of their own: so it is loaded anew, before and after.
+    """
+    module = next((path for path in SOFTHSM_PLACES if path.exists()), None)
+    if module is None or shutil.which("softhsm2-util") is None:
+        pytest.skip("needs SoftHSM: apt-get install softhsm2")
+    folder = tmp_path_factory.mktemp("softhsm")
+    (folder / "tokens").mkdir()
+    config = folder / "softhsm2.conf"
+    config.write_text(f"directories.tokendir = {folder / 'tokens'}\nlog.level = ERROR\n")
+    token = Token(module=module, name=f"invented-{folder.name}", pin="4711")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOFTHSM2_CONF", str(config))
+        made = ["softhsm2-util", "--init-token", "--free", "--label", token.name]
+        subprocess.run(
+            [*made, "--so-pin", "0815", "--pin", token.pin], check=True, capture_output=True
+        )
+        pkcs11.unload(str(module))
+        yield token
+        pkcs11.unload(str(module))
 
 
 # ------------------------------------------------------------------ PostgreSQL

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -20,18 +20,20 @@ from cryptography.hazmat.primitives.serialization import (
 from ledger.core.errors import ConflictError, InputError, NotFoundError
 from signing.certificates import certificate_spki
 from signing.keys.algorithms import RSA_EXPONENT, kind_of
-from signing.keys.device import FILE_BYTES_MAX, PASSWORD_CHARS_MIN
 from signing.keys.files import replace
 from signing.sm import Sm2PrivateKey
 
+FILE_BYTES_MAX: Final = 65_536
+"""A key with its chain takes 3 KiB."""
+PASSWORD_CHARS_MIN: Final = 8
 KINDS: Final = ("p256", "rsa-2048", "rsa-3072", "rsa-4096", "sm2")
 _NAME: Final = b"fuqi signing key"
 
 _Private = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | Sm2PrivateKey
 
 
-class FileSigner:
-    """A key read from a file, or made to be stored in one."""
+class KeyFile:
+    """One signing key in a file and, once issued, its certificate."""
 
     def __init__(
         self, key: _Private, *, certificate_der: bytes | None = None, chain: Sequence[bytes] = ()
@@ -42,23 +44,7 @@ class FileSigner:
         kind_of(self.public_spki)
 
     @classmethod
-    def create(cls, kind: str) -> FileSigner:
-        """A fresh key; `kind` is one of `KINDS`.
-
-        Raises:
-            InputError: `keys.kind`.
-            UnavailableError: `sm2.unavailable`, `sm2.self_test`.
-        """
-        if kind not in KINDS:
-            raise InputError(f"kinds of keys: {', '.join(KINDS)}", code="keys.kind")
-        if kind == "sm2":
-            return cls(Sm2PrivateKey.generate())
-        if kind == "p256":
-            return cls(ec.generate_private_key(ec.SECP256R1()))
-        return cls(rsa.generate_private_key(RSA_EXPONENT, int(kind.removeprefix("rsa-"))))
-
-    @classmethod
-    def load(cls, path: Path, password: str) -> FileSigner:
+    def load(cls, path: Path, password: str) -> Self:
         """Read a PKCS#12 file.
 
         Raises:
@@ -97,7 +83,6 @@ class FileSigner:
         self,
         path: Path,
         password: str,
-        *,
         certificate_der: bytes | None = None,
         chain: Sequence[bytes] = (),
     ) -> None:
@@ -107,6 +92,7 @@ class FileSigner:
             path: replaced only if it holds this same key under this same password.
             password: at least 8 characters.
             certificate_der: kept from before where left out.
+            chain: issuer first.
 
         Raises:
             InputError: `keys.password_short`, `keys.certificate_mismatch`.
@@ -157,6 +143,26 @@ class FileSigner:
 
     def _is_in(self, path: Path, password: str) -> bool:
         try:
-            return FileSigner.load(path, password).public_spki == self.public_spki
+            return KeyFile.load(path, password).public_spki == self.public_spki
         except InputError:
             return False
+
+
+class FileSigner(KeyFile):
+    """A key of any kind that signs here."""
+
+    @classmethod
+    def create(cls, kind: str) -> FileSigner:
+        """A fresh key; `kind` is one of `KINDS`.
+
+        Raises:
+            InputError: `keys.kind`.
+            UnavailableError: `sm2.unavailable`, `sm2.self_test`.
+        """
+        if kind not in KINDS:
+            raise InputError(f"kinds of keys: {', '.join(KINDS)}", code="keys.kind")
+        if kind == "sm2":
+            return cls(Sm2PrivateKey.generate())
+        if kind == "p256":
+            return cls(ec.generate_private_key(ec.SECP256R1()))
+        return cls(rsa.generate_private_key(RSA_EXPONENT, int(kind.removeprefix("rsa-"))))

@@ -21,7 +21,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from shutil import which
 from typing import Any
 
 import pytest
@@ -394,43 +393,19 @@ def test_the_command_line_refuses_a_wrong_password_and_a_place_that_is_not_yours
 
 
 # ------------------------------------------------------------------ every kind of key
-MODULE = next(
-    (
-        path
-        for path in (
-            Path("/usr/lib/softhsm/libsofthsm2.so"),
-            Path("/usr/lib64/pkcs11/libsofthsm2.so"),
-        )
-        if path.exists()
-    ),
-    None,
-)
-needs_softhsm = pytest.mark.skipif(
-    MODULE is None or which("softhsm2-util") is None,
-    reason="needs SoftHSM: apt-get install softhsm2",
-)
 needs_sm2 = pytest.mark.skipif(sm2_state() != "available", reason="needs a libcrypto with SM2")
 ALGORITHMS = {"p256": "ecdsa", "rsa": "rsassa_pkcs1v15", "sm2": "sm2"}
 
 
 @pytest.fixture(scope="module")
-def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+def token(softhsm: Any, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Where the keys of a fresh SoftHSM token are, as the command line is told."""
-    folder = tmp_path_factory.mktemp("softhsm")
-    (folder / "tokens").mkdir()
-    config = folder / "softhsm2.conf"
-    config.write_text(f"directories.tokendir = {folder / 'tokens'}\n")
-    before = os.environ.get("SOFTHSM2_CONF")
-    os.environ["SOFTHSM2_CONF"] = str(config)
-    pin = folder / "pin"
-    pin.write_text("1234")
-    made = ["softhsm2-util", "--init-token", "--free", "--label", "invented"]
-    subprocess.run([*made, "--so-pin", "4321", "--pin", "1234"], check=True, capture_output=True)
-    yield ["--module", str(MODULE), "--token", "invented", "--secret-file", str(pin)]
-    if before is None:
-        del os.environ["SOFTHSM2_CONF"]
-    else:
-        os.environ["SOFTHSM2_CONF"] = before
+    pin = tmp_path_factory.mktemp("pin") / "pin"
+    pin.write_text(softhsm.pin)
+    return [
+        *("--module", str(softhsm.module), "--token", softhsm.name),
+        *("--secret-file", str(pin)),
+    ]
 
 
 def place_of_key(world: World, where: str, kind: str, request: pytest.FixtureRequest) -> list[str]:
@@ -446,9 +421,9 @@ def place_of_key(world: World, where: str, kind: str, request: pytest.FixtureReq
     [
         pytest.param("file", "rsa-3072"),
         pytest.param("file", "sm2", marks=needs_sm2),
-        pytest.param("token", "p256", marks=needs_softhsm),
-        pytest.param("token", "rsa-2048", marks=needs_softhsm),
-        pytest.param("token", "rsa-3072", marks=needs_softhsm),
+        pytest.param("token", "p256"),
+        pytest.param("token", "rsa-2048"),
+        pytest.param("token", "rsa-3072"),
     ],
 )
 def test_every_kind_of_key_signs_through_command_line_and_api(

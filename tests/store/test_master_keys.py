@@ -5,14 +5,10 @@ The service is a stand-in of ours that speaks the transit protocol; no real serv
 
 import base64
 import json
-import os
 import secrets
-import subprocess
 import threading
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from shutil import which
 from typing import ClassVar
 
 import pkcs11
@@ -43,41 +39,7 @@ from ledger.tables.log import DataKeyRow
 from ledger.vault import FileKeyProvider, Vault
 
 AT = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
-PIN = "4711"
 ACCESS = "s.invented"
-MODULE = next(
-    (
-        path
-        for path in (
-            Path("/usr/lib/softhsm/libsofthsm2.so"),
-            Path("/usr/lib64/pkcs11/libsofthsm2.so"),
-        )
-        if path.exists()
-    ),
-    None,
-)
-
-
-@pytest.fixture(scope="module")
-def softhsm(tmp_path_factory):
-    """A fresh SoftHSM with the token `vault`; the library reads its settings once, so it is loaded anew."""
-    if MODULE is None or which("softhsm2-util") is None:
-        pytest.skip("needs SoftHSM: apt-get install softhsm2")
-    folder = tmp_path_factory.mktemp("softhsm")
-    (folder / "tokens").mkdir()
-    config = folder / "softhsm2.conf"
-    config.write_text(f"directories.tokendir = {folder / 'tokens'}\nlog.level = ERROR\n")
-    before = os.environ.get("SOFTHSM2_CONF")
-    os.environ["SOFTHSM2_CONF"] = str(config)
-    made = ["softhsm2-util", "--init-token", "--free", "--label", "vault"]
-    subprocess.run([*made, "--pin", PIN, "--so-pin", "0815"], check=True, capture_output=True)
-    pkcs11.unload(str(MODULE))
-    yield MODULE
-    pkcs11.unload(str(MODULE))
-    if before is None:
-        del os.environ["SOFTHSM2_CONF"]
-    else:
-        os.environ["SOFTHSM2_CONF"] = before
 
 
 class Transit(BaseHTTPRequestHandler):
@@ -154,8 +116,10 @@ def keys(request, tmp_path):
     if request.param == "file":
         yield FileMasterKeys(tmp_path / "keys")
     elif request.param == "pkcs11":
-        module = request.getfixturevalue("softhsm")
-        made = Pkcs11MasterKeys(module, token="vault", pin=PIN, label=f"k{secrets.token_hex(4)}")
+        softhsm = request.getfixturevalue("softhsm")
+        made = Pkcs11MasterKeys(
+            softhsm.module, token=softhsm.name, pin=softhsm.pin, label=f"k{secrets.token_hex(4)}"
+        )
         yield made
         made.close()
     else:
@@ -253,7 +217,9 @@ def test_a_move_from_the_file_to_another_kind_keeps_bodies_and_the_number_index(
 ):
     legacy = FileKeyProvider(tmp_path / "vault.key")
     entry = put(sessions, Vault(legacy), "pty_old")
-    token = Pkcs11MasterKeys(softhsm, token="vault", pin=PIN, label=f"m{secrets.token_hex(4)}")
+    token = Pkcs11MasterKeys(
+        softhsm.module, token=softhsm.name, pin=softhsm.pin, label=f"m{secrets.token_hex(4)}"
+    )
     provider = MasterKeyProvider(token, legacy=legacy)
     vault = Vault(provider)
     assert get(sessions, vault, entry) == {"name": "虚构"}
@@ -305,21 +271,23 @@ def test_a_lost_master_key_is_said_and_loses_nothing_more(keys, sessions, tmp_pa
 
 
 def test_wrong_pin_absent_token_and_foreign_library_have_codes_of_their_own(softhsm, tmp_path):
-    given = {"token": "vault", "pin": PIN, "label": "x"}
-    assert code_of(UnavailableError, Pkcs11MasterKeys, softhsm, **given | {"pin": "0000"}) == (
-        "vault.pin_wrong"
-    )
-    assert code_of(UnavailableError, Pkcs11MasterKeys, softhsm, **given | {"token": "none"}) == (
-        "vault.token_absent"
-    )
+    given = {"token": softhsm.name, "pin": softhsm.pin, "label": "x"}
+    assert code_of(
+        UnavailableError, Pkcs11MasterKeys, softhsm.module, **given | {"pin": "0000"}
+    ) == ("vault.pin_wrong")
+    assert code_of(
+        UnavailableError, Pkcs11MasterKeys, softhsm.module, **given | {"token": "none"}
+    ) == ("vault.token_absent")
     nothing = tmp_path / "libnone.so"
     assert code_of(UnavailableError, Pkcs11MasterKeys, nothing, **given) == "vault.token_module"
     # And the right ones still do: nothing was lost by trying.
-    Pkcs11MasterKeys(softhsm, **given).close()
+    Pkcs11MasterKeys(softhsm.module, **given).close()
 
 
 def test_the_master_key_never_leaves_the_token(softhsm):
-    keys = Pkcs11MasterKeys(softhsm, token="vault", pin=PIN, label=f"n{secrets.token_hex(4)}")
+    keys = Pkcs11MasterKeys(
+        softhsm.module, token=softhsm.name, pin=softhsm.pin, label=f"n{secrets.token_hex(4)}"
+    )
     ref = keys.current()
     found = keys._key(keys._session, ref)
     with pytest.raises(pkcs11.PKCS11Error):
@@ -330,7 +298,9 @@ def test_the_master_key_never_leaves_the_token(softhsm):
 # The library complains, where nobody can catch it, that it cannot end a search in a session that is gone.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_session_that_was_lost_is_opened_once_more(softhsm):
-    keys = Pkcs11MasterKeys(softhsm, token="vault", pin=PIN, label=f"s{secrets.token_hex(4)}")
+    keys = Pkcs11MasterKeys(
+        softhsm.module, token=softhsm.name, pin=softhsm.pin, label=f"s{secrets.token_hex(4)}"
+    )
     provider = MasterKeyProvider(keys)
     sealed = provider.wrap(b"\x01" * 32, subject="pty_one")
     keys._session.close()
@@ -373,18 +343,18 @@ def test_settings_choose_the_kind_and_what_lacks_is_named(softhsm, service, sess
         Settings(
             **common,
             vault_provider="pkcs11",
-            vault_module=softhsm,
-            vault_token="vault",
-            vault_pin=PIN,
+            vault_module=softhsm.module,
+            vault_token=softhsm.name,
+            vault_pin=softhsm.pin,
         )
     )
-    assert "PKCS#11 token 'vault'" in token.keys.describe()
+    assert f"PKCS#11 token '{softhsm.name}'" in token.keys.describe()
     assert open_index_key(sessions, token, at=AT) == before
     assert INDEX_SUBJECT in wrapped(sessions)
     remote = open_master_keys(
         Settings(
             **common, vault_provider="service", vault_url=service, vault_access=ACCESS,
-            vault_module=softhsm, vault_token="vault", vault_pin=PIN,
+            vault_module=softhsm.module, vault_token=softhsm.name, vault_pin=softhsm.pin,
         )
     )  # fmt: skip
     assert remote.keys.describe().startswith("key service at 127.0.0.1")

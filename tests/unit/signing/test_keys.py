@@ -20,9 +20,10 @@ from cryptography.hazmat.primitives.serialization import (
 
 from ledger.core.errors import ConflictError, InputError, NotFoundError, VerificationError
 from signing.ca import CertificateSubject
-from signing.keys.device import FILE_BYTES_MAX, DeviceKey
+from signing.keys.device import DeviceKey
 from signing.keys.files import create_folder, replace, write_once
 from signing.keys.p256 import ORDER, der_from_raw, verify_p256
+from signing.keys.pkcs12 import FILE_BYTES_MAX
 from signing.testing import throwaway_pki
 
 CORPUS = Path(__file__).parents[4] / "shared" / "corpora" / "wycheproof"

@@ -1,10 +1,8 @@
 """Keys of parties on their own side: PKCS#12 files and PKCS#11 tokens (SoftHSM). Everything is invented."""
 
-import os
 import subprocess
 from datetime import timedelta
 from pathlib import Path
-from shutil import which
 
 import pkcs11 as pkcs11_library
 import pytest
@@ -30,21 +28,6 @@ from signing.testing import FIXED_TIME
 
 PASSWORD = "an invented password"
 PERSON = CertificateSubject(common_name="张三（虚构）", reference="pty_invented")
-MODULE = next(
-    (
-        path
-        for path in (
-            Path("/usr/lib/softhsm/libsofthsm2.so"),
-            Path("/usr/lib64/pkcs11/libsofthsm2.so"),
-        )
-        if path.exists()
-    ),
-    None,
-)
-needs_softhsm = pytest.mark.skipif(
-    MODULE is None or which("softhsm2-util") is None,
-    reason="needs SoftHSM: apt-get install softhsm2",
-)
 needs_sm2 = pytest.mark.skipif(sm2_state() != "available", reason="needs a libcrypto with SM2")
 FILE_KINDS = [
     pytest.param("p256", P256),
@@ -157,34 +140,22 @@ def test_an_sm2_file_is_read_by_openssl_and_one_of_openssl_here(tmp_path):
 
 
 # ------------------------------------------------------------------ tokens
-PIN = "4711"
-
-
-@pytest.fixture(scope="module")
-def token(tmp_path_factory):
-    """A SoftHSM token of this test run, named `invented`."""
-    folder = tmp_path_factory.mktemp("softhsm")
-    (folder / "tokens").mkdir()
-    config = folder / "softhsm2.conf"
-    config.write_text(f"directories.tokendir = {folder / 'tokens'}\nlog.level = ERROR\n")
-    # The module reads it when it is loaded, so it stays set for the rest of this process.
-    os.environ["SOFTHSM2_CONF"] = str(config)
-    made = ["softhsm2-util", "--init-token", "--free", "--label", "invented"]
-    subprocess.run([*made, "--so-pin", "0815", "--pin", PIN], check=True, capture_output=True)
-    return "invented"
-
-
-@needs_softhsm
 @pytest.mark.parametrize(("kind", "expected"), [("p256", P256), ("rsa-2048", RSA)])
-def test_a_token_key_asks_signs_and_keeps_its_certificate(tmp_path, token, kind, expected):
-    made = pkcs11.make_token_key(MODULE, token=token, pin=PIN, label=kind, kind=kind)
+def test_a_token_key_asks_signs_and_keeps_its_certificate(tmp_path, softhsm, kind, expected):
+    made = pkcs11.make_token_key(
+        softhsm.module, token=softhsm.name, pin=softhsm.pin, label=kind, kind=kind
+    )
     authority = BuiltInAuthority.create(tmp_path / "ca", at=FIXED_TIME)
-    with pkcs11.open_token(MODULE, token=token, pin=PIN, label=kind) as signer:
+    with pkcs11.open_token(
+        softhsm.module, token=softhsm.name, pin=softhsm.pin, label=kind
+    ) as signer:
         csr = request_of(signer, common_name="张三（虚构）")
         issued = authority.issue(csr, subject=PERSON, at=FIXED_TIME)
         signer.keep_certificate(issued.der)
         signer.keep_certificate(issued.der)
-    with pkcs11.open_token(MODULE, token=token, pin=PIN, label=kind) as signer:
+    with pkcs11.open_token(
+        softhsm.module, token=softhsm.name, pin=softhsm.pin, label=kind
+    ) as signer:
         assert signer.kind is expected
         assert signer.public_spki == made
         assert require_usable(signer, at=FIXED_TIME) == issued.der
@@ -199,13 +170,12 @@ def test_a_token_key_asks_signs_and_keeps_its_certificate(tmp_path, token, kind,
             signer._private[pkcs11_library.Attribute.VALUE]
 
 
-@needs_softhsm
-def test_what_a_token_refuses_has_a_clear_code(token):
+def test_what_a_token_refuses_has_a_clear_code(softhsm):
     def opened(**changes):
-        values = {"token": token, "pin": PIN, "label": "none"} | changes
+        values = {"token": softhsm.name, "pin": softhsm.pin, "label": "none"} | changes
 
         def action():
-            with pkcs11.open_token(values.pop("module", MODULE), **values):
+            with pkcs11.open_token(values.pop("module", softhsm.module), **values):
                 pass
 
         return action
@@ -215,7 +185,7 @@ def test_what_a_token_refuses_has_a_clear_code(token):
     assert code_of(NotFoundError, opened(token="another")) == "keys.token_not_found"
     assert code_of(NotFoundError, opened(module=Path("/nowhere.so"))) == "keys.token_module"
     make = lambda kind: pkcs11.make_token_key(  # noqa: E731
-        MODULE, token=token, pin=PIN, label="once", kind=kind
+        softhsm.module, token=softhsm.name, pin=softhsm.pin, label="once", kind=kind
     )
     assert code_of(InputError, lambda: make("sm2")) == "keys.kind"
     make("p256")
