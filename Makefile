@@ -10,7 +10,7 @@ PACKAGES := contracts ledger signing matching arbitration api
 # Extra arguments of the program behind a target: make demo ARGS=--fresh, make test ARGS="-k merkle -x"
 ARGS ?=
 
-.PHONY: help demo setup setup-test check lint types house test test-all sim golden docs bench lock wheel clean
+.PHONY: help demo setup setup-test check lint types house test test-all sim fuzz golden docs bench lock wheel clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "; print "make …"} /^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ test-all: setup-test check ## the same with many more generated examples (an hou
 
 sim: setup ## many seeded runs of the submitter against a faulty chain (SEED=n replays one, SEEDS=n how many)
 	@$(BIN)/fuqi sim $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
+
+fuzz: setup ## odd files against everything that reads files from outside (SECONDS=n, SEED=n; ARGS="--list")
+	@$(PY) scripts/fuzz.py --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1) $(ARGS)
 
 golden: setup ## make the golden vectors anew; an unintended change shows in git diff
 	@scripts/golden.sh

@@ -25,6 +25,7 @@ from api.routes.table import ROUTERS
 from api.settings import Settings
 from api.web.pages import Pages
 from api.worker import Worker
+from ledger.attempts import open_attempts
 
 DESCRIPTION: Final = (
     "Real-name remote signing, chain-anchored evidence and provably best allocation of medical "
@@ -64,19 +65,22 @@ def create_app(
     """
     if not __debug__:
         raise RuntimeError("fuqi does not run under python -O: its invariants are asserts")
-    site = Site(settings.public_url, more_hosts=more_hosts)
+    site = Site(settings.public_url, more_hosts=more_hosts, public_only=settings.production)
     pages = Pages(settings=settings, site=site)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         ports = await run_in_threadpool(compose, settings, at=clock())
-        app.state.shell = Shell(ports=ports, clock=clock, limiter=RateLimiter(rates=rates))
+        attempts = open_attempts(ports.settings.database, home=ports.settings.home.resolve())
+        limiter = RateLimiter(rates=rates, attempts=attempts, digest=ports.keyed_digest)
+        app.state.shell = Shell(ports=ports, clock=clock, limiter=limiter)
         worker = await run_in_threadpool(_start_worker, ports, clock) if run_worker else None
         try:
             yield
         finally:
             if worker is not None:
                 await run_in_threadpool(worker.stop)
+            attempts.close()
             ports.engine.dispose()
 
     app = FastAPI(

@@ -41,6 +41,7 @@ COMMANDS: Final = (
     _Command("verify", "api.commands.verify", "verify"),
     _Command("bundle", "api.commands.bundle", "app"),
     _Command("receipt", "api.commands.receipt", "app"),
+    _Command("round", "api.commands.round", "app"),
     _Command("doctor", "api.commands.doctor", "doctor"),
     _Command("account", "api.commands.account", "app"),
     _Command("contracts", "api.commands.contracts", "app"),

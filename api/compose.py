@@ -10,6 +10,7 @@ from typing import Final
 from api.compose_bench import open_bench
 from api.compose_identity import open_levels, open_messenger, open_provider
 from api.compose_pki import open_authority, open_ocsp, open_seal_maker, open_tsa
+from api.compose_production import require_production
 from api.compose_vault import open_index_key, open_master_keys
 from api.ports import Ports
 from api.settings import Settings
@@ -38,6 +39,7 @@ def open_ports(settings: Settings, *, at: datetime) -> Ports:
     Raises:
         UnavailableError: `storage.unavailable` where the home folder cannot be written, and the codes of
             each part.
+        InputError: `settings.production`: production on parts that are built in, or on invented parties.
     """
     home = settings.home.resolve()
     try:
@@ -51,7 +53,7 @@ def open_ports(settings: Settings, *, at: datetime) -> Ports:
     engine = make_engine(settings.database)
     keys, factory = open_master_keys(settings), sessions(engine)
     authority = open_authority(settings, at=at)
-    return Ports(
+    ports = Ports(
         settings=settings,
         engine=engine,
         sessions=factory,
@@ -59,7 +61,7 @@ def open_ports(settings: Settings, *, at: datetime) -> Ports:
         vault=Vault(keys),
         blobs=FileBlobs(home / "blobs"),
         authority=authority,
-        seal_maker=open_seal_maker(authority),
+        seal_maker=open_seal_maker(settings, authority, at=at),
         tsa=open_tsa(settings, at=at),
         ocsp=open_ocsp(settings),
         provider=open_provider(settings),
@@ -70,6 +72,9 @@ def open_ports(settings: Settings, *, at: datetime) -> Ports:
         former_ca_roots=_former_roots(home / "former-roots" / "ca"),
         former_tsa_roots=_former_roots(home / "former-roots" / "tsa"),
     )
+    if settings.production:
+        require_production(ports)
+    return ports
 
 
 def _former_roots(folder: Path) -> tuple[bytes, ...]:

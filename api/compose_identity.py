@@ -8,7 +8,7 @@ from api.compose_pki import read_token
 from api.settings import Settings
 from ledger.core.errors import InputError
 from signing.identity import MockProvider, VerificationProvider
-from signing.identity_policy import BUILT_IN, LevelPolicy, read_policy
+from signing.identity_policy import BUILT_IN, TRIAL, LevelPolicy, read_policy
 from signing.providers.identity_http import HttpProvider
 from signing.providers.identity_manual import ManualReviewProvider
 from signing.providers.identity_messages import HttpMessenger, Messenger, MockMessenger
@@ -63,13 +63,13 @@ def open_messenger(settings: Settings) -> Messenger | None:
 
 
 def open_levels(settings: Settings) -> LevelPolicy:
-    """The table of levels that the settings name, else the built-in one.
+    """The table of levels that the settings name, else a built-in one: production's or that for trials.
 
     Raises:
         InputError: `settings.invalid`, `identity.policy`.
     """
     if settings.level_policy is None:
-        return BUILT_IN
+        return BUILT_IN if settings.production else TRIAL
     try:
         data = settings.level_policy.read_bytes()
     except OSError as exc:

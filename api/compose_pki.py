@@ -9,7 +9,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from api.settings import Settings
+from api.settings import Settings, is_sheltered
 from ledger.core.errors import InputError, UnavailableError
 from signing.authorities import BuiltInAuthorities, CertificateAuthority
 from signing.ca import Addresses, BuiltInAuthority
@@ -19,7 +19,8 @@ from signing.providers.certificates import ExternalAuthority
 from signing.providers.outside import Endpoint, Fallback
 from signing.providers.revocation import ExternalOcsp
 from signing.providers.timestamps import ExternalTimestampAuthority, TimestampAuthority
-from signing.seal_maker import BuiltInSealMaker
+from signing.seal_maker import BuiltInSealMaker, ExternalSealMaker
+from signing.seal_object import Maker
 from signing.sm import require_sm2
 from signing.tsa import BuiltInTimestampAuthority
 
@@ -44,6 +45,12 @@ def open_authority(settings: Settings, *, at: datetime) -> CertificateAuthority:
     if settings.ca_token_file is None or settings.ca_roots is None:
         raise InputError(
             "FUQI_CA_URL needs FUQI_CA_TOKEN_FILE and FUQI_CA_ROOTS", code="settings.invalid"
+        )
+    if not is_sheltered(settings):
+        raise InputError(
+            "FUQI_CA_URL begins with https://, because its token goes with each request "
+            "(http:// only with FUQI_OUTSIDE_PRIVATE)",
+            code="settings.invalid",
         )
     return ExternalAuthority(
         Fallback(_endpoints(settings.ca_url, settings)),
@@ -82,9 +89,19 @@ def open_built_in(home: Path, *, public_url: str, at: datetime) -> BuiltInAuthor
     return BuiltInAuthorities(main, national=national)
 
 
-def open_seal_maker(authority: CertificateAuthority) -> BuiltInSealMaker | None:
-    """The built-in maker of seals under the built-in authority; none under an authority from outside."""
-    return BuiltInSealMaker(authority.main) if isinstance(authority, BuiltInAuthorities) else None
+def open_seal_maker(
+    settings: Settings, authority: CertificateAuthority, *, at: datetime
+) -> Maker | None:
+    """The maker of seals: the built-in one under the built-in authority, else the one in the settings, or none.
+
+    Raises:
+        ConflictError: `seal.maker_files`, `seal.maker_certificate`, `keys.permissions`, `keys.damaged`.
+    """
+    if isinstance(authority, BuiltInAuthorities):
+        return BuiltInSealMaker(authority.main)
+    if settings.seal_maker is None:
+        return None
+    return ExternalSealMaker(settings.seal_maker, roots=authority.roots, at=at)
 
 
 def open_tsa(settings: Settings, *, at: datetime) -> TimestampAuthority:

@@ -54,6 +54,11 @@ CAST: Final = (
     ),
 )
 HOSPITAL_HANDLER: Final = ("示例·𠮷安宁", date(1985, 1, 9))
+HOSPITAL_SECOND: Final = ("示例·白术", date(1983, 8, 17))
+"""The second of the two who sign the acceptance."""
+CARRIER_HANDLER: Final = ("示例·陆远舟", date(1992, 4, 30))
+LOGINS: Final = ("operator", "arbitrator", "hospital", "carrier", "doctor")
+"""Who else logs in, besides the cast above."""
 
 
 def member_ids(key: str, *, at: datetime) -> dict[str, str]:
@@ -90,4 +95,6 @@ def registration(member: Member, *, password: str, at: datetime) -> Registration
             password=password,
             invented=True,
         ),
+        # In the story each handler is the legal representative: nobody signs on a mere declaration.
+        representative=True,
     )

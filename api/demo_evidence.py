@@ -14,7 +14,8 @@ from api.demo_state import (
     SETTLE_SECONDS,
     Story,
 )
-from api.flows import evidence
+from api.flows import evidence, exporting
+from api.flows.custody_bundle import export_lot_bundle
 from api.worker import Progress, settle
 from arbitration.container import pack, unpack
 from arbitration.contents import Purpose
@@ -24,13 +25,13 @@ from ledger.store import transaction
 from ledger.tables.agreements import AgreementRow
 
 
-def show_receipts(story: Story, agreed: list[str]) -> Progress:
+def show_receipts(story: Story, subjects: list[str]) -> Progress:
     progress = settle(story.ports, story.chain, clock=story.clock, seconds_max=SETTLE_SECONDS)
     with transaction(story.ports.readers) as session:
         anchor = anchor_queries.latest_final(session)
         states = set()
-        for agreement_id in agreed:
-            for entry in evidence.entries_about(session, OPERATOR, agreement_id):
+        for subject in subjects:
+            for entry in evidence.entries_about(session, OPERATOR, subject):
                 receipt = evidence.receipt_for(session, story.ports, OPERATOR, entry.id)
                 states.add(str(receipt["state"]))
     assert anchor is not None
@@ -45,7 +46,7 @@ def show_receipts(story: Story, agreed: list[str]) -> Progress:
     return progress
 
 
-def prove(story: Story, agreed: list[str]) -> bool:
+def prove(story: Story, agreed: list[str], lot_id: str) -> bool:
     ports, out = story.ports, story.out
     out.mkdir(exist_ok=True)
     with transaction(ports.readers) as session:
@@ -55,8 +56,7 @@ def prove(story: Story, agreed: list[str]) -> bool:
     bundles = []
     for number, agreement_id in enumerate(agreed, start=1):
         with transaction(ports.sessions) as session:
-            row, data = evidence.export_bundle(
-                session,
+            row, data = exporting.export_bundle(
                 ports,
                 OPERATOR,
                 agreement_id=agreement_id,
@@ -72,6 +72,7 @@ def prove(story: Story, agreed: list[str]) -> bool:
         bundles.append(path)
         story.made.append((f"{agreement.title} PDF", str(pdf)))
         story.made.append((f"证据包 evidence bundle ({row.size_bytes // 1024} KiB)", str(path)))
+    bundles.append(_lot_bundle(story, lot_id))
     story.made.append(("信任文件 trust file (pin it)", str(out / "trust.json")))
     settle(ports, story.chain, clock=story.clock, seconds_max=SETTLE_SECONDS)
     good = True
@@ -79,8 +80,26 @@ def prove(story: Story, agreed: list[str]) -> bool:
         story.stages.note(
             f"在独立进程、无数据库、无网络中验证 separate process: fuqi bundle verify {path.name}"
         )
-        good &= _verify(story, path, expected=0, show=number == 0)
+        good &= _verify(story, path, expected=0, show=number in (0, len(agreed)))
     return _tampered(story, bundles[0]) and good
+
+
+def _lot_bundle(story: Story, lot_id: str) -> Path:
+    """The donor takes away the way of its goods: its own acts whole, of others' what custody needs."""
+    _, data = export_lot_bundle(
+        story.ports,
+        story.actors["donor"].caller,
+        lot_id=lot_id,
+        bundle_id=story.id_of("bun", lot_id),
+        purpose=Purpose.PARTY,
+        recipient=story.actors["donor"].registered.organisation.name,
+        at=story.clock(),
+    )
+    path = story.out / "bundle-lot.zip"
+    path.write_bytes(data)
+    what = f"批次证据包 bundle of the lot ({len(data) // 1024} KiB)"
+    story.made.append((what, str(path)))
+    return path
 
 
 def _tampered(story: Story, bundle: Path) -> bool:

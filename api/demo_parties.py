@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from api.callers import Caller, Role
 from api.demo_cast import CAST, Member, registration
 from api.demo_state import (
@@ -9,9 +11,10 @@ from api.demo_state import (
     Story,
 )
 from api.flows.parties import issue_certificate
-from api.flows.registration import register
+from api.flows.registration import Registered, add_handler, register
 from ledger.core.errors import InputError
 from ledger.store import transaction
+from ledger.tables.parties import CertificateRow, PartyRow
 from signing.ca import CertificateSubject
 from signing.identity import check_resident_id, check_uscc, invented_resident_id, invented_uscc
 from signing.keys.device import DeviceKey
@@ -50,18 +53,55 @@ def join_party(story: Story, member: Member) -> Actor:
         registration(member, password=story.passwords[member.key], at=story.started_at),
         at=at,
     )
+    actor, certificate = _with_key(
+        story, member, registered, roles=frozenset({Role.HANDLER, Role.ADMIN}), at=at
+    )
+    organisation, person = registered.organisation, registered.person
+    story.stages.mark(
+        f"{organisation.name} · L{organisation.level} ({organisation.level_reason}) · 经办人 "
+        f"{person.name} {person.number_masked} · 证书 {certificate.serial[:12]}…"
+    )
+    return actor
+
+
+def join_colleague(story: Story, member: Member, first: Actor) -> Actor:
+    """Another handler of an organisation that is here already, with a device of their own."""
+    ports, at = story.ports, story.clock()
+    handler = registration(
+        member, password=story.passwords[member.key], at=story.started_at
+    ).handler
+    account = add_handler(ports, first.caller, handler, at=at)
+    with transaction(ports.readers) as session:
+        person = session.get_one(PartyRow, handler.person_id)
+    registered = Registered(
+        organisation=first.registered.organisation, person=person, account=account
+    )
+    actor, certificate = _with_key(
+        story, member, registered, roles=frozenset({Role.HANDLER}), at=at
+    )
+    story.stages.mark(
+        f"{registered.organisation.name} · 第二经办人 second handler {person.name} "
+        f"{person.number_masked} · 证书 {certificate.serial[:12]}…"
+    )
+    return actor
+
+
+def _with_key(
+    story: Story, member: Member, registered: Registered, *, roles: frozenset[Role], at: datetime
+) -> tuple[Actor, CertificateRow]:
+    """The handler's device makes a key, and the key is certified."""
     caller = Caller(
         account_id=registered.account.id,
         person_id=registered.person.id,
         organisation_id=registered.organisation.id,
-        roles=frozenset({Role.HANDLER, Role.ADMIN}),
+        roles=roles,
         via="system",
     )
     key = _device(story, member.key)
-    with transaction(ports.sessions) as session:
+    with transaction(story.ports.sessions) as session:
         certificate = issue_certificate(
             session,
-            ports,
+            story.ports,
             caller,
             organisation_id=registered.organisation.id,
             person_id=registered.person.id,
@@ -70,12 +110,7 @@ def join_party(story: Story, member: Member) -> Actor:
         )
     actor = Actor(member=member, registered=registered, caller=caller, key=key)
     story.actors[member.key] = actor
-    organisation, person = registered.organisation, registered.person
-    story.stages.mark(
-        f"{organisation.name} · L{organisation.level} ({organisation.level_reason}) · 经办人 "
-        f"{person.name} {person.number_masked} · 证书 {certificate.serial[:12]}…"
-    )
-    return actor
+    return actor, certificate
 
 
 def _device(story: Story, name: str) -> DeviceKey:

@@ -20,6 +20,7 @@ from ledger.store import transaction
 from ledger.tables.agreements import AgreementRow, SignerRow
 from matching.catalogue import load_catalogue
 from signing.identity import invented_uscc
+from signing.identity_policy import STRENGTH, Basis
 from signing.intent import intent_message
 
 
@@ -77,7 +78,7 @@ def _side(story: Story, key: str) -> Side:
     return Side(
         organisation=registered.organisation,
         person=registered.person,
-        authorisation=held[0],
+        authorisation=max(held, key=lambda one: STRENGTH[Basis(one.basis)]),
         uscc=invented_uscc(f"demo/{key}"),
     )
 

@@ -111,7 +111,8 @@ def post_offers(story: Story, run: ImportSummary, hospital: HospitalRow) -> dict
             place=DONOR_PLACE,
             available_on=day,
             produced_on=day - timedelta(days=30),
-            expires_on=day + timedelta(days=700),
+            # The data are of 2020 and goods move today: these must not have expired on the way.
+            expires_on=story.started_at.date() + timedelta(days=700),
             batch_number=f"DEMO-{name}",
             standard=standard,
             edition=version,

@@ -54,6 +54,8 @@ SECURITY_HEADERS: Final[Mapping[str, str]] = {
 }
 HSTS: Final = "max-age=31536000"
 LOCAL_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+PROBE_PATHS: Final = frozenset({"/api/v1/health", "/api/v1/metrics"})
+"""What a supervisor on the same machine asks, past the reverse proxy."""
 
 _LOG: Final = structlog.get_logger("api")
 
@@ -65,21 +67,25 @@ class Site:
     Attributes:
         public_url: the address people use, scheme and host, e.g. `https://fuqi.example`.
         more_hosts: further host names (without port) that are ours.
+        public_only: in production: this machine's own names answer probes (`PROBE_PATHS`) and nothing else,
+            and a form counts as ours only with the public address as its origin.
     """
 
     public_url: str
     more_hosts: frozenset[str] = field(default_factory=frozenset)
+    public_only: bool = False
 
     @property
     def secure(self) -> bool:
         """Whether people reach us over HTTPS."""
         return urlsplit(self.public_url).scheme == "https"
 
-    def knows_host(self, host: str) -> bool:
+    def knows_host(self, host: str, *, path: str = "/") -> bool:
         """Whether a Host header names us: refusing others stops DNS rebinding and poisoned links."""
         name = _host_name(host)
         ours = _host_name(urlsplit(self.public_url).netloc)
-        return name == ours or name in LOCAL_HOSTS or name in self.more_hosts
+        local = name in LOCAL_HOSTS and (not self.public_only or path in PROBE_PATHS)
+        return name == ours or local or name in self.more_hosts
 
     def is_same_origin(self, origin: str, *, host: str) -> bool:
         """Whether `Origin` is the site itself, as addressed by this request or by its public URL."""
@@ -87,7 +93,7 @@ class Site:
         if parts.scheme not in {"http", "https"}:
             return False
         public = urlsplit(self.public_url)
-        return parts.netloc == host or (parts.scheme, parts.netloc) == (
+        return (parts.netloc == host and not self.public_only) or (parts.scheme, parts.netloc) == (
             public.scheme,
             public.netloc,
         )
@@ -153,7 +159,7 @@ class OwnSiteOnly:
     def _refusal(self, scope: Scope) -> InputError | ForbiddenError | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if not self.site.knows_host(host):
+        if not self.site.knows_host(host, path=scope["path"]):
             return InputError(
                 "this host name is not ours; the operator sets FUQI_PUBLIC_URL", code="host.unknown"
             )

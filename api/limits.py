@@ -1,21 +1,23 @@
-"""How often somebody may try: fixed windows, counted in this process, bounded in memory.
+"""How often somebody may try: fixed windows, counted for every process of the installation together.
 
-Each process counts for itself, so `n` processes allow `n` times as much; that still stops guessing.
+The counts stand in the database (`ledger.attempts`): with several servers the limits are what they say.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from ledger.attempts import Attempts
 from ledger.core.errors import ConflictError
 
 BUCKETS_MAX: Final = 50_000
 """About 10 MB. Beyond it the oldest bucket is forgotten: a flood of addresses must not fill memory."""
+WHO_CHARACTERS: Final = 64
 
 
 class RateLimitError(ConflictError):
@@ -45,6 +47,10 @@ RATES: Final[Mapping[str, Rate]] = {
     "proofs.address": Rate(count=1200, seconds=60),
     # A check of a large bundle costs seconds of a core.
     "verify.address": Rate(count=60, seconds=600),
+    # The day's limit of a hospital stands in the policy; this one bounds what refusals cost.
+    "urgent.account": Rate(count=60, seconds=3600),
+    # Each question solves the market again: a core's second or more.
+    "what_if.account": Rate(count=60, seconds=600),
     # A validator asks once per certificate; an answer without a nonce costs nothing twice.
     "pki.address": Rate(count=1200, seconds=60),
     # Each stamp takes a serial number for ever; a party's own needs are a few an hour.
@@ -59,11 +65,40 @@ RATES: Final[Mapping[str, Rate]] = {
 
 
 @dataclass(slots=True)
+class LocalAttempts:
+    """Counts in this process alone: for an app without a database, as tests make it."""
+
+    _counts: OrderedDict[tuple[str, str], tuple[int, int]] = field(default_factory=OrderedDict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def count(self, rule: str, who: str, *, window_end: int, now: int) -> int:
+        """As `ledger.attempts.Attempts.count`."""
+        del now
+        with self._lock:
+            seen, tries = self._counts.pop((rule, who), (window_end, 0))
+            tries = tries + 1 if seen == window_end else 1
+            self._counts[rule, who] = (window_end, tries)
+            while len(self._counts) > BUCKETS_MAX:
+                self._counts.popitem(last=False)
+        return tries
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+@dataclass(slots=True)
 class RateLimiter:
-    """Counts attempts per (rule, who)."""
+    """Refuses attempts beyond a rule's rate.
+
+    Attributes:
+        attempts: counts for every process together.
+        digest: hides who tried from whoever reads the counts.
+    """
 
     rates: Mapping[str, Rate] = field(default_factory=lambda: RATES)
-    _counts: OrderedDict[tuple[str, str], tuple[int, int]] = field(default_factory=OrderedDict)
+    attempts: Attempts = field(default_factory=LocalAttempts)
+    digest: Callable[[str], str] = str
+    _closed: OrderedDict[tuple[str, str], int] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def attempt(self, rule: str, *, who: str, at: datetime) -> None:
@@ -71,21 +106,24 @@ class RateLimiter:
 
         Raises:
             RateLimitError: `rate.limited` with `retry_after_seconds`.
+            UnavailableError: `database.busy`, `database.unavailable`: what cannot be counted is not let in.
         """
         rate = self.rates[rule]
         now = int(at.timestamp())
-        window = now - now % rate.seconds
-        key = (rule, who)
+        end = now - now % rate.seconds + rate.seconds
+        key = (rule, self.digest(f"{rule}/{who}")[:WHO_CHARACTERS])
+        # Somebody refused stays refused until the window ends: a flood then asks no database.
         with self._lock:
-            seen_window, count = self._counts.pop(key, (window, 0))
-            if seen_window != window:
-                count = 0
-            self._counts[key] = (window, count + 1)
-            while len(self._counts) > BUCKETS_MAX:
-                self._counts.popitem(last=False)
-        if count >= rate.count:
+            refused = self._closed.get(key) == end
+        if not refused and self.attempts.count(*key, window_end=end, now=now) > rate.count:
+            refused = True
+            with self._lock:
+                self._closed[key] = end
+                while len(self._closed) > BUCKETS_MAX:
+                    self._closed.popitem(last=False)
+        if refused:
             raise RateLimitError(
                 "too many attempts; wait and try again",
                 rule=rule,
-                retry_after_seconds=window + rate.seconds - now,
+                retry_after_seconds=end - now,
             )

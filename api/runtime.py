@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 from pydantic import ValidationError
 
-from api.settings import Settings
+from api.settings import PRODUCTION_LACKS, Settings
 from ledger.core.errors import InputError
 
 DEMO_HOME: Final = Path("var/demo")
@@ -26,19 +26,31 @@ def load_settings() -> Settings:
     """Settings from `FUQI_*`.
 
     Raises:
-        InputError: `settings.invalid`, naming the setting.
+        InputError: `settings.production`, naming everything that lacks; `settings.invalid`, naming the
+            setting. Values are never repeated: one may hold a password.
     """
     try:
         return Settings()
     except ValidationError as exc:
-        first = exc.errors()[0]
+        first = exc.errors(include_input=False, include_url=False)[0]
+        if first["type"] == PRODUCTION_LACKS:
+            raise InputError(first["msg"], code="settings.production") from None
         name = "_".join(["FUQI", *(str(part).upper() for part in first["loc"])])
-        raise InputError(f"{name}: {first['msg']}", code="settings.invalid") from exc
+        # Not `from exc`: its text repeats the value.
+        raise InputError(f"{name}: {first['msg']}", code="settings.invalid") from None
 
 
 def demo_settings() -> Settings:
-    """Settings of the demonstration: its own folder, and its mark on every page and record."""
+    """Settings of the demonstration: its own folder, and its mark on every page and record.
+
+    Raises:
+        InputError: `settings.production`: a production installation demonstrates nothing; as `load_settings`.
+    """
     settings = load_settings()
+    if settings.production:
+        raise InputError(
+            "a demonstration is no production: unset FUQI_PRODUCTION", code="settings.production"
+        )
     update: dict[str, object] = {"demo": True, "log_origin": "demo.fuqi.invalid/log"}
     if "home" not in settings.model_fields_set:
         update["home"] = DEMO_HOME

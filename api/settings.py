@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MEBIBYTE: Final = 1024 * 1024
+PRODUCTION_LACKS: Final = "production_lacks"
+UNNAMED_OPERATOR: Final = "未指定运营者 (operator not named)"
+UNNAMED_LOG: Final = "fuqi.invalid/log"
 _ORIGIN: Final = re.compile(r"[a-z0-9.-]+(/[a-z0-9._-]+)*")
 
 
@@ -72,14 +78,14 @@ class Settings(BaseSettings):
         description="Name of the master key in token or service.",
     )
     log_origin: str = Field(
-        default="fuqi.invalid/log",
+        default=UNNAMED_LOG,
         description="Name of this installation's log in checkpoints (C2SP origin, no scheme).",
     )
     public_url: str = Field(
         default="http://127.0.0.1:8000", description="Address under which people reach the pages."
     )
     operator_name: str = Field(
-        default="未指定运营者 (operator not named)",
+        default=UNNAMED_OPERATOR,
         description="Who runs this installation, as reports print it.",
     )
     lang: Literal["zh", "en"] = Field(default="zh", description="Default language of pages.")
@@ -87,7 +93,14 @@ class Settings(BaseSettings):
         default=False, description="Mark every page, document and record as a demonstration."
     )
     production: bool = Field(
-        default=False, description="Refuse every built-in, unlicensed or mock part."
+        default=False,
+        description="Start only with external authorities, chain, database and verification service; refuse "
+        "every built-in, mock or demonstrated part, naming what lacks.",
+    )
+    trusted_proxies: str = Field(
+        default="127.0.0.1",
+        description="Addresses of the reverse proxies whose `X-Forwarded-For` is believed, separated by "
+        "spaces: attempts are counted by the address that they report.",
     )
     upload_bytes_max: int = Field(
         default=20 * MEBIBYTE, ge=1024, le=100 * MEBIBYTE, description="Largest PDF taken, bytes."
@@ -127,6 +140,11 @@ class Settings(BaseSettings):
     tsa_policy: str | None = Field(
         default=None, description="Policy (object identifier) that their tokens must have."
     )
+    seal_maker: Path | None = Field(
+        default=None,
+        description="Folder with key and certificate of the maker of seals under an external authority "
+        "(`fuqi ca seal-request`); without it seals can be kept there and not used.",
+    )
     identity_provider: Literal["mock", "manual", "http"] = Field(
         default="mock",
         description="Who answers real-name checks: a labelled mock, the operator's own review of documents, "
@@ -153,12 +171,24 @@ class Settings(BaseSettings):
     )
     level_policy: Path | None = Field(
         default=None,
-        description="File `fuqi/level-policy/v1`: the real-name level that each kind of agreement and amount "
+        description="File `fuqi/level-policy/v2`: the real-name level that each kind of agreement and amount "
         "needs; unset: the built-in table.",
     )
     outside_private: bool = Field(
         default=False,
         description="Allow the addresses above to lie on a private network or this machine.",
+    )
+    urgent_per_hospital_day: int = Field(
+        default=5,
+        ge=0,
+        le=1000,
+        description="Needs that one hospital may mark urgent on one day; 0 switches urgent needs off.",
+    )
+    urgent_accept_hours: int = Field(
+        default=4,
+        ge=1,
+        le=72,
+        description="How long a donor has to accept what an urgent need was given, hours.",
     )
     data_folder: Path | None = Field(
         default=None,
@@ -171,22 +201,13 @@ class Settings(BaseSettings):
         if not _ORIGIN.fullmatch(self.log_origin):
             raise ValueError("FUQI_LOG_ORIGIN is a host name and path without a scheme")
         if self.production:
-            missing = [
-                name
-                for name, value in (
-                    ("FUQI_DATABASE_URL", self.database_url),
-                    ("FUQI_CHAIN_URL", self.chain_url),
+            lacking = production_lacks(self)
+            if lacking:
+                raise PydanticCustomError(
+                    PRODUCTION_LACKS,
+                    "production starts with nothing built-in, mock or demonstrated; set: {lacking}",
+                    {"lacking": "; ".join(lacking)},
                 )
-                if value is None
-            ]
-            if missing:
-                raise ValueError(f"production refuses embedded parts; set {', '.join(missing)}")
-            if self.demo:
-                raise ValueError("production refuses FUQI_DEMO")
-            raise ValueError(
-                "production needs an external CA, TSA and verification provider, which this version "
-                "does not connect yet; it runs embedded and says so in every receipt"
-            )
         return self
 
     @property
@@ -205,3 +226,76 @@ class Settings(BaseSettings):
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite:///{self.home.resolve() / 'fuqi.sqlite3'}"
+
+
+def production_lacks(settings: Settings) -> tuple[str, ...]:
+    """Every piece that production still needs, each with what to set; () where none lacks."""
+    return tuple(text for is_there, text in _PRODUCTION if not is_there(settings))
+
+
+def _is_public_https(settings: Settings) -> bool:
+    parts = urlsplit(settings.public_url)
+    host = parts.hostname or ""
+    return (
+        parts.scheme == "https"
+        and parts.path in ("", "/")
+        and "." in host
+        and not host.endswith(".invalid")
+        and host != "127.0.0.1"
+    )
+
+
+def is_sheltered(settings: Settings) -> bool:
+    """Whether the bearer token, which goes with each request to the authority, travels in clear only where the
+    operator said that it may."""
+    urls = (settings.ca_url or "").split()
+    return settings.outside_private or all(url.startswith("https://") for url in urls)
+
+
+_PRODUCTION: Final[tuple[tuple[Callable[[Settings], bool], str], ...]] = (
+    (lambda one: not one.demo, "FUQI_DEMO=false (records of a demonstration have no place here)"),
+    (
+        lambda one: one.database.startswith("postgresql"),
+        "FUQI_DATABASE_URL=postgresql://… (instead of SQLite)",
+    ),
+    (
+        lambda one: one.chain_url is not None,
+        "FUQI_CHAIN_URL (instead of the embedded chain)",
+    ),
+    (
+        lambda one: one.chain_key_file is not None,
+        "FUQI_CHAIN_KEY_FILE (the account that pays for anchors)",
+    ),
+    (lambda one: one.ca_url is not None, "FUQI_CA_URL (instead of the built-in CA)"),
+    (is_sheltered, "FUQI_CA_URL with https:// (its token goes with each request)"),
+    (lambda one: one.ca_token_file is not None, "FUQI_CA_TOKEN_FILE"),
+    (lambda one: one.ca_roots is not None, "FUQI_CA_ROOTS"),
+    (
+        lambda one: bool(one.ocsp_urls.strip()),
+        "FUQI_OCSP_URLS (who says that a certificate is revoked)",
+    ),
+    (
+        lambda one: bool(one.tsa_urls.strip()),
+        "FUQI_TSA_URLS (instead of the built-in time-stamp authority)",
+    ),
+    (lambda one: one.tsa_roots is not None, "FUQI_TSA_ROOTS"),
+    (
+        lambda one: one.identity_provider == "http",
+        "FUQI_IDENTITY_PROVIDER=http (an authoritative source confirms each name)",
+    ),
+    (lambda one: bool(one.identity_urls.strip()), "FUQI_IDENTITY_URLS"),
+    (lambda one: one.identity_secret_file is not None, "FUQI_IDENTITY_SECRET_FILE"),
+    (
+        _is_public_https,
+        "FUQI_PUBLIC_URL=https://host (no path; cookies go over HTTPS only)",
+    ),
+    (
+        lambda one: one.operator_name not in ("", UNNAMED_OPERATOR),
+        "FUQI_OPERATOR_NAME (who answers for this installation)",
+    ),
+    (
+        lambda one: one.log_origin.partition("/")[0].rpartition(".")[2] != "invalid",
+        "FUQI_LOG_ORIGIN (the name of the log for ever)",
+    ),
+)
+"""In the order in which an operator sets them up."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from reportlab.pdfgen.canvas import Canvas
 from sqlalchemy.orm import Session
@@ -27,6 +27,7 @@ from ledger.core.ids import new_id
 from ledger.queries import agreements as agreement_queries
 from ledger.queries import supply as queries
 from ledger.store import transaction
+from ledger.tables.supply import HospitalRow
 from signing.ca import CertificateSubject
 from signing.identity import invented_resident_id, invented_uscc
 from signing.intent import intent_message
@@ -36,7 +37,11 @@ PASSWORD: Final = "an invented pass phrase"  # noqa: S105 - invented, for tests 
 
 
 def invented_registration(
-    name: str, category: OrganisationCategory, *, at: datetime
+    name: str,
+    category: OrganisationCategory,
+    *,
+    at: datetime,
+    representative: bool = False,
 ) -> Registration:
     """An organisation and its handler, made up from `name` and marked so; logs in as `name`."""
     return Registration(
@@ -57,7 +62,32 @@ def invented_registration(
             password=PASSWORD,
             invented=True,
         ),
+        representative=representative,
     )
+
+
+def invented_hospital(
+    organisation_id: str | None, *, at: datetime, name: str = "虚构医院", **changes: Any
+) -> HospitalRow:
+    """A hospital in Wuhan that nobody knows, behind an organisation or behind none; not added to a session."""
+    fields: dict[str, Any] = {
+        "id": new_id("hos", at=at),
+        "organisation_id": organisation_id,
+        "name": name,
+        "province": "湖北",
+        "city": "武汉",
+        "district": "",
+        "adcode": "420100",
+        "longitude_micro": 114_300_000,
+        "latitude_micro": 30_600_000,
+        "precision": "point",
+        "agency": False,
+        "front": False,
+        "scale_percent": 100,
+        "invented": True,
+        "created_at": at,
+    }
+    return HospitalRow(**(fields | changes))
 
 
 @dataclass(frozen=True, slots=True)

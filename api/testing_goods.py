@@ -21,14 +21,20 @@ from api.flows.registration import (
     register,
 )
 from api.ports import Ports
-from api.testing import PASSWORD, caller_of, invented_registration, sign_agreement
+from api.testing import (
+    PASSWORD,
+    caller_of,
+    invented_hospital,
+    invented_registration,
+    sign_agreement,
+)
 from ledger.core.ids import new_id
 from ledger.queries import custody as queries
 from ledger.queries import supply as supply_queries
 from ledger.store import transaction
 from ledger.tables.agreements import AgreementRow
 from ledger.tables.custody import CustodyStatementRow
-from ledger.tables.supply import AllocationRow, HospitalRow
+from ledger.tables.supply import AllocationRow
 from matching.problem import Place
 from matching.udi import check_digit
 from signing.ca import CertificateSubject
@@ -224,23 +230,7 @@ def _matched(
     ports: Ports, donor: Caller, nurse: Caller, *, quantity: int, at: datetime
 ) -> AllocationRow:
     with transaction(ports.sessions) as session:
-        hospital = HospitalRow(
-            id=new_id("hos", at=at),
-            organisation_id=nurse.organisation_id,
-            name="虚构医院",
-            province=PLACE.province,
-            city=PLACE.city,
-            district="",
-            adcode="420100",
-            longitude_micro=PLACE.longitude_micro,
-            latitude_micro=PLACE.latitude_micro,
-            precision="point",
-            agency=False,
-            front=False,
-            scale_percent=100,
-            invented=True,
-            created_at=at,
-        )
+        hospital = invented_hospital(nurse.organisation_id, at=at)
         session.add(hospital)
         session.flush()
         need = supply.NewNeed(

@@ -19,8 +19,12 @@ import structlog
 from api.compose import open_lane
 from api.flows.agreements import expire_due
 from api.flows.archiving import FAILED_MAX, archive_due
+from api.flows.custody_notices import notify_due
+from api.flows.drafts import delete_expired
+from api.flows.live_market import follow_all
 from api.flows.lost_keys import revoke_at_authority
 from api.flows.ratification import expire_ratifications
+from api.flows.urgent_lapsing import lapse_due
 from api.ports import Ports
 from ledger.chain import ChainPort
 from ledger.core.errors import FuqiError
@@ -168,6 +172,9 @@ class Worker:
         with transaction(self._ports.sessions) as session:
             expire_due(session, self._ports, at=self._clock())
             expire_ratifications(session, self._ports, at=self._clock())
+        self._notify()
+        delete_expired(self._ports, at=self._clock())
+        lapse_due(self._ports, at=self._clock())
         revoke_at_authority(self._ports, at=self._clock())
         self._ports.authority.refresh(at=self._clock())
         self._archive()
@@ -180,7 +187,26 @@ class Worker:
         self._act()
         with transaction(self._ports.readers) as session:
             write_tiles(session, tiles_folder(self._ports))
+        self._follow()
         return progress_of(self._ports)
+
+    def _follow(self) -> None:
+        """The living market; a class that cannot be solved must not stop the log."""
+        try:
+            follow_all(self._ports, at=self._clock())
+        except FuqiError as exc:
+            log.warning("worker.market_failed", code=exc.error_code)
+
+    def _notify(self) -> None:
+        """What goods have brought about; another worker that does the same at once stops nothing."""
+        try:
+            with transaction(self._ports.sessions) as session:
+                made = notify_due(session, at=self._clock())
+        except FuqiError as exc:
+            log.warning("worker.notices_failed", code=exc.error_code)
+        else:
+            if made:
+                log.info("worker.notices", made=made)
 
     def _archive(self) -> None:
         """One that fails is left alone for an hour; the others go on."""

@@ -157,6 +157,23 @@ class Archived:
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that belongs to the agreement.
+
+    Attributes:
+        signer: id of the place that uploaded it, or None for the author's own.
+        suffix: `pdf`, `jpg` or `png`.
+    """
+
+    id: str
+    signer: str | None
+    name: str
+    media_type: str
+    suffix: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Anchor:
     """A checkpoint on the chain: `ledger.receipts.anchor_json(row, with_evidence=True)`."""
 
@@ -204,6 +221,7 @@ class BundleContents:
         validation: `Report.as_json()` of the final PDF at export, or None.
         demo: made for a demonstration.
         archives: the newest archived form of the final file, or none where there is none yet.
+        attachments: files that belong to the agreement, as they were sent; none that was replaced.
     """
 
     id: str
@@ -226,3 +244,4 @@ class BundleContents:
     validation: Mapping[str, Json] | None = None
     demo: bool = False
     archives: tuple[Archived, ...] = ()
+    attachments: tuple[Attachment, ...] = ()

@@ -131,11 +131,18 @@ def open_files(files: Mapping[str, bytes], *, draft: bool = False) -> Bundle:
     ):
         raise VerificationError("a manifest of an unknown version", code="bundle.version")
     receipts = [value for path, value in parsed.items() if path.startswith("receipts/")]
-    events = sorted((_event(receipt) for receipt in receipts), key=lambda one: (one.index, one.id))
+    events = sorted(
+        (read_event(receipt) for receipt in receipts), key=lambda one: (one.index, one.id)
+    )
     return Bundle(files=dict(files), json=parsed, events=tuple(events))
 
 
-def _event(receipt: Mapping[str, Any]) -> Event:
+def read_event(receipt: Mapping[str, Any]) -> Event:
+    """The entry of a receipt as it states it.
+
+    Raises:
+        VerificationError: `bundle.receipt`.
+    """
     try:
         fields = canonical_parse(base64.b64decode(receipt["entry"]["bytes"], validate=True))
         if not isinstance(fields, dict):

@@ -280,6 +280,21 @@ def _documents(contents: BundleContents) -> tuple[Json, dict[str, bytes]]:
                 "stamped_at": utc_text(one.stamped_at),
             }
         )
+    attachments: list[Json] = []
+    for file in sorted(contents.attachments, key=lambda file: file.id):
+        path = f"documents/{file.id}.{file.suffix}"
+        files[path] = file.data
+        attachments.append(
+            {
+                "id": file.id,
+                "path": path,
+                "signer": file.signer,
+                "name": file.name,
+                "media_type": file.media_type,
+                "sha256": sha256_hex(file.data),
+                "size": len(file.data),
+            }
+        )
     part: dict[str, Json] = {
         "agreement": {
             "id": agreement.id,
@@ -306,6 +321,8 @@ def _documents(contents: BundleContents) -> tuple[Json, dict[str, bytes]]:
     }
     if archives:
         part["archives"] = archives
+    if attachments:
+        part["attachments"] = attachments
     return part, files
 
 

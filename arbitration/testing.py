@@ -51,10 +51,12 @@ from ledger.testing import FakeChain
 from ledger.vault import FileKeyProvider, Vault
 from signing.appearance import Appearance, FieldSpec
 from signing.embedded import Level, ValidationData
+from signing.form_fill import Filled, TextFieldSpec, fill, place_text_fields
 from signing.identity import Authorisation
 from signing.intent import intent_message, statement, statement_digest
 from signing.longterm import extend, renewal_of
 from signing.pdf import embed, place_fields, prepare
+from signing.reading import RecordedEdit
 from signing.testing import Signer as KeyHolder
 from signing.testing import ThrowawayPki, throwaway_pki
 from signing.trust import PkiTrust
@@ -112,6 +114,10 @@ class CaseBuilder:
     times: dict[tuple[str, str], datetime] = field(default_factory=dict)
     archives: tuple[Archived, ...] = ()
     count: int = 0
+    texts: dict[TextFieldSpec, int] = field(default_factory=dict)
+    """Text fields of the document -> number of the seat that may fill it."""
+    filled: Filled | None = None
+    edits: tuple[RecordedEdit, ...] = ()
 
     def tick(self, seconds: int = 5) -> datetime:
         """Time passes."""
@@ -187,20 +193,27 @@ class CaseBuilder:
         closed: dict[str, Json] = {"round": found, "plan_sha256": "22" * 32, "objective": [0, 7]}
         line: dict[str, Json] = {"round": found, "allocation": self.allocation, "quantity": 5000}
         self.entry("round.opened", subject=found, actor="system", body=opened)
+        # The round decided one urgent need at once: its entry names the rule that allowed that.
+        need = derived_id("need", at=START, seed="urgent")
+        marked: dict[str, Json] = {"round": found, "urgent_policy_sha256": "33" * 32}
         self.entry("round.closed", subject=found, actor="system", body=closed)
         self.entry("allocation.proposed", subject=self.allocation, actor="system", body=line)
-        self.facts = {**opened, **closed, **line}
+        self.entry("need.urgent", subject=need, actor="system", body={"need": need, **marked})
+        self.facts = {**opened, **closed, **line, **marked}
 
     def publish(self) -> None:
         """The document with its signature fields, delivered to both sides."""
         self.original = simple_pdf()
+        if self.texts:
+            self.original = place_text_fields(self.original, [*self.texts])
         fields = [
             FieldSpec(
                 name=seat.field, page=0, x=60 + 230 * (seat.number - 1), y=60, width=200, height=64
             )
             for seat in self.seats
         ]
-        self.revisions = [place_fields(self.original, fields)]
+        fillable = {text.name: self.seats[number].field for text, number in self.texts.items()}
+        self.revisions = [place_fields(self.original, fields, fillable=fillable)]
         self.entry(
             "document.finalised",
             subject=self.agreement,
@@ -290,12 +303,29 @@ class CaseBuilder:
             authorisation=seat.authorisation.id,
         )
 
+    def fill(self, seat: Seat, values: Mapping[str, str]) -> None:
+        """The signer's own fields, right before the signature."""
+        base = self.revisions[-1]
+        self.filled = fill(base, values)
+        self.edits += self.filled.edits
+        self.step(
+            "document.filled",
+            seat,
+            by=seat.person,
+            base_sha256=hashlib.sha256(base).hexdigest(),
+            revision_sha256=hashlib.sha256(self.filled.data).hexdigest(),
+            fields=[
+                {"field": one.field, "old": one.old, "new": one.new} for one in self.filled.edits
+            ],
+        )
+
     def sign(self, seat: Seat) -> None:
         """The next revision, signed on the signer's device."""
         at, issued = self.tick(), seat.holder.certificate
         base = self.revisions[-1]
+        filled, self.filled = self.filled, None
         prepared = prepare(
-            base,
+            base if filled is None else filled.data,
             field=seat.field,
             certificate=issued.der,
             chain=issued.chain,
@@ -315,6 +345,7 @@ class CaseBuilder:
             certificate=issued.der,
             chain=issued.chain,
             stamp=lambda imprint: self.pki.tsa.stamp(imprint, at=at),
+            edits=self.edits,
         )
         self.revisions.append(signed)
         self.step(
@@ -359,6 +390,7 @@ class CaseBuilder:
                 crls=(self.pki.authority.crl(at=at),),
             ),
             stamp=lambda imprint: self.pki.tsa.stamp(imprint, at=at),
+            edits=self.edits,
         )
         self.archives = (Archived(1, made, Level.B_LTA.value, at),)
         self.entry(

@@ -2,6 +2,8 @@
 
 Names of modules given as arguments limit the run: `make bench ARGS=ledger`. With `--full` those that have a
 long form run it: `make bench ARGS="ledger --full"` grows a log to ten million leaves; `--large` says the same.
+Each row carries when it was measured and the load of the last quarter of an hour; what a run leaves out keeps
+its row, so that large figures stay beside later small ones.
 """
 
 from __future__ import annotations
@@ -12,9 +14,11 @@ import json
 import os
 import platform
 import sys
+import time
 import traceback
 from collections.abc import Iterable
 from dataclasses import asdict, is_dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +66,7 @@ def show(rows: list[dict[str, Any]], console: Console) -> None:
             str(row["n"]),
             f"({notes.index(row['against']) + 1})" if row["against"] else "",
         )
-    # A pipe or a narrow terminal must not cut names that people search for.
-    console.print(table, width=max(console.width, 170), crop=False, overflow="ignore")
+    console.print(table, crop=False, overflow="ignore")
     console.print("baselines:", highlight=False)
     for number, note in enumerate(notes, start=1):
         console.print(f"  ({number}) {note}", markup=False, highlight=False)
@@ -71,7 +74,8 @@ def show(rows: list[dict[str, Any]], console: Console) -> None:
 
 def main(arguments: list[str]) -> int:
     """Run the modules; one that fails is named, the others still count, and the exit code is 1."""
-    console = Console()
+    # A pipe or a narrow terminal must not cut names that people search for.
+    console = Console(width=max(Console().width, 170))
     full = "--full" in arguments or "--large" in arguments
     arguments = [one for one in arguments if one not in ("--full", "--large")]
     modules = sorted(path.stem for path in HERE.glob("*.py") if path.stem not in NOT_MEASURES)
@@ -88,20 +92,26 @@ def main(arguments: list[str]) -> int:
         try:
             measures = importlib.import_module(f"bench.{name}").measures
             long = full and "full" in inspect.signature(measures).parameters
-            rows += rows_of(measures(full=True) if long else measures())
+            began = time.monotonic()
+            found = rows_of(measures(full=True) if long else measures())
+            stamp = {
+                "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ"),
+                "load": round(os.getloadavg()[2], 1),
+                "module": name,
+            }
+            rows += [row | stamp for row in found]
+            console.print(f"[dim]  {time.monotonic() - began:.0f} s[/]", highlight=False)
         except Exception:  # noqa: BLE001 - one broken bench must not hide the others
             traceback.print_exc()
             failed.append(name)
     show(rows, console)
     LATEST.parent.mkdir(exist_ok=True)
-    if arguments and LATEST.is_file():
-        # A run of some modules brings theirs up to date and keeps the others.
+    if LATEST.is_file():
+        # What was not measured now stays, with its date: another module's figures, and the large ones.
         measured = {row["name"] for row in rows}
         earlier = json.loads(LATEST.read_text("utf-8"))["measures"]
-        rows = sorted(
-            [*rows, *(row for row in earlier if row["name"] not in measured)],
-            key=lambda row: row["name"],
-        )
+        kept = (row for row in earlier if row["name"] not in measured)
+        rows = sorted([*rows, *kept], key=lambda row: row["name"])
     machine = {
         "python": platform.python_version(),
         "cores": os.cpu_count(),

@@ -37,7 +37,7 @@ from ledger.log import NewEntry, inclusion, record
 from ledger.queries import acts as queries
 from ledger.queries import anchors as anchor_queries
 from ledger.store import transaction
-from ledger.submitter import FEE_CEILING_WEI, REPLACE_AFTER, StepAction, StepResult
+from ledger.submitter import FEE_CEILING_WEI, REPLACE_AFTER, StepAction, StepResult, drained
 from ledger.tables.acts import ActTxRow, ChainActRow, ChainContractRow
 from ledger.tables.log import EntryRow
 from ledger.vault import Vault
@@ -88,12 +88,7 @@ class ActsLane:
 
     def drain(self, limit: int = STEPS_MAX) -> StepResult:
         """Step until there is nothing to do at once, at most `limit` times; returns the last outcome."""
-        result = StepResult(StepAction.IDLE)
-        for _ in range(limit):
-            result = self.step()
-            if result.resting:
-                break
-        return result
+        return drained(self.step, limit)
 
     def step(self) -> StepResult:
         """Do one thing: at most one write to the database and one to the chain.

@@ -8,7 +8,7 @@ Pure but for the answers handed in. A payload is canonical JSON: digests in hex,
     SignerRegistry.register   {key_hash, valid_from, valid_to, assurance, identity}            likewise
     SignerRegistry.revoke     {key_hash, reason}                                               likewise
     Seals.promote             {entry, doc, prev, parties, salt, commitment}  signed by the parties, in the PDF
-    SupplyLots.mint, move, accept, consume      see `ledger.supply_calls`    by the holders' mirror keys
+    SupplyLots.mint, move, accept, reject, consume  see `ledger.supply_calls`    by the holders' mirror keys
     any other                 {data}: the call data as the signers' own programs made it
 """
 

@@ -7,6 +7,7 @@ import errno
 import os
 import re
 import secrets
+import time
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -14,6 +15,8 @@ from ledger.core.canonical import sha256
 from ledger.core.errors import InputError, NotFoundError, UnavailableError, VerificationError
 
 BLOB_BYTES_MAX: Final = 256 * 1024 * 1024
+UNUSED_SECONDS: Final = 3600
+"""Longer than any transaction between storing a file and the row that names it."""
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -34,6 +37,10 @@ class BlobStore(Protocol):
 
     def remove(self, digest: str) -> None:
         """Erase the bytes; what is not there counts as removed."""
+        ...
+
+    def remove_unused(self, digest: str) -> bool:
+        """Erase bytes that nothing refers to, unless somebody stored them again a moment ago."""
         ...
 
 
@@ -128,17 +135,57 @@ class FileBlobs:
                 "the file store does not remove the file", code="storage.unavailable"
             ) from exc
 
-    def _holds(self, path: Path, digest: str) -> bool:
-        """Whether the right bytes are there: a damaged copy is written anew, not taken for stored."""
+    def remove_unused(self, digest: str) -> bool:
+        """Erase a file that no row names, unless it was stored again within the last hour.
+
+        Somebody may be storing the same bytes at this moment, in a transaction that nobody sees yet: `put`
+        freshens the file's time, and the file is looked at once more after its name is gone.
+
+        Raises:
+            UnavailableError: `storage.unavailable`.
+            InputError: `blob.digest`.
+        """
+        path = self._path(digest)
+        aside = path.with_suffix(f".{secrets.token_hex(4)}.gone")
         try:
-            return sha256(path.read_bytes()).hex() == digest
+            if _is_fresh(path):
+                return False
+            path.replace(aside)
+            if _is_fresh(aside):
+                # Stored again in between. Another copy may stand there by now; the bytes are the same.
+                aside.replace(path)
+                return False
+            aside.unlink()
+            _sync_folder(path.parent)
+        except FileNotFoundError:
+            return False
+        except OSError as exc:
+            raise UnavailableError(
+                "the file store does not remove the file", code="storage.unavailable"
+            ) from exc
+        return True
+
+    def _holds(self, path: Path, digest: str) -> bool:
+        """Whether the right bytes are there: a damaged copy is written anew, not taken for stored.
+
+        A file that is there is freshened: nobody then removes it as unused.
+        """
+        try:
+            if sha256(path.read_bytes()).hex() != digest:
+                return False
+            os.utime(path)
         except OSError:
             return False
+        return True
 
     def _path(self, digest: str) -> Path:
         if not _HEX.fullmatch(digest):
             raise InputError("not a SHA-256 in hex", code="blob.digest")
         return self._folder / digest[:2] / digest[2:4] / digest
+
+
+def _is_fresh(path: Path) -> bool:
+    return time.time() - path.stat().st_mtime < UNUSED_SECONDS
 
 
 def _sync_folder(folder: Path) -> None:

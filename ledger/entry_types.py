@@ -29,7 +29,7 @@ ENTRY_TYPES: Final[dict[str, str]] = {
     "ratification.requested": "agreement, ratification, signer, organisation, by, authorisation, lack, reason, "
     "due_at",
     "ratification.decided": "agreement, ratification, signer, organisation, decision, by, authorisation, "
-    "reason",
+    "reason, statement (where somebody decided also statement_sha256, method, proof, certificate, serial)",
     "certificate.issued": "certificate, organisation, issuer, serial, sha256, spki_sha256, not_before, "
     "not_after, label",
     "key.revoked": "certificate, serial, reason",
@@ -38,8 +38,10 @@ ENTRY_TYPES: Final[dict[str, str]] = {
     "document.delivered": "agreement, signer, from, to, channel, system, sha256, sent_at, received_at",
     "document.opened": "agreement, signer, by, sha256",
     "document.read": "agreement, signer, by, sha256, pages, seconds",
+    "document.filled": "agreement, signer, by, base_sha256, revision_sha256, fields (field, old, new)",
     "intent.expressed": "agreement, signer, act, statement, statement_sha256, method, proof, certificate, "
-    "serial, authorisation (in a batch the entry also holds item: agreement, document_sha256, field, salt)",
+    "serial, authorisation (in a batch the entry also holds item: agreement, document_sha256, field, salt; "
+    "with clauses or files annex: v, agreement, document_sha256, field, clauses, attachments)",
     "signature.applied": "agreement, signer, organisation, person, field, order, certificate, serial, ca, "
     "base_sha256, revision_sha256, authorisation, ratification, levels (person, organisation, need, "
     "policy_sha256, edition), tsa, validators",
@@ -48,6 +50,12 @@ ENTRY_TYPES: Final[dict[str, str]] = {
     "agreement.staged": "agreement, stages (stage, act, need, members), "
     "amount_minor, currency, relation, related, hand_out_partial, read_seconds_min, "
     "need (person, organisation, authority), policy_sha256",
+    "agreement.annexed": "agreement, author, clauses (v, number, kind, page, text, explanation), "
+    "attachments (id, name, media_type, size, sha256), demands (number, field, signer, label, required)",
+    "clause.confirmed": "agreement, signer, by, number, clause_sha256, seconds",
+    "attachment.added": "agreement, signer, field, by, demand, attachment (id, name, media_type, size, "
+    "sha256), replaces",
+    "attachment.withdrawn": "agreement, signer, by, attachment",
     "approval.given": "agreement, signer, by, statement_sha256, certificate",
     "signer.refused": "agreement, signer, by, reason",
     "signer.forwarded": "agreement, signer, organisation, by, to, reason",
@@ -60,15 +68,23 @@ ENTRY_TYPES: Final[dict[str, str]] = {
     "catalogue.loaded": "edition, sha256, items, standards",
     "import.finished": "source, files, rows, understood, defaulted, refused, policy",
     "need.posted": "need, hospital, item, quantity, urgency, standard, edition, posted, deadline, defaulted, "
-    "source_row",
+    "source_row, certificate_min, sterile, remaining_days_min, substitutes",
     "need.withdrawn": "need, reason",
+    "need.urgent": "need, hospital, round, by, authorisation, day, number, limit, urgent_policy_sha256, "
+    "reason, served, accept_hours",
     "hospital.linked": "hospital, organisation",
     "offer.posted": "offer, kind, donor, item, quantity, standard, edition, produced, available, expires, "
-    "place, windows, generated",
+    "place, windows, generated, certificate, directed, related, pack, smallest, receivers_max, resource, "
+    "per_unit",
     "offer.linked": "offer, organisation",
     "offer.withdrawn": "offer, reason",
+    "resource.posted": "resource, organisation, kind, name, unit, capacity, available_on, windows",
+    "resource.withdrawn": "resource, reason",
+    "lane.posted": "lane, organisation, origin, destination, individuals, open_from, open_to",
+    "lane.withdrawn": "lane, reason",
     "round.opened": "round, inputs_sha256, policy_sha256, needs, offers",
-    "round.closed": "round, plan_sha256, certificate_sha256, objective, checker, unserved",
+    "round.closed": "round, plan_sha256, certificate_sha256, objective, checker, unserved, "
+    "gap (none where proven best, else more_pieces, more_critical, weight, of_weight)",
     "allocation.proposed": "round, allocation, offer, window, need, quantity",
     "allocation.accepted": "allocation, by",
     "allocation.declined": "allocation, by, reason",

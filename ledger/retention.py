@@ -7,6 +7,7 @@ Art. 47). Pure: facts in, the latest date out. Where a fact is not recorded the 
     CC-188  a contract is evidence for 3 years after it ended (limitation; EC-31 asks for the same 3 years), and
             20 years after it was made where its end is not recorded (the longest limitation there is)
     DN-10   use and distribution of medical devices: 2 years after expiry, 5 years where there is none
+    DN-12   a batch must be found with everybody who holds some of it: open while units exist
 """
 
 from __future__ import annotations
@@ -70,6 +71,21 @@ def goods(*, expires_on: date | None, recorded_at: datetime) -> Keep:
         return Keep("DN-10", add_years(recorded_at, GOODS_WITHOUT_EXPIRY_YEARS))
     expires_at = datetime.combine(expires_on, time(), tzinfo=UTC)
     return Keep("DN-10", add_years(expires_at, GOODS_YEARS))
+
+
+def lot(*, expires_on: date | None, last_moved_at: datetime, ended: bool) -> Keep:
+    """A lot with everything that says who had its units: kept from the last of it on.
+
+    Args:
+        ended: no unit is anywhere but used or lost, and no recall or discrepancy is open. Until then a recall
+            must find every holder, so there is no date (DN-12).
+    """
+    if not ended:
+        return Keep("DN-12", None)
+    kept = goods(expires_on=expires_on, recorded_at=last_moved_at)
+    # Goods that were lost or written off after their expiry: the record of that is no shorter kept.
+    least = add_years(last_moved_at, GOODS_YEARS)
+    return Keep(kept.rule, max(_until(kept), least))
 
 
 def strictest(reasons: Sequence[Keep]) -> Retention:

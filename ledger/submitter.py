@@ -93,6 +93,16 @@ class StepResult:
         return self.action is StepAction.CAPPED
 
 
+def drained(step: Callable[[], StepResult], limit: int) -> StepResult:
+    """Step until there is nothing to do at once, at most `limit` times; returns the last outcome."""
+    result = StepResult(StepAction.IDLE)
+    for _ in range(limit):
+        result = step()
+        if result.resting:
+            break
+    return result
+
+
 class Submitter:
     """One lane to one chain. Several may run; the database lets only one sign."""
 
@@ -117,12 +127,7 @@ class Submitter:
 
     def drain(self, limit: int = DRAIN_MAX) -> StepResult:
         """Step until there is nothing to do at once, at most `limit` times; returns the last outcome."""
-        result = StepResult(StepAction.IDLE)
-        for _ in range(limit):
-            result = self.step()
-            if result.resting:
-                break
-        return result
+        return drained(self.step, limit)
 
     def step(self) -> StepResult:
         """Do one thing: at most one write to the database and one to the chain.

@@ -11,8 +11,11 @@ The mirror shows order and conservation to everyone; it is no act of the holder 
     doc_ref      = leaf hash of the entry that says why: public, and tells nothing without its body
     lot on chain = SupplyLots.lotOf(address of the giver, doc_ref of `lot.opened`)
 
-Payloads: {issuer, doc_ref, cause, …} with `issuer`, `holder`, `to` as tags in hex; `cause` is the leaf hash of
-the entry behind the act, and for `consume` goes on the chain as its reference.
+Units that a receiver refused go there and come back: `move`, then `reject` by the receiver's address, so that
+the refusal itself stands on the chain. Units that were accepted: `move`, then `accept`.
+
+Payloads: {issuer, doc_ref, cause, …} with `issuer`, `holder`, `to`, `from` as tags in hex; `cause` is the leaf
+hash of the entry behind the act, and for `consume` goes on the chain as its reference.
 """
 
 from __future__ import annotations
@@ -60,7 +63,7 @@ def chain_lot(payload: Payload, *, signer: DigestSigner) -> bytes:
 
 
 def call_data(call: str, payload: Payload, *, target: Contract, signer: DigestSigner) -> bytes:
-    """Call data of `mint`, `move`, `accept` or `consume`, signed by the holder's mirror key.
+    """Call data of `mint`, `move`, `accept`, `reject` or `consume`, signed by the holder's mirror key.
 
     Raises:
         KeyError, TypeError, ValueError: the payload is another one; `ledger.acts_calls` translates.
@@ -116,6 +119,18 @@ def _accept(payload: Payload, target: Contract, signer: DigestSigner) -> bytes:
     return acts_abi.encode_call("accept", lot, holder.address, turn, holder.sign_digest(digest))
 
 
+def _reject(payload: Payload, target: Contract, signer: DigestSigner) -> bytes:
+    lot, holder = chain_lot(payload, signer=signer), holder_key(payload["holder"], signer=signer)
+    source = holder_key(payload["from"], signer=signer).address
+    turn = int(payload["turn"])
+    digest = acts_abi.lot_reject_digest(
+        target, lot=lot, holder=holder.address, source=source, turn=turn
+    )
+    return acts_abi.encode_call(
+        "reject", lot, holder.address, source, turn, holder.sign_digest(digest)
+    )
+
+
 def _consume(payload: Payload, target: Contract, signer: DigestSigner) -> bytes:
     lot, holder = chain_lot(payload, signer=signer), holder_key(payload["holder"], signer=signer)
     reference = _word(payload["cause"])
@@ -132,6 +147,7 @@ _BUILDERS: Final[Mapping[str, Callable[[Payload, Contract, DigestSigner], bytes]
     "mint": _mint,
     "move": _move,
     "accept": _accept,
+    "reject": _reject,
     "consume": _consume,
 }
 

@@ -144,6 +144,28 @@ def fit_penalty(need: Need, lot: Lot, *, catalogue: Catalogue) -> int | None:
     return penalty
 
 
+def own_standard_fault(
+    item: str,
+    standard: str | None,
+    edition: str | None,
+    *,
+    produced_day: int,
+    catalogue: Catalogue,
+) -> str | None:
+    """Why goods declared like this serve no need at all: the standard, valid on the day of production."""
+    own = catalogue.item(item).standard
+    if own is None:
+        return None
+    if standard != own or edition is None:
+        return "standard.not_declared"
+    state = catalogue.edition_state(own, edition, day=produced_day)
+    if state is EditionState.UNKNOWN:
+        return "standard.edition_unknown"
+    if state is not EditionState.IN_FORCE:
+        return "standard.edition_not_valid_at_production"
+    return None
+
+
 def seat(row: Need | Lot, *, catalogue: Catalogue) -> Place:
     """Where it is for the ways of carriers: a remote service and who needs it are at one place."""
     item = row.item if isinstance(row, Lot) else row.items[0]
@@ -172,15 +194,11 @@ def _penalty(need: Need, item: str, *, catalogue: Catalogue) -> int | None:
 
 
 def _standard_fault(need: Need, lot: Lot, *, catalogue: Catalogue) -> str | None:
-    own = catalogue.item(lot.item).standard
+    own = own_standard_fault(
+        lot.item, lot.standard, lot.edition, produced_day=lot.produced_day, catalogue=catalogue
+    )
     if own is not None:
-        if lot.standard != own or lot.edition is None:
-            return "standard.not_declared"
-        state = catalogue.edition_state(own, lot.edition, day=lot.produced_day)
-        if state is EditionState.UNKNOWN:
-            return "standard.edition_unknown"
-        if state is not EditionState.IN_FORCE:
-            return "standard.edition_not_valid_at_production"
+        return own
     if need.standard is None:
         return None
     if lot.item in need.items and lot.standard != need.standard:
@@ -246,8 +264,9 @@ def _item_fit(problem: Problem) -> tuple[Bools, Bools, Int64s]:
     ]
     same = np.zeros((len(kinds), len(names)), dtype=np.bool_)
     penalty = np.full((len(kinds), len(names)), -1, dtype=np.int64)
-    for need in problem.needs:
-        row = kinds[(need.items, need.accepts_substitutes)]
+    # One need of each kind says what fits all of them.
+    of_kind = {kinds[(need.items, need.accepts_substitutes)]: need for need in problem.needs}
+    for row, need in of_kind.items():
         wanted = catalogue.items[need.items[0]].item_class
         for name in names:
             same[row, column[name]] = catalogue.items[name].item_class == wanted

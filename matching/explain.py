@@ -14,7 +14,7 @@ Every statement is read off the plan and the prices that prove it, so that it ca
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -148,6 +148,28 @@ def explain(
     summary = _summary(problem, plan, candidates, needs, served=view.served)
     summary["fairness"] = _fairness(problem, needs, classes)
     return Explanation(needs, lots, summary)
+
+
+def explain_rows(
+    problem: Problem,
+    plan: Plan,
+    certificate: Certificate,
+    *,
+    candidates: Candidates,
+    needs: Collection[str],
+    lots: Collection[str],
+) -> Explanation:
+    """As `explain`, of these needs and lots alone and without a summary: for a decision on one need."""
+    view = _view(problem, plan, certificate, candidates)
+    return Explanation(
+        needs=tuple(
+            _need_outcome(view, row) for row, one in enumerate(problem.needs) if one.id in needs
+        ),
+        lots=tuple(
+            _lot_outcome(view, column) for column, one in enumerate(problem.lots) if one.id in lots
+        ),
+        summary={},
+    )
 
 
 def claim_of(rank: int, *, segments: int) -> tuple[int, int]:

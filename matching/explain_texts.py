@@ -41,8 +41,8 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
         "合格供给已分配给同级或更高优先级",
     ),
     LIMITED: (
-        "a limit ended the work: not proven that more was impossible",
-        "因限制提前结束：未证明无法更多满足",
+        "a limit (time, packs, smallest lots, splitting, resources): more was not proven impossible",
+        "受限制（时间、整包、最小批量、拆分家数或共用资源）：未证明无法更多满足",
     ),
     NO_NEED: ("no need may take it", "没有可接收的需求"),
     SATISFIED: ("every need that may take it is filled", "可接收的需求均已满足"),

@@ -160,6 +160,9 @@ def read_need(
     defaults = [code for code in reading.codes if code.startswith("standard.")]
     quantity = _quantity(row["quantity"], what="need", codes=codes)
     item = catalogue.items[items[0]]
+    if quantity is None and item.id not in policy.quantities:
+        # The policy has no usual amount of a service: none is invented.
+        raise Refused(*codes, "need.quantity_missing")
     if quantity is None:
         quantity = policy.default_quantity(item.id, scale_percent=hospital.scale_percent)
         codes.append("quantity.defaulted")

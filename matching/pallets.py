@@ -8,7 +8,7 @@ gap says, whose bound comes from the flow without the limits (or with priced res
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -59,10 +59,10 @@ def keep_limits(problem: Problem, judged: Candidates, *, served: Int64s) -> Int6
     return books.served
 
 
-def donors_limits(problem: Problem) -> dict[str, int]:
+def donors_limits(lots: Iterable[Lot]) -> dict[str, int]:
     """Donor -> to how many hospitals its lots may go."""
     found: dict[str, int] = {}
-    for lot in problem.lots:
+    for lot in lots:
         if lot.receivers_max is not None:
             found[lot.donor] = min(found.get(lot.donor, lot.receivers_max), lot.receivers_max)
     return found
@@ -71,7 +71,7 @@ def donors_limits(problem: Problem) -> dict[str, int]:
 def _chosen_receivers(problem: Problem, served: Int64s) -> dict[str, set[str]]:
     """Of a limited donor, the hospitals where its units count most: critical first, then the most units."""
     worth: dict[str, dict[str, list[int]]] = {}
-    limits = donors_limits(problem)
+    limits = donors_limits(problem.lots)
     for column, lot in enumerate(problem.lots):
         if lot.donor not in limits:
             continue
@@ -101,7 +101,7 @@ def _open(problem: Problem, judged: Candidates, served: Int64s, spare: dict[str,
         ],
         spare=spare,
         group_of=[(n.hospital, items[n.items[0]].item_class, n.tier) for n in problem.needs],
-        allowed=donors_limits(problem),
+        allowed=donors_limits(problem.lots),
     )
     for row, key in enumerate(books.group_of):
         books.group_total[key] = books.group_total.get(key, 0) + problem.needs[row].quantity

@@ -9,10 +9,10 @@ no longer a pure flow, and its plan carries a certified gap where those limits b
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ledger.core.canonical import Json, tagged_digest
+from ledger.core.canonical import Json, canonical_bytes, sha256, tagged_digest
 from ledger.core.errors import InputError, LimitError
 from ledger.core.units import QUANTITY_MAX, Digest32
 from matching.catalogue import Catalogue, parse_catalogue
@@ -31,7 +31,8 @@ DAY_MAX: Final = 47_482
 LIFE_MAX_DAYS: Final = 3_650
 """Goods without expiry, and longer lives, count as ten years in the expiry level."""
 TIERS: Final = ("critical", "high", "normal")
-RESOURCES_MAX: Final = 1_000
+RESOURCES_MAX: Final = 5_000
+"""Days of resources, each a coupling row: fifty lines with a plan of ninety days each."""
 RESOURCE_KINDS: Final = ("plant", "line", "machine", "product", "service")
 LIMIT_FIELDS: Final = ("pack", "smallest", "receivers_max", "resource", "per_unit")
 """What version 1 of a lot does not have."""
@@ -189,6 +190,8 @@ class Problem:
     policy: Policy
     catalogue: Catalogue
     resources: tuple[Resource, ...] = ()
+    _packed: list[bytes] = field(default_factory=list, init=False, repr=False, compare=False)
+    """The canonical bytes once they are made: plan, checker and record all ask for their digest."""
 
     @property
     def limited(self) -> bool:
@@ -222,9 +225,15 @@ class Problem:
             value["resources"] = [_plain(resource) for resource in self.resources]
         return value
 
+    def packed(self) -> bytes:
+        """The canonical bytes of `as_json`; nothing in a problem ever changes."""
+        if not self._packed:
+            self._packed.append(canonical_bytes(self.as_json()))
+        return self._packed[0]
+
     def digest(self) -> Digest32:
         """SHA-256 over tag and canonical bytes."""
-        return tagged_digest(self.tag, self.as_json())
+        return sha256(self.tag.encode("ascii") + b"\x00" + self.packed())
 
 
 def make_problem(
@@ -270,7 +279,7 @@ def make_problem(
     for lot in problem.lots:
         require_lot(lot, catalogue=catalogue)
     for lane in problem.lanes:
-        _require_place(lane.destination, code="lane.place")
+        require_place(lane.destination, code="lane.place")
     _require_resources(problem)
     return problem
 
@@ -296,7 +305,7 @@ def require_need(need: Need, *, catalogue: Catalogue) -> None:
         raise InputError("the certificate level is 0, 1 or 2", code="need.certificate")
     if not 0 <= need.remaining_days_min <= LIFE_MAX_DAYS:
         raise InputError("the remaining life is 0 to 3650 days", code="need.remaining_days")
-    _require_place(need.place, code="need.place")
+    require_place(need.place, code="need.place")
 
 
 def require_lot(lot: Lot, *, catalogue: Catalogue) -> None:
@@ -323,7 +332,7 @@ def require_lot(lot: Lot, *, catalogue: Catalogue) -> None:
         )
     if not 0 <= lot.certificate <= 2:
         raise InputError("the certificate level is 0, 1 or 2", code="offer.certificate")
-    _require_place(lot.place, code="offer.place")
+    require_place(lot.place, code="offer.place")
     _require_limits(lot)
 
 
@@ -417,13 +426,14 @@ def _lot(row: Mapping[str, Any]) -> Lot:
 def _plain(value: Any) -> dict[str, Json]:
     """A dataclass as JSON; half the cost of `dataclasses.asdict`, which copies deeply."""
     plain: dict[str, Json] = {}
-    for field in fields(value):
-        item = getattr(value, field.name)
+    # The fields' names without `dataclasses.fields`, which builds a tuple for each of thousands of rows.
+    for name in value.__dataclass_fields__:
+        item = getattr(value, name)
         if isinstance(item, tuple):
             item = list(item)
         elif isinstance(item, Place):
             item = _plain(item)
-        plain[field.name] = item
+        plain[name] = item
     return plain
 
 
@@ -449,6 +459,7 @@ def _require_bounded(problem: Problem) -> None:
         raise InputError("the round's day is outside 1970 to 2099", code="policy.day")
 
 
-def _require_place(place: Place, *, code: str) -> None:
+def require_place(place: Place, *, code: str) -> None:
+    """Raises InputError with this code unless the place is on the globe."""
     if abs(place.longitude_micro) > 180_000_000 or abs(place.latitude_micro) > 90_000_000:
         raise InputError("the place is not on the globe", code=code)

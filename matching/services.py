@@ -8,10 +8,20 @@ need no carrier.
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from importlib import resources
-from typing import Any
+from typing import Any, Final
 
-from matching.catalogue import Catalogue, parse_catalogue
+from matching.catalogue import Catalogue, load_catalogue, parse_catalogue
+
+SERVICE_PREFIX: Final = "service_"
+"""How the ids of services begin; no goods begin so."""
+
+
+@lru_cache(maxsize=1)
+def published_catalogue() -> Catalogue:
+    """Goods and services that ship in the package: what needs, offers and rounds speak of. Read once."""
+    return with_services(load_catalogue())
 
 
 def with_services(catalogue: Catalogue) -> Catalogue:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
 from matching.catalogue import Catalogue, load_catalogue
-from matching.problem import Lane, Lot, Need, Place, Policy, Problem, make_problem
+from matching.problem import Lane, Lot, Need, Place, Policy, Problem, Resource, make_problem
 
 WUHAN = Place("湖北", "武汉市", 114_305_469, 30_593_175)
 PLACES = (
@@ -105,4 +107,39 @@ def random_problem(
         lanes=LANES,
         policy=policy or Policy(),
         catalogue=catalogue or load_catalogue(),
+    )
+
+
+LIMITS = ("pack", "smallest", "receivers", "resource")
+LINE = Resource("line-1", "line", 60)
+
+
+def random_limited_problem(
+    seed: str, *, kinds: Sequence[str] = LIMITS, policy: Policy | None = None, **sizes: int
+) -> Problem:
+    """A random round in which each lot has one of these limits."""
+    wanted: dict[str, Any] = {"needs": 14, "lots": 10, "units": 40} | sizes
+    problem = random_problem(seed, policy=policy, **wanted)
+    stream = numbers(f"limits-{seed}")
+    lots = []
+    for lot in problem.lots:
+        kind = kinds[next(stream) % len(kinds)]
+        size = min(lot.quantity, 1 + next(stream) % 7)
+        if kind == "pack":
+            lots.append(replace(lot, pack=size))
+        elif kind == "smallest":
+            lots.append(replace(lot, smallest=size))
+        elif kind == "receivers":
+            lots.append(replace(lot, receivers_max=1 + size % 2))
+        else:
+            lots.append(replace(lot, resource=LINE.id, per_unit=size))
+    return make_problem(
+        problem.id,
+        day=problem.day,
+        needs=problem.needs,
+        lots=lots,
+        lanes=problem.lanes,
+        policy=problem.policy,
+        catalogue=problem.catalogue,
+        resources=[LINE] if "resource" in kinds else [],
     )

@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ledger.core.errors import LimitError
+from matching.engine.jit import compiled
 from matching.geo import Int64s
 
+Booleans = NDArray[np.bool_]
 LOT_UNITS_MAX: Final = 100_000
 REQUESTS_MAX: Final = 2_000
 """The table of one lot has units times requests cells of one bit each: at most 200 MB as bytes."""
@@ -49,25 +52,44 @@ def cut_lot(
             code="matching.too_large",
             limit=LOT_UNITS_MAX,
         )
+    chosen = np.zeros(len(sizes), dtype=np.bool_)
+    rest = _cut(units, sizes, costs, rest_fixed, rest_per_unit, chosen)
+    return Cut(tuple(np.flatnonzero(chosen).tolist()), int(rest))
+
+
+@compiled
+def _cut(
+    units: int,
+    sizes: Int64s,
+    costs: Int64s,
+    rest_fixed: int,
+    rest_per_unit: int,
+    chosen: Booleans,
+) -> int:
+    """Fills in `chosen`; the units left over. `best[u]`: least cost of whole requests of u units in all."""
     best = np.full(units + 1, _NEVER, dtype=np.int64)
     best[0] = 0
     taken = np.zeros((len(sizes), units + 1), dtype=np.bool_)
-    for number, (size, cost) in enumerate(zip(sizes.tolist(), costs.tolist(), strict=True)):
-        if size > units:
+    for number in range(len(sizes)):
+        size, cost = sizes[number], costs[number]
+        # To leave its units over would be no dearer, so no cheapest cut has it.
+        if size > units or cost >= rest_fixed + rest_per_unit * size:
             continue
-        with_it = best[: units + 1 - size] + cost
-        # Cells that nothing reaches stay above any real sum.
-        better = (with_it < best[size:]) & (best[: units + 1 - size] < _NEVER >> 1)
-        taken[number, size:] = better
-        best[size:] = np.where(better, with_it, best[size:])
-    left = units - np.arange(units + 1, dtype=np.int64)
-    total = np.where(
-        best < _NEVER >> 1, best + np.where(left > 0, rest_fixed + rest_per_unit * left, 0), _NEVER
-    )
-    used = int(np.argmin(total))
-    at, chosen = used, []
+        for at in range(units, size - 1, -1):
+            # Cells that nothing reaches stay above any real sum.
+            if best[at - size] < _NEVER >> 1 and best[at - size] + cost < best[at]:
+                best[at] = best[at - size] + cost
+                taken[number, at] = True
+    used, least = 0, _NEVER
+    for at in range(units + 1):
+        if best[at] < _NEVER >> 1:
+            left = units - at
+            total = best[at] + (rest_fixed + rest_per_unit * left if left > 0 else 0)
+            if total < least:
+                used, least = at, total
+    at = used
     for number in range(len(sizes) - 1, -1, -1):
         if taken[number, at]:
-            chosen.append(number)
-            at -= int(sizes[number])
-    return Cut(tuple(reversed(chosen)), units - used)
+            chosen[number] = True
+            at -= sizes[number]
+    return units - used

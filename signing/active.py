@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from signing import deadline
+
 OBJECTS_MAX: Final = 200_000
 """Objects looked at in one file; a contract has some thousands."""
 FINDINGS_MAX: Final = 20
@@ -69,6 +71,7 @@ def find_active_content(trailer_root: Any) -> Walk:
     steps = 0
     while stack and len(findings) < FINDINGS_MAX:
         steps += 1
+        deadline.check()
         if steps > OBJECTS_MAX:
             return Walk(tuple(findings), complete=False)
         item, path = stack.pop()

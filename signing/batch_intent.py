@@ -12,15 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from ledger.core.canonical import Json, canonical_bytes, tagged_digest
 from ledger.core.errors import InputError, LimitError, VerificationError
 from ledger.core.units import Digest32, parse_utc, utc_text
+from signing.annexes import annex_digest
 from signing.intent import (
-    CLOCK_SKEW,
-    FRESH_FOR,
+    ANNEXED_TAG,
     HEX32,
     INTENT_TAG,
     METHODS,
@@ -29,13 +29,16 @@ from signing.intent import (
     is_name,
     is_time,
     matches,
+    require_form,
+    require_proof,
     statement_digest,
     verify_intent,
 )
-from signing.keys.algorithms import verify_by_key
 
 BATCH_TAG: Final = "fuqi/batch-intent/v1"
 ITEM_TAG: Final = "fuqi/batch-item/v1"
+ANNEXED_ITEM_TAG: Final = "fuqi/batch-item/v2"
+"""An item that also names an annex (`signing.annexes`): confirmed clauses and attached files."""
 ACTS: Final = ("consent", "sign")
 ITEMS_MAX: Final = 500
 """More than a morning's contracts of one handler; the statement stays under 40 kB."""
@@ -67,6 +70,7 @@ class Affirmed:
     Attributes:
         document_sha256: hex, the document before the first signature.
         field: empty for an act that fills none.
+        annex_sha256: hex, the clauses and files that the statement names; empty for none.
     """
 
     agreement: str
@@ -78,27 +82,35 @@ class Affirmed:
     act: str
     field: str
     at: datetime
+    annex_sha256: str = ""
 
 
 def batch_item(
-    *, agreement: str, document_sha256: bytes, field: str, salt: bytes
+    *,
+    agreement: str,
+    document_sha256: bytes,
+    field: str,
+    salt: bytes,
+    annex: Mapping[str, Json] | None = None,
 ) -> dict[str, Json]:
     """One document of a batch, as its evidence opens it.
 
     Args:
         document_sha256: 32 bytes.  salt: 16 random bytes, fresh for each item.
+        annex: as `signing.annexes.annex` makes it, or None.
     """
-    return {
+    item: dict[str, Json] = {
         "agreement": agreement,
         "document_sha256": document_sha256.hex(),
         "field": field,
         "salt": salt.hex(),
     }
+    return item if annex is None else item | {"annex_sha256": annex_digest(annex).hex()}
 
 
 def item_digest(item: Mapping[str, Json]) -> Digest32:
     """SHA-256 of tag, one zero byte, canonical item."""
-    return tagged_digest(ITEM_TAG, dict(item))
+    return tagged_digest(ANNEXED_ITEM_TAG if "annex_sha256" in item else ITEM_TAG, dict(item))
 
 
 def batch_statement(
@@ -161,27 +173,14 @@ def verify_batch(stmt: Mapping[str, Json], *, signature: bytes, public_spki: byt
     Raises:
         VerificationError: `intent.malformed`, `intent.text`, `intent.proof`.
     """
-    try:
-        fault = "fields" if set(stmt) != _FIELDS else _fault(stmt)
-        too_long = fault is None and len(canonical_bytes(dict(stmt))) > STATEMENT_BYTES_MAX
-    except InputError as exc:
-        raise VerificationError("this is no statement", code="intent.malformed") from exc
-    if fault is not None or too_long:
-        raise VerificationError(
-            "this is no batch statement of version 1",
-            code="intent.malformed",
-            field=fault or "size",
-        )
-    if (stmt["text_zh"], stmt["text_en"]) != _texts(stmt):
-        raise VerificationError(
-            "the text shown says something else than the fields", code="intent.text"
-        )
-    try:
-        verify_by_key(batch_message(stmt), signature=signature, public_spki=public_spki)
-    except VerificationError as exc:
-        raise VerificationError(
-            "the statement was not signed by this key", code="intent.proof", cause=exc.error_code
-        ) from exc
+    require_form(
+        stmt,
+        fields=_FIELDS,
+        fault_of=_fault,
+        texts_of=_texts,
+        bytes_max=STATEMENT_BYTES_MAX,
+    )
+    require_proof(batch_message(stmt), signature=signature, public_spki=public_spki)
 
 
 def require_listed(stmt: Mapping[str, Json], item: Mapping[str, Json]) -> None:
@@ -192,7 +191,8 @@ def require_listed(stmt: Mapping[str, Json], item: Mapping[str, Json]) -> None:
     """
     listed = stmt["items"]
     well_formed = (
-        set(item) == _ITEM_FIELDS
+        set(item) in (_ITEM_FIELDS, _ITEM_FIELDS | {"annex_sha256"})
+        and ("annex_sha256" not in item or matches(HEX32, item["annex_sha256"]))
         and is_id(item["agreement"])
         and matches(HEX32, item["document_sha256"])
         and is_id(item["field"])
@@ -206,19 +206,6 @@ def require_listed(stmt: Mapping[str, Json], item: Mapping[str, Json]) -> None:
         raise VerificationError(
             "the statement does not list this document", code="intent.not_listed"
         )
-
-
-def require_fresh(stmt: Mapping[str, Json], *, at: datetime) -> None:
-    """At most ten minutes old.
-
-    Raises:
-        VerificationError: `intent.not_yet`, `intent.stale`.
-    """
-    made = parse_utc(str(stmt["at"]))
-    if made > at.astimezone(UTC) + CLOCK_SKEW:
-        raise VerificationError("the statement lies in the future", code="intent.not_yet")
-    if at.astimezone(UTC) - made > FRESH_FOR:
-        raise VerificationError("the statement is too old; make a new one", code="intent.stale")
 
 
 def affirmed(body: Mapping[str, Json], *, public_spki: bytes) -> Affirmed:
@@ -237,7 +224,7 @@ def affirmed(body: Mapping[str, Json], *, public_spki: bytes) -> Affirmed:
         proof = bytes.fromhex(str(body.get("proof")))
     except ValueError as exc:
         raise VerificationError("the proof is not hex", code="intent.proof") from exc
-    if stmt.get("v") == INTENT_TAG:
+    if stmt.get("v") in (INTENT_TAG, ANNEXED_TAG):
         verify_intent(stmt, signature=proof, public_spki=public_spki)
         digest, place = statement_digest(stmt), stmt
         acts: Sequence[object] = [stmt["act"]]
@@ -261,6 +248,7 @@ def affirmed(body: Mapping[str, Json], *, public_spki: bytes) -> Affirmed:
         act=act,
         field=str(place["field"]),
         at=parse_utc(str(stmt["at"])),
+        annex_sha256=str(place.get("annex_sha256", "")),
     )
 
 

@@ -51,6 +51,7 @@ from signing.keys.roots import (
     make_root,
     new_serial,
 )
+from signing.parsed import ASN1_ERRORS
 from signing.sm import verify_sm2
 
 __all__ = ["Addresses", "BuiltInAuthority", "CertificateSubject", "IssuedCertificate", "Standing"]
@@ -497,7 +498,7 @@ def requested_spki(csr_der: bytes) -> bytes:
         spki = bytes(info["subject_pk_info"].dump())
         body, signature = bytes(info.dump()), bytes(parsed["signature"].native)
         algorithm = str(parsed["signature_algorithm"]["algorithm"].dotted)
-    except (ValueError, TypeError, KeyError, UnsupportedAlgorithm) as exc:
+    except (*ASN1_ERRORS, UnsupportedAlgorithm, x509.InvalidVersion) as exc:
         raise InputError("this is no PKCS#10 request in DER", code="ca.csr_malformed") from exc
     try:
         kind = kind_of(spki)

@@ -31,7 +31,7 @@ def certificate_spki(der: bytes) -> bytes:
             if getattr(curve, "dotted", None) != OID_CURVE:
                 raise ValueError("a key of no known kind") from None
             return bytes(public_key.dump())
-    except (ValueError, TypeError) as exc:
+    except (ValueError, TypeError, x509.InvalidVersion) as exc:
         raise InputError("this is not an X.509 certificate", code="certificate.malformed") from exc
     return public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 

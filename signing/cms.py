@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from ledger.core.errors import UnavailableError, VerificationError
 from signing.keys.algorithms import kind_of
+from signing.parsed import ASN1_ERRORS
 from signing.sm import OID_SM2_SIGN, OID_SM2_SM3, OID_SM3, sm3, verify_sm2
 
 CMS_MAX: Final = 2 * 1024 * 1024
@@ -36,16 +37,13 @@ _HASHES: Final[dict[str, type[hashes.HashAlgorithm]]] = {
     "sha384": hashes.SHA384,
     "sha512": hashes.SHA512,
 }
-_PARSE_ERRORS: Final = (
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    OverflowError,
-    RecursionError,
-)
-"""What asn1crypto raises on bytes that are not what they claim to be."""
+
+
+_SEQUENCE, _SET, _OCTETS = 0x30, 0x31, 0x04
+_CONTENT_TYPE: Final = bytes(cms.CMSAttributeType("content_type").dump())
+_MESSAGE_DIGEST: Final = bytes(cms.CMSAttributeType("message_digest").dump())
+_SIGNING_CERTIFICATE: Final = bytes(cms.CMSAttributeType("signing_certificate_v2").dump())
+_DATA: Final = bytes(cms.ContentType("data").dump())
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,20 +99,25 @@ def signed_attributes(*, document_digest: bytes, certificate: bytes) -> bytes:
         certificate: DER.
     """
     assert len(document_digest) == 32, "SHA-256 or SM3 digest"
-    cert_id = tsp.ESSCertIDv2({"cert_hash": hashlib.sha256(certificate).digest()})
-    attributes = cms.CMSAttributes(
-        [
-            cms.CMSAttribute({"type": "content_type", "values": ["data"]}),
-            cms.CMSAttribute({"type": "message_digest", "values": [document_digest]}),
-            cms.CMSAttribute(
-                {
-                    "type": "signing_certificate_v2",
-                    "values": [tsp.SigningCertificateV2({"certs": [cert_id]})],
-                }
-            ),
-        ]
+    # SHA-256 is the default of the certificate's hash and left out, as DER demands. Written by hand:
+    # asn1crypto needs milliseconds for these 150 bytes. Sorted as the elements of a set are.
+    cert_id = _tlv(_SEQUENCE, _tlv(_OCTETS, hashlib.sha256(certificate).digest()))
+    attributes = (
+        _tlv(_SEQUENCE, _CONTENT_TYPE, _tlv(_SET, _DATA)),
+        _tlv(_SEQUENCE, _MESSAGE_DIGEST, _tlv(_SET, _tlv(_OCTETS, document_digest))),
+        _tlv(
+            _SEQUENCE,
+            _SIGNING_CERTIFICATE,
+            _tlv(_SET, _tlv(_SEQUENCE, _tlv(_SEQUENCE, cert_id))),
+        ),
     )
-    return bytes(attributes.dump())
+    return _tlv(_SET, *attributes)
+
+
+def _tlv(tag: int, *parts: bytes) -> bytes:
+    """A DER value of these parts."""
+    body = b"".join(parts)
+    return _header(tag, len(body)) + body
 
 
 def assemble(
@@ -310,8 +313,41 @@ def to_der(data: bytes) -> tuple[bytes, int]:
     Raises:
         ValueError: not BER, or nested deeper than `DER_DEPTH_MAX`.
     """
+    written_well = _der_end(data)
+    if written_well:
+        return data[:written_well], written_well
     encoded, end, _tag = _rewrite(data, 0, len(data), 0)
     return encoded, end
+
+
+def _der_end(data: bytes) -> int:
+    """Where the first value ends if `_rewrite` would change nothing of it, else 0; most containers are so."""
+    ends: list[int] = []
+    at, limit = 0, len(data)
+    while at + 2 <= limit:
+        tag, length, start = data[at], data[at + 1], at + 2
+        if length >= 0x80:
+            count = length & 0x7F
+            start += count
+            if not 1 <= count <= 4 or start > limit or not data[at + 2]:
+                return 0
+            length = int.from_bytes(data[at + 2 : start], "big")
+            if length < 0x80:
+                return 0
+        end = start + length
+        if end > limit or tag & 0x1F == 0x1F or tag == 0x24 or len(ends) > DER_DEPTH_MAX:
+            return 0
+        if tag & 0x20 and length:
+            ends.append(end)
+            at, limit = start, end
+            continue
+        at = end
+        while ends and at == ends[-1]:
+            ends.pop()
+        if not ends:
+            return at
+        limit = ends[-1]
+    return 0
 
 
 def _rewrite(data: bytes, position: int, limit: int, depth: int) -> tuple[bytes, int, int]:
@@ -544,7 +580,7 @@ def _loose_parts(
 def _parsing() -> Iterator[None]:
     try:
         yield
-    except _PARSE_ERRORS as exc:
+    except ASN1_ERRORS as exc:
         raise VerificationError(
             "the signature container is malformed", code="cms.malformed"
         ) from exc

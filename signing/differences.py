@@ -22,6 +22,7 @@ from pyhanko.sign.diff_analysis import (
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from pyhanko.sign.validation.status import SignatureCoverageLevel
 
+from signing import deadline
 from signing.reading import Difference
 
 STEPS_MAX: Final = 1_000
@@ -39,6 +40,9 @@ class _WrittenForms(FormUpdatingRule):
 
     def apply(self, old: Any, new: Any) -> Iterator[Any]:
         written = new.explicit_refs_in_revision()
+        fields = getattr(old.reader, "plain_fields", None)
+        if fields is not None:
+            old, new = fields.narrowed(old, new)
         for level, update in super().apply(old, new):
             if update.updated_ref in written:
                 yield level, update
@@ -127,6 +131,7 @@ def _step(reader: Any, revision: int, active: Sequence[Any]) -> _Step:
     level, changed = ModificationLevel.NONE, set[str]()
     try:
         for lock in locks or [None]:
+            deadline.check()
             result = _POLICY.apply(
                 reader.get_historical_resolver(revision - 1),
                 reader.get_historical_resolver(revision),
@@ -148,20 +153,22 @@ def _difference(
     revision, permission = int(one.signed_revision), _permission(one)
     whole = coverage >= SignatureCoverageLevel.ENTIRE_REVISION
     if coverage is SignatureCoverageLevel.ENTIRE_FILE:
-        later: list[_Step] = []
+        later: dict[int, _Step] = {}
     elif not whole:
-        later = [_Step(ModificationLevel.OTHER, frozenset())]
+        later = {revision + 1: _Step(ModificationLevel.OTHER, frozenset())}
     else:
-        later = [step for number, step in steps.items() if number > revision]
-        if not later or not all(step.known for step in later):
+        later = {number: step for number, step in steps.items() if number > revision}
+        if not later or not all(step.known for step in later.values()):
             return None
-    level = max((step.level for step in later), default=ModificationLevel.NONE)
+    level = max((step.level for step in later.values()), default=ModificationLevel.NONE)
     suspicious = level is ModificationLevel.OTHER
-    changed = frozenset[str]().union(*(step.fields for step in later))
+    edits = sorted((number, name) for number, step in later.items() for name in step.fields)
+    changed = {name for _number, name in edits}
     return Difference(
         level="SUSPICIOUS" if suspicious else level.name,
         changed_fields=() if suspicious else tuple(sorted(changed)),
         docmdp_ok=not suspicious and (permission == 0 or level.value <= permission),
         docmdp=permission,
         revision=revision if whole else None,
+        edits=() if suspicious else tuple(edits),
     )

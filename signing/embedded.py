@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from ledger.core.errors import LimitError
+from signing import deadline
 from signing.pdf_reading import open_reader, signatures_of
 
 ITEMS_MAX: Final = 500
@@ -106,6 +107,7 @@ def _items(store: Mapping[str, Any], key: str, budget: list[int]) -> tuple[bytes
             limit=ITEMS_MAX,
         )
     for position in range(count):
+        deadline.check()
         try:
             entry = entries[position]
             content = bytes(getattr(entry, "data", b""))

@@ -7,7 +7,7 @@ from typing import Any
 
 from ledger.core.canonical import Json
 from ledger.core.report import Check, Verdict
-from signing.changes import ByteRange, RangeDigests, byte_ranges
+from signing.changes import ByteRange, RangeDigests, Scanned, byte_ranges, stops_of
 from signing.reading import Difference, Form, SignatureFacts
 
 
@@ -16,12 +16,16 @@ class Examined:
     """Everything known about the file while it is examined.
 
     Attributes:
+        scanned: what a caller that wrote the file knows of its bytes already.
         strict: whether the parser needed no leniency.
         ranges, digests: read from the bytes once, used by several stages.
         differences: what changed behind each signature, by field.
+        explained: (pyHanko's number of a revision, form field that it filled as a recorded step says)
+            -> end of the revision that the filler signed.
     """
 
     data: bytes
+    scanned: Scanned | None = None
     reader: Any = None
     strict: bool = False
     ranges: list[ByteRange] = field(default_factory=list)
@@ -29,11 +33,20 @@ class Examined:
     digests: RangeDigests = field(init=False)
     signatures: list[SignatureFacts] = field(default_factory=list)
     form: Form | None = None
+    explained: dict[tuple[int, str], int] = field(default_factory=dict)
     checks: list[Check] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.ranges = byte_ranges(self.data)
         self.digests = RangeDigests(self.data)
+
+    def scan(self) -> None:
+        """Read the byte ranges; the first thing done, and within the time limit."""
+        if self.scanned is None:
+            self.ranges = byte_ranges(self.data)
+            self.digests = RangeDigests(self.data, stops=stops_of(self.ranges))
+        else:
+            self.ranges = byte_ranges(self.data, places=self.scanned.places)
+            self.digests = self.scanned.digests.onto(self.data)
 
     @property
     def revisions(self) -> dict[int, int]:

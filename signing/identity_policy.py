@@ -1,8 +1,10 @@
 """Which real-name level and which kind of authority an agreement needs: a table with versions.
 
-`fuqi/level-policy/v1`: `{v, edition, rows: [{matter, amount_from, person, organisation, authority}]}`. Every
-row whose matter and amount fit applies, and the strictest of them decides; so adding a row never makes
-anything easier. Its digest is frozen in the evidence of every act.
+`fuqi/level-policy/v2`: `{v, edition, unstated_as, rows}`, a row being `{matter, amount_from, person,
+organisation, authority}`. Every row whose matter and amount fit applies, and the strictest of them decides; so
+adding a row never makes anything easier. `unstated_as` is what an agreement counts as that states none: else
+leaving it out would be the way around every row. v1 has no such field and counts it as zero. The digest of the
+table is frozen in the evidence of every act.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from ledger.core.errors import ForbiddenError, InputError
 from ledger.core.units import Digest32
 
 POLICY_TAG: Final = "fuqi/level-policy/v1"
+POLICY_TAG_2: Final = "fuqi/level-policy/v2"
 ANY: Final = "*"
 ROWS_MAX: Final = 200
 """A few per kind of agreement; a longer table nobody reads."""
@@ -94,27 +97,51 @@ class LevelPolicy:
 
     Attributes:
         edition: name of this version, for people; the digest is what counts.
+        unstated_as: fen; what an agreement counts as that states no amount. None: a table of version 1,
+            where it counts as zero.
     """
 
     edition: str
     rows: tuple[PolicyRow, ...]
+    unstated_as: int | None = None
+
+    @property
+    def tag(self) -> str:
+        """The table's own version."""
+        return POLICY_TAG if self.unstated_as is None else POLICY_TAG_2
 
     def as_json(self) -> dict[str, Json]:
-        """`fuqi/level-policy/v1`."""
+        """`fuqi/level-policy/v1` or `/v2`."""
+        unstated: dict[str, Json] = (
+            {} if self.unstated_as is None else {"unstated_as": self.unstated_as}
+        )
         return {
-            "v": POLICY_TAG,
+            "v": self.tag,
             "edition": self.edition,
+            **unstated,
             "rows": [row.as_json() for row in self.rows],
         }
 
     @property
     def digest(self) -> Digest32:
-        """Digest of the table (tag `fuqi/level-policy/v1`)."""
-        return tagged_digest(POLICY_TAG, self.as_json())
+        """Digest of the table under its own tag."""
+        return tagged_digest(self.tag, self.as_json())
+
+    @property
+    def declared_below(self) -> int | None:
+        """Fen below which an authority that nobody signed is enough for any matter; None where it always is."""
+        return min(
+            (row.amount_from for row in self.rows if STRENGTH[row.authority] > 0), default=None
+        )
+
+    @property
+    def top(self) -> int:
+        """Fen from which every row applies: what a letter of authority without a limit counts as."""
+        return max((row.amount_from for row in self.rows), default=0)
 
     def need(self, *, matter: str, amount: int | None) -> Need:
-        """What an agreement of this matter and amount needs; no amount counts as zero."""
-        stake = amount or 0
+        """What an agreement of this matter and amount needs; without an amount it counts as `unstated_as`."""
+        stake = (self.unstated_as or 0) if amount is None else amount
         rows = [
             row for row in self.rows if row.matter in (ANY, matter) and row.amount_from <= stake
         ]
@@ -127,16 +154,21 @@ class LevelPolicy:
         )
 
 
-BUILT_IN: Final = LevelPolicy(
-    edition="built-in 1",
-    rows=(
-        PolicyRow(ANY, 0, 1, 1),
-        # From 100 000 yuan a mailbox taken over is worth stealing: channel control.
-        PolicyRow(ANY, 10_000_000, 2, 2),
-        # From 10 million yuan every proof there is, and a letter that the legal representative signed.
-        PolicyRow(ANY, 1_000_000_000, 3, 3, Basis.SIGNED),
-    ),
+DECLARED_BELOW: Final = 1_000_000
+"""10 000 yuan, in fen: what a clerk may be trusted with on an administrator's word."""
+_ROWS: Final = (
+    PolicyRow(ANY, 0, 1, 1),
+    # From 10 000 yuan on, a letter that the legal representative signed, or the representative.
+    PolicyRow(ANY, DECLARED_BELOW, 1, 1, Basis.SIGNED),
+    # From 100 000 yuan a mailbox taken over is worth stealing: channel control.
+    PolicyRow(ANY, 10_000_000, 2, 2, Basis.SIGNED),
+    # From 10 million yuan every proof there is.
+    PolicyRow(ANY, 1_000_000_000, 3, 3, Basis.SIGNED),
 )
+BUILT_IN: Final = LevelPolicy("built-in 2", _ROWS, unstated_as=DECLARED_BELOW)
+"""In production: an agreement that states no amount is none of small amount."""
+TRIAL: Final = LevelPolicy("built-in 2, trial", _ROWS, unstated_as=0)
+"""Outside production the same, but that whoever tries fuqi may leave the amount out; the edition says so."""
 
 
 def require_levels(
@@ -170,13 +202,14 @@ def require_basis(need: Need, basis: Basis) -> None:
     """
     if STRENGTH[basis] < STRENGTH[need.authority]:
         raise ForbiddenError(
-            "this agreement needs a letter of authority that the legal representative signed",
+            "this agreement needs a letter of authority that the legal representative signed: have one drawn "
+            "up at /me/letters, or, being the representative, have yourself checked at /me/identity",
             code="authority.not_signed",
         )
 
 
 def read_policy(data: bytes) -> LevelPolicy:
-    """Read `fuqi/level-policy/v1`.
+    """Read `fuqi/level-policy/v2` or `/v1`.
 
     Raises:
         InputError: `identity.policy`.
@@ -187,15 +220,22 @@ def read_policy(data: bytes) -> LevelPolicy:
         value = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as exc:
         raise _malformed("it is no JSON") from exc
-    if not isinstance(value, dict) or set(value) != {"v", "edition", "rows"}:
-        raise _malformed("it has v, edition and rows")
-    rows = value["rows"]
-    if value["v"] != POLICY_TAG or not _is_text(value["edition"]):
-        raise _malformed("v or edition")
+    if not isinstance(value, dict) or value.get("v") not in (POLICY_TAG, POLICY_TAG_2):
+        raise _malformed("v")
+    second = value["v"] == POLICY_TAG_2
+    if set(value) != {"v", "edition", "rows", *(["unstated_as"] if second else [])}:
+        raise _malformed("it has v, edition, rows and, from v2 on, unstated_as")
+    rows, unstated = value["rows"], value.get("unstated_as")
+    if not _is_text(value["edition"]):
+        raise _malformed("edition")
+    if second and (type(unstated) is not int or not 0 <= unstated <= 2**53 - 1):
+        raise _malformed("unstated_as is an amount in fen")
     if not isinstance(rows, list) or not 0 < len(rows) <= ROWS_MAX:
         raise _malformed(f"1 to {ROWS_MAX} rows")
     return LevelPolicy(
-        value["edition"], tuple(_row(one, number) for number, one in enumerate(rows))
+        value["edition"],
+        tuple(_row(one, number) for number, one in enumerate(rows)),
+        unstated_as=unstated,
     )
 
 

@@ -3,22 +3,27 @@
 The device signs `intent_message(statement)`; its SHA-256 is `statement_digest(statement)`. The text
 a person reads is part of the statement and is rebuilt on verification, so it cannot say anything
 but what the fields say. Vectors: tests/golden/test_identity_and_intent_vectors.py.
+
+Version 2 is version 1 and the digest of an annex (`signing.annexes`): the clauses pointed out to this signer
+and confirmed one by one, and the files that belong to the document. Without either, version 1 is made.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from ledger.core.canonical import Json, canonical_bytes, tagged_digest
 from ledger.core.errors import InputError, VerificationError
 from ledger.core.units import Digest32, parse_utc, utc_text
+from signing.annexes import annex_digest, summary_of
 from signing.keys.algorithms import verify_by_key
 
 INTENT_TAG: Final = "fuqi/intent/v1"
+ANNEXED_TAG: Final = "fuqi/intent/v2"
 METHODS: Final = ("device_key",)
 """How the will is proven. Passkeys and one-time codes get a name here and a branch in
 `verify_intent`; a method outside this list is refused, never skipped."""
@@ -57,6 +62,9 @@ _OTHER_FIELDS: Final = (
     "text_en",
 )
 _FIELDS: Final = frozenset((*_BOUND_FIELDS, *_OTHER_FIELDS))
+_ANNEXED_FIELDS: Final = _FIELDS | {"annex_sha256", "clauses", "attachments"}
+COUNT_MAX: Final = 1_000
+"""Far above what an annex may list; a number in a sentence stays a number one can read."""
 
 
 def statement(
@@ -72,6 +80,7 @@ def statement(
     at: datetime,
     nonce: str,
     method: str = "device_key",
+    annex: Mapping[str, Json] | None = None,
 ) -> dict[str, Json]:
     """The statement that the signer reads and the device signs.
 
@@ -85,12 +94,13 @@ def statement(
         at: when the server made the statement.
         nonce: 32 to 128 hex digits, fresh from the server and accepted once.
         method: one of `METHODS`.
+        annex: as `signing.annexes.annex` makes it, or None.
 
     Raises:
         InputError: `intent.malformed` (`context['field']` names the field).
     """
     value: dict[str, Json] = {
-        "v": INTENT_TAG,
+        "v": INTENT_TAG if annex is None else ANNEXED_TAG,
         "agreement": agreement,
         "document_sha256": document_sha256.hex(),
         "person": person,
@@ -103,6 +113,8 @@ def statement(
         "nonce": nonce,
         "method": method,
     }
+    if annex is not None:
+        value |= summary_of(annex)
     fault = _fault(value)
     if fault is not None:
         raise InputError(
@@ -114,12 +126,12 @@ def statement(
 
 def intent_message(stmt: Mapping[str, Json]) -> bytes:
     """The bytes to sign: tag, one zero byte, canonical JSON."""
-    return INTENT_TAG.encode("ascii") + b"\x00" + canonical_bytes(dict(stmt))
+    return _tag_of(stmt).encode("ascii") + b"\x00" + canonical_bytes(dict(stmt))
 
 
 def statement_digest(stmt: Mapping[str, Json]) -> Digest32:
     """SHA-256 of `intent_message`."""
-    return tagged_digest(INTENT_TAG, dict(stmt))
+    return tagged_digest(_tag_of(stmt), dict(stmt))
 
 
 def verify_intent(stmt: Mapping[str, Json], *, signature: bytes, public_spki: bytes) -> None:
@@ -135,25 +147,71 @@ def verify_intent(stmt: Mapping[str, Json], *, signature: bytes, public_spki: by
     Raises:
         VerificationError: `intent.malformed`, `intent.text`, `intent.proof`.
     """
+    require_form(
+        stmt,
+        fields=_ANNEXED_FIELDS if stmt.get("v") == ANNEXED_TAG else _FIELDS,
+        fault_of=_fault,
+        texts_of=_texts,
+        bytes_max=STATEMENT_BYTES_MAX,
+    )
+    require_proof(intent_message(stmt), signature=signature, public_spki=public_spki)
+
+
+def require_form(
+    stmt: Mapping[str, Json],
+    *,
+    fields: Collection[str],
+    fault_of: Callable[[Mapping[str, Json]], str | None],
+    texts_of: Callable[[Mapping[str, Json]], tuple[str, str]],
+    bytes_max: int,
+) -> None:
+    """Exactly these fields, each well-formed, and a text that says what they say.
+
+    Raises:
+        VerificationError: `intent.malformed`, `intent.text`.
+    """
     try:
-        fault = "fields" if set(stmt) != _FIELDS else _fault(stmt)
-        too_long = fault is None and len(canonical_bytes(dict(stmt))) > STATEMENT_BYTES_MAX
+        fault = "fields" if set(stmt) != fields else fault_of(stmt)
+        too_long = fault is None and len(canonical_bytes(dict(stmt))) > bytes_max
     except InputError as exc:
         raise VerificationError("this is no statement", code="intent.malformed") from exc
     if fault is not None or too_long:
         raise VerificationError(
-            "this is no statement of version 1", code="intent.malformed", field=fault or "size"
+            "this is no statement of a known version",
+            code="intent.malformed",
+            field=fault or "size",
         )
-    if (stmt["text_zh"], stmt["text_en"]) != _texts(stmt):
+    if (stmt["text_zh"], stmt["text_en"]) != texts_of(stmt):
         raise VerificationError(
             "the text shown says something else than the fields", code="intent.text"
         )
+
+
+def require_proof(message: bytes, *, signature: bytes, public_spki: bytes) -> None:
+    """The statement's bytes were signed by this key.
+
+    Raises:
+        VerificationError: `intent.proof`.
+    """
     try:
-        verify_by_key(intent_message(stmt), signature=signature, public_spki=public_spki)
+        verify_by_key(message, signature=signature, public_spki=public_spki)
     except VerificationError as exc:
         raise VerificationError(
             "the statement was not signed by this key", code="intent.proof", cause=exc.error_code
         ) from exc
+
+
+def require_fresh(stmt: Mapping[str, Json], *, at: datetime) -> None:
+    """At most ten minutes old.
+
+    Raises:
+        VerificationError: `intent.not_yet`, `intent.stale`.
+    """
+    made = parse_utc(str(stmt["at"]))
+    if made > at.astimezone(UTC) + CLOCK_SKEW:
+        raise VerificationError("the statement lies in the future", code="intent.not_yet")
+    if at.astimezone(UTC) - made > FRESH_FOR:
+        raise VerificationError("the statement is too old; make a new one", code="intent.stale")
 
 
 def require_intent(
@@ -168,6 +226,7 @@ def require_intent(
     act: str,
     field: str,
     at: datetime,
+    annex: Mapping[str, Json] | None = None,
 ) -> None:
     """`verify_intent`, and the statement is fresh and about exactly this act.
 
@@ -175,11 +234,13 @@ def require_intent(
 
     Args:
         at: now; the statement is at most ten minutes old.
+        annex: what must be confirmed and belong to the document now, or None.
 
     Raises:
         VerificationError: those of `verify_intent`; then the first of `intent.other_agreement`,
             `intent.other_document`, `intent.other_person`, `intent.other_organisation`,
-            `intent.other_act`, `intent.other_field`, `intent.not_yet`, `intent.stale`.
+            `intent.other_act`, `intent.other_field`, `intent.other_annex`, `intent.not_yet`,
+            `intent.stale`.
     """
     verify_intent(stmt, signature=signature, public_spki=public_spki)
     wanted: tuple[tuple[str, str, Json], ...] = (
@@ -189,17 +250,18 @@ def require_intent(
         ("organisation", "organisation", organisation),
         ("act", "act", act),
         ("field", "field", field),
+        ("annex_sha256", "annex", None if annex is None else annex_digest(annex).hex()),
     )
     for key, word, value in wanted:
-        if stmt[key] != value:
+        if stmt.get(key) != value:
             raise VerificationError(
                 f"the statement is about another {word}", code=f"intent.other_{word}"
             )
-    made = parse_utc(str(stmt["at"]))
-    if made > at.astimezone(UTC) + CLOCK_SKEW:
-        raise VerificationError("the statement lies in the future", code="intent.not_yet")
-    if at.astimezone(UTC) - made > FRESH_FOR:
-        raise VerificationError("the statement is too old; make a new one", code="intent.stale")
+    require_fresh(stmt, at=at)
+
+
+def _tag_of(stmt: Mapping[str, Json]) -> str:
+    return ANNEXED_TAG if stmt.get("v") == ANNEXED_TAG else INTENT_TAG
 
 
 def _texts(stmt: Mapping[str, Json]) -> tuple[str, str]:
@@ -210,13 +272,23 @@ def _texts(stmt: Mapping[str, Json]) -> tuple[str, str]:
     else:
         zh = f"本人{person}，代表{stmt['organisation_name']}"
         en = f"I, {person}, for {stmt['organisation_name']},"
-    return f"{zh}，{verb_zh}（SHA-256：{digest}）。", f"{en} {verb_en} document {digest} (SHA-256)."
+    zh, en = f"{zh}，{verb_zh}（SHA-256：{digest}）", f"{en} {verb_en} document {digest} (SHA-256)"
+    if stmt["v"] != ANNEXED_TAG:
+        return f"{zh}。", f"{en}."
+    if stmt["clauses"]:
+        zh += f"；向本人提示的{stmt['clauses']}条条款，本人已逐条阅读并确认"
+        en += f"; I have read and confirmed, one by one, the {stmt['clauses']} clauses pointed out to me"
+    if stmt["attachments"]:
+        zh += f"；随附文件{stmt['attachments']}份为其组成部分"
+        en += f"; the {stmt['attachments']} files attached belong to it"
+    listed = stmt["annex_sha256"]
+    return f"{zh}（清单 SHA-256：{listed}）。", f"{en} (list {listed}, SHA-256)."
 
 
 def _fault(stmt: Mapping[str, Json]) -> str | None:
     """The first malformed field, in declared order, or None; texts are checked elsewhere."""
-    checks = (
-        ("v", stmt["v"] == INTENT_TAG),
+    checks: tuple[tuple[str, bool], ...] = (
+        ("v", stmt["v"] in (INTENT_TAG, ANNEXED_TAG)),
         ("agreement", is_id(stmt["agreement"])),
         ("document_sha256", matches(HEX32, stmt["document_sha256"])),
         ("person", is_id(stmt["person"])),
@@ -234,7 +306,18 @@ def _fault(stmt: Mapping[str, Json]) -> str | None:
         ("nonce", matches(NONCE, stmt["nonce"])),
         ("method", stmt["method"] in METHODS),
     )
+    if stmt["v"] == ANNEXED_TAG:
+        checks += (
+            ("annex_sha256", matches(HEX32, stmt["annex_sha256"])),
+            ("clauses", _is_count(stmt["clauses"])),
+            ("attachments", _is_count(stmt["attachments"])),
+            ("annex", bool(stmt["clauses"]) or bool(stmt["attachments"])),
+        )
     return next((field for field, good in checks if not good), None)
+
+
+def _is_count(value: Json) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= COUNT_MAX
 
 
 def matches(pattern: re.Pattern[str], value: Json) -> bool:

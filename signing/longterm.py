@@ -29,8 +29,9 @@ from ledger.core.report import Verdict
 from signing import changes
 from signing.cms import read_timestamp
 from signing.embedded import Level, ValidationData, level_of, validation_data_of
+from signing.parsed import ASN1_ERRORS
 from signing.pdf_reading import form_of, open_reader, signatures_of, translated
-from signing.reading import SignatureFacts
+from signing.reading import RecordedEdit, SignatureFacts
 from signing.trust import certificate_times
 from signing.validate import integrity_report
 
@@ -60,7 +61,13 @@ class Renewal:
     due: datetime
 
 
-def extend(data: bytes, *, material: ValidationData, stamp: Callable[[bytes], bytes]) -> bytes:
+def extend(
+    data: bytes,
+    *,
+    material: ValidationData,
+    stamp: Callable[[bytes], bytes],
+    edits: Sequence[RecordedEdit] = (),
+) -> bytes:
     """One more revision: `material` into the security store, and a document time stamp over all.
 
     Calling it again after a crash is harmless: either the new file exists or nothing does.
@@ -69,6 +76,7 @@ def extend(data: bytes, *, material: ValidationData, stamp: Callable[[bytes], by
         material: certificates, CRLs and OCSP responses of every path in the file, DER; what the file
             already holds is not written twice.
         stamp: SHA-256 imprint of the whole revision -> RFC 3161 token, DER.
+        edits: what signers filled after earlier signatures, as recorded.
 
     Raises:
         ConflictError: `pdf.unsigned`, `pdf.breaks_earlier_signature`, `pdf.time_goes_back`.
@@ -109,7 +117,7 @@ def extend(data: bytes, *, material: ValidationData, stamp: Callable[[bytes], by
         )
     text = token.hex().upper().encode("ascii").ljust(room, b"0")
     result = revision[: start + 1] + text + revision[end - 1 :]
-    _require_unbroken(result)
+    _require_unbroken(result, edits)
     return result
 
 
@@ -147,7 +155,7 @@ def _revision_with_store(data: bytes, material: ValidationData) -> tuple[bytes, 
             crls=_loaded(crl.CertificateList, material.crls, known.crls),
             ocsps=_loaded(ocsp.OCSPResponse, material.ocsps, known.ocsps),
         )
-    except (ValueError, TypeError, KeyError) as exc:
+    except ASN1_ERRORS as exc:
         raise InputError(
             "the validation data are no certificates, CRLs and OCSP responses in DER",
             code="pdf.validation_data",
@@ -187,9 +195,9 @@ def _free_name(data: bytes) -> str:
     )
 
 
-def _require_unbroken(result: bytes) -> None:
+def _require_unbroken(result: bytes, edits: Sequence[RecordedEdit]) -> None:
     """The result holds together as a whole: every signature, every byte, the new stamp included."""
-    for check in integrity_report(result).checks:
+    for check in integrity_report(result, edits=edits).checks:
         if check.verdict is not Verdict.PASSED:
             raise ConflictError(
                 "the new revision would break a signature: " + check.summary_en,

@@ -28,6 +28,7 @@ from signing.ca import LABEL_EN, LABEL_ZH, BuiltInAuthority, Standing
 from signing.keys.files import create_folder, replace
 from signing.keys.issuing import IssuerKey, key_identifier, load_issuer, new_issuer_key
 from signing.keys.roots import authority_name, key_usage, new_serial
+from signing.parsed import ASN1_ERRORS
 from signing.sm import OID_SM3, sm3
 
 REQUEST_BYTES_MAX: Final = 8192
@@ -59,7 +60,6 @@ _REASONS: Final = {
     "cessation_of_operation": "cessation_of_operation",
     "privilege_withdrawn": "privilege_withdrawn",
 }
-_PARSE_ERRORS: Final = (ValueError, TypeError, KeyError, IndexError, RecursionError)
 
 
 class _Refusal(Exception):  # noqa: N818 - not an error to the client but an answer
@@ -261,7 +261,7 @@ def _read(data: bytes) -> _Question:
                 nonce = bytes(core.OctetString.load(extension["extn_value"].contents).native)
             elif extension["critical"].native:
                 raise _Refusal("malformed_request")
-    except _PARSE_ERRORS as exc:
+    except ASN1_ERRORS as exc:
         raise _Refusal("malformed_request") from exc
     if not 1 <= len(identifiers) <= CERTIFICATES_MAX:
         raise _Refusal("malformed_request")

@@ -21,7 +21,8 @@ from pyhanko.sign.validation import validate_pdf_signature
 from pyhanko_certvalidator import ValidationContext
 
 from ledger.core.errors import VerificationError
-from signing.cms import read_container
+from signing.cms import read_container, read_timestamp
+from signing.trust import POOL_MAX
 
 UNSUPPORTED: Final = frozenset({"sm2", "ed25519", "ed448"})
 """Signature algorithms that neither pyHanko nor poppler's NSS judges."""
@@ -73,8 +74,9 @@ def _pyhanko_opinion(data: bytes, name: str, *, differences: bool) -> Opinion:
     try:
         reader = PdfFileReader(io.BytesIO(data), strict=False)
         for embedded in reader.embedded_regular_signatures:
-            if _unsupported(embedded):
-                return Opinion(name, Stance.ABSTAINS, judged, "algorithm")
+            beyond = _beyond(embedded)
+            if beyond:
+                return Opinion(name, Stance.ABSTAINS, judged, beyond)
             status: Any = validate_pdf_signature(
                 embedded,
                 _nobody(),
@@ -159,9 +161,19 @@ def _nobody() -> ValidationContext:
     return ValidationContext(trust_roots=[], allow_fetching=False)
 
 
-def _unsupported(embedded: Any) -> bool:
+def _beyond(embedded: Any) -> str:
+    """Why pyHanko is not asked about a signature; "" where it is.
+
+    It tries every path that names allow, so some twenty certificates that name each other would keep it
+    busy for hours.
+    """
     try:
         container = read_container(bytes(embedded.pkcs7_content))
+        brought = {*container.certificates}
+        if container.timestamp:
+            brought |= {*read_timestamp(container.timestamp).container.certificates}
     except VerificationError:
-        return False
-    return container.signature_algorithm in UNSUPPORTED
+        return ""
+    if container.signature_algorithm in UNSUPPORTED:
+        return "algorithm"
+    return "certificates" if len(brought) > POOL_MAX else ""

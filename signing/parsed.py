@@ -14,6 +14,12 @@ from typing import Any, Final
 
 from asn1crypto import crl, x509
 
+ASN1_ERRORS: Final = (
+    *(ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError),
+    RecursionError,
+)
+"""Whatever asn1crypto raises on hostile bytes: values of a tag that it has no class for lack attributes,
+and nested ones exhaust the stack."""
 KEPT_MAX: Final = 256
 """Objects per thread and kind: the authorities of an installation and the signers of recent files."""
 KEPT_BYTES_MAX: Final = 64 * 1024
@@ -30,8 +36,8 @@ _KEPT: Final = _Kept()
 
 
 def certificate(der: bytes) -> x509.Certificate:
-    """The certificate, as `x509.Certificate.load`; whatever asn1crypto raises passes."""
-    return _parsed(_KEPT.certificates, der, x509.Certificate.load)
+    """The certificate, as `x509.Certificate.load` with `strict`; whatever asn1crypto raises passes."""
+    return _parsed(_KEPT.certificates, der, lambda data: x509.Certificate.load(data, strict=True))
 
 
 def revocation_list(der: bytes) -> crl.CertificateList:

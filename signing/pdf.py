@@ -72,6 +72,7 @@ from signing.pdf_reading import (
     signatures_of,
     translated,
 )
+from signing.reading import Form, RecordedEdit
 from signing.seal_reading import SEAL_KEY
 from signing.trust import PkiTrust, require_certificate
 from signing.validate import integrity_report, validate_pdf
@@ -158,8 +159,14 @@ class Prepared:
             ) from exc
 
 
-def place_fields(data: bytes, fields: Sequence[FieldSpec]) -> bytes:
+def place_fields(
+    data: bytes, fields: Sequence[FieldSpec], *, fillable: Mapping[str, str] | None = None
+) -> bytes:
     """Add every signature field at once; each locks all form fields that are no signature.
+
+    Args:
+        fillable: text field (`signing.form_fill`) -> signature field of the one who may fill it: the
+            locks of all others leave it open, and that signer's own lock closes it.
 
     Raises:
         InputError: `pdf.field_invalid`, `pdf.field_outside_page`, `pdf.broken`, `pdf.encrypted`.
@@ -179,17 +186,25 @@ def place_fields(data: bytes, fields: Sequence[FieldSpec]) -> bytes:
         # it is written anew in one plain form; signed, it stays as it is.
         data = _plain(reader)
     names = [*form.empty, *form.filled, *(field.name for field in fields)]
-    lock = FieldMDPSpec(FieldMDPAction.EXCLUDE, fields=names)
+    fillers = dict(fillable or {})
+    if not (fillers.keys() <= {*form.other_fields} and {*fillers.values()} <= {*names}):
+        raise InputError(
+            "a fillable field is a text field of the document, its filler a signature field",
+            code="pdf.field_invalid",
+        )
     with translated():
         writer = IncrementalPdfFileWriter(io.BytesIO(data), strict=False)
         for field in fields:
+            left_open = [name for name, filler in fillers.items() if filler != field.name]
             append_signature_field(
                 writer,
                 SigFieldSpec(
                     sig_field_name=field.name,
                     on_page=field.page,
                     box=_page_box(writer, field),
-                    field_mdp_spec=lock,
+                    field_mdp_spec=FieldMDPSpec(
+                        FieldMDPAction.EXCLUDE, fields=[*names, *left_open]
+                    ),
                 ),
             )
         result = _written(writer)
@@ -249,6 +264,7 @@ def prepare(
         revision, digest = _write_revision(
             data,
             field=field,
+            form=form,
             at=at,
             certify=certify,
             appearance=appearance,
@@ -257,14 +273,14 @@ def prepare(
         )
     document_digest = digest.document_digest
     if kind.digest != "sha256":
-        document_digest = changes.range_digest(revision, _last_range(revision).numbers, kind.digest)
+        gap = digest.reserved_region_start, digest.reserved_region_end
+        numbers = (0, *gap, len(revision) - gap[1])
+        document_digest = changes.range_digest(revision, numbers, kind.digest)
     signed_attrs = signed_attributes(document_digest=document_digest, certificate=certificate)
     state: dict[str, Json] = {
         "v": PREPARED_FORMAT,
         "field": field,
         "certify": certify,
-        "base_sha256": hashlib.sha256(data).hexdigest(),
-        "revision_sha256": hashlib.sha256(revision).hexdigest(),
         "document_digest": document_digest.hex(),
         "signed_attrs": base64.b64encode(signed_attrs).decode("ascii"),
         "certificate_sha256": hashlib.sha256(certificate).hexdigest(),
@@ -286,6 +302,7 @@ def embed(
     certificate: bytes,
     chain: Sequence[bytes],
     stamp: Callable[[bytes], bytes],
+    edits: Sequence[RecordedEdit] = (),
 ) -> bytes:
     """Check the device's signature, time-stamp it and fill the placeholder.
 
@@ -294,6 +311,7 @@ def embed(
     Args:
         signature: by the certificate's key over `prepared.signed_attrs`, as its kind signs.
         stamp: SHA-256 imprint of the signature value -> RFC 3161 token, DER.
+        edits: what signers, this one included, filled after earlier signatures (`signing.form_fill`).
 
     Raises:
         InputError: `pdf.prepared_malformed`.
@@ -301,7 +319,7 @@ def embed(
         ConflictError: `pdf.breaks_earlier_signature`.
         LimitError: `pdf.container_too_large`.
     """
-    gap_start, gap_end = _require_prepared(prepared, certificate)
+    (gap_start, gap_end), scanned = _require_prepared(prepared, certificate)
     spki = require_certificate(certificate).public_key.dump()
     kind = kind_of(spki)
     try:
@@ -336,9 +354,10 @@ def embed(
             limit=room // 2,
         )
     text = container.hex().upper().encode("ascii").ljust(room, b"0")
-    result = prepared.revision[: gap_start + 1] + text + prepared.revision[gap_end - 1 :]
+    revision = memoryview(prepared.revision)
+    result = b"".join((revision[: gap_start + 1], text, revision[gap_end - 1 :]))
     assert len(result) == len(prepared.revision), "the placeholder changed its length"
-    _require_unbroken(b"", result)
+    _require_unbroken(b"", result, scanned=scanned, edits=edits)
     return result
 
 
@@ -408,17 +427,17 @@ def _require_fields(data: bytes, fields: Sequence[FieldSpec], *, taken: set[str]
             )
 
 
-def _last_range(revision: bytes) -> changes.ByteRange:
-    """The byte range that covers the most; one with no numbers where there is none."""
-    none = changes.ByteRange(0, (), b"", "no_integers")
-    return max(changes.byte_ranges(revision), key=lambda item: item.end, default=none)
-
-
-def _require_prepared(prepared: Prepared, certificate: bytes) -> tuple[int, int]:
-    """Nothing of the stored state is believed: every value is derived or compared again."""
+def _require_prepared(
+    prepared: Prepared, certificate: bytes
+) -> tuple[tuple[int, int], changes.Scanned]:
+    """Where the value goes. Nothing of the stored state is believed: all is derived or compared again."""
     state, revision = prepared.state, prepared.revision
     start, end = state.get("gap_start"), state.get("gap_end")
-    last = _last_range(revision)
+    places = changes.range_places(revision)
+    ranges = changes.byte_ranges(revision, places=places)
+    none = changes.ByteRange(0, (), b"", "no_integers")
+    last = max(ranges, key=lambda item: item.end, default=none)
+    digests = changes.RangeDigests(revision, stops=changes.stops_of(ranges))
     kind = kind_of(require_certificate(certificate).public_key.dump())
     if (
         not isinstance(start, int)
@@ -427,7 +446,7 @@ def _require_prepared(prepared: Prepared, certificate: bytes) -> tuple[int, int]
         or last.numbers[1:3] != (start, end)
         or last.end != len(revision)
         or last.contents.strip(b"\x00")
-        or changes.range_digest(revision, last.numbers, kind.digest) != prepared.document_digest
+        or digests.of_range(last.numbers, kind.digest) != prepared.document_digest
         or prepared.signed_attrs
         != signed_attributes(document_digest=prepared.document_digest, certificate=certificate)
     ):
@@ -435,14 +454,20 @@ def _require_prepared(prepared: Prepared, certificate: bytes) -> tuple[int, int]
             "the prepared revision and its state do not belong together or to this certificate",
             code="pdf.prepared_malformed",
         )
-    return start, end
+    return (start, end), changes.Scanned(places, digests)
 
 
-def _require_unbroken(before: bytes, after: bytes) -> None:
+def _require_unbroken(
+    before: bytes,
+    after: bytes,
+    *,
+    scanned: changes.Scanned | None = None,
+    edits: Sequence[RecordedEdit] = (),
+) -> None:
     """Every signature in `after` still holds; `before` unsigned needs no look."""
     if before and not changes.byte_ranges(before):
         return
-    report = integrity_report(after)
+    report = integrity_report(after, scanned=scanned, edits=edits)
     ignored = {"pdf.coverage"} if before else set()
     for check in report.checks:
         if check.verdict is not Verdict.PASSED and check.code not in ignored:
@@ -467,9 +492,11 @@ def _write_revision(
     appearance: Appearance,
     reserve: int,
     seal: SealMark | None,
+    form: Form | None = None,
 ) -> tuple[bytes, PreparedByteRangeDigest]:
-    writer: Any = IncrementalPdfFileWriter(io.BytesIO(data), strict=False)
-    form = form_of(open_reader(data)[0])
+    buffer = io.BytesIO(data)
+    writer: Any = IncrementalPdfFileWriter(buffer, strict=False)
+    form = form_of(open_reader(data)[0]) if form is None else form
     box = form.boxes.get(field)
     if seal is not None and seal.edge:
         draw_edge(writer, seal.edge, pages=form.pages)
@@ -517,8 +544,12 @@ def _write_revision(
             appearance_setup=look,
         )
     )
-    digest, output = steps.send(SigIOSetup(md_algorithm="sha256"))
-    return bytes(output.getvalue()), digest
+    # Written behind the file in the same buffer: a second one would copy every byte once more.
+    digest, _output = steps.send(SigIOSetup(md_algorithm="sha256", in_place=True))
+    revision = buffer.getvalue()
+    # pyHanko's objects refer to each other in circles and live on for a while: without the file.
+    buffer.close()
+    return revision, digest
 
 
 def _has_area(box: render.Box | None) -> bool:

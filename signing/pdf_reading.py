@@ -15,7 +15,7 @@ from pyhanko.sign.fields import enumerate_sig_fields
 from pyhanko.sign.validation.pdf_embedded import read_certification_data
 
 from ledger.core.errors import FuqiError, InputError, VerificationError
-from signing import changes, render
+from signing import changes, deadline, render
 from signing.cms import read_container, read_timestamp
 from signing.differences import differences
 from signing.quick_reader import QuickReader
@@ -185,13 +185,13 @@ def _facts(
         end = match.end
     if subfilter not in SIGNATURE_FILTERS | {TIMESTAMP_FILTER}:
         fault = fault or "subfilter"
-    stamp_time, token = None, b""
+    stamp, token = None, b""
     try:
         container = read_container(contents)
         token = container.timestamp
         if kind == "document_timestamp":
             token = contents
-        stamp_time = read_timestamp(token).time if token else None
+        stamp = read_timestamp(token) if token else None
     except VerificationError as exc:
         # A broken time stamp is reported by its own check; a broken container is a fault.
         fault = fault or ("" if container is not None else exc.error_code)
@@ -212,10 +212,11 @@ def _facts(
         contents=contents,
         digest_algorithm=container.digest_algorithm if container else "",
         signature_algorithm=container.signature_algorithm if container else "",
-        timestamp_time=stamp_time,
+        timestamp_time=stamp.time if stamp else None,
         timestamp_token=token,
         container=container,
         fault=fault,
+        stamp=stamp,
     )
 
 
@@ -238,6 +239,7 @@ def _read_form(reader: Any) -> Form:
     pages = _pages(reader)
     widgets: dict[tuple[int, int], tuple[int, list[float]]] = {}
     for index, page in enumerate(pages):
+        deadline.check()
         # Not .get: it would hand back the reference of an indirect array.
         annotations = page["/Annots"] if "/Annots" in page else []  # noqa: SIM401
         for position in range(len(annotations)):
@@ -257,22 +259,35 @@ def _read_form(reader: Any) -> Form:
             boxes[str(name)] = render.Box(
                 page_index, min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
             )
+    others: list[str] = []
+    for name, reference in _other_references(reader):
+        if name not in empty and name not in filled:
+            others.append(name)
+        found = widgets.get((reference.idnum, reference.generation))
+        # A signature field of the same name keeps its box.
+        if found is not None and len(found[1]) == 4 and name not in boxes:
+            page_index, (x1, y1, x2, y2) = found
+            boxes[name] = render.Box(page_index, min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))
     return Form(
         empty=tuple(empty),
         filled=tuple(filled),
-        other_fields=_other_fields(reader, {*empty, *filled}),
+        other_fields=tuple(others),
         boxes=boxes,
         pages=len(pages),
     )
 
 
-def _other_fields(reader: Any, signature_fields: set[str]) -> tuple[str, ...]:
+def _other_references(reader: Any) -> Iterator[tuple[str, Any]]:
+    """Name and reference of each field at the top of the form."""
     root = reader.root
     if "/AcroForm" not in root or "/Fields" not in root["/AcroForm"]:
-        return ()
-    items = [item for item in root["/AcroForm"]["/Fields"] if isinstance(item, Mapping)]
-    names = [str(item["/T"]) for item in items if "/T" in item]
-    return tuple(name for name in names if name not in signature_fields)
+        return
+    fields = root["/AcroForm"]["/Fields"]
+    for position in range(len(fields)):
+        reference = list.__getitem__(fields, position)
+        item = reference.get_object() if hasattr(reference, "idnum") else None
+        if isinstance(item, Mapping) and "/T" in item:
+            yield str(item["/T"]), reference
 
 
 def _pages(reader: Any) -> list[Any]:
@@ -281,6 +296,7 @@ def _pages(reader: Any) -> list[Any]:
     seen: set[tuple[int, int]] = set()
     stack = [reader.root.raw_get("/Pages")]
     while stack and len(seen) < PAGE_NODES_MAX:
+        deadline.check()
         raw = stack.pop()
         if hasattr(raw, "idnum"):
             if (raw.idnum, raw.generation) in seen:
@@ -300,6 +316,7 @@ def declared_offsets(reader: Any) -> tuple[set[int], set[int]]:
     offsets: set[int] = set()
     starts: set[int] = set()
     for revision in range(reader.xrefs.total_revisions):
+        deadline.check()
         start = int(reader.xrefs.get_startxref_for_revision(revision))
         starts.add(start)
         for reference in reader.xrefs.explicit_refs_in_revision(revision):

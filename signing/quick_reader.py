@@ -15,17 +15,31 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from pyhanko.pdf_utils.generic import ByteStringObject, TextStringObject, pdf_string
-from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.pdf_utils.generic import (
+    ByteStringObject,
+    StreamObject,
+    TextStringObject,
+    pdf_string,
+)
+from pyhanko.pdf_utils.reader import HistoricalResolver, PdfFileReader
+from pyhanko.pdf_utils.xref import XRefCache
 
+from signing import deadline
 from signing.changes import ByteRange, byte_ranges
+from signing.few_fields import PlainFields
+from signing.usages import Usages
 
 OBJECT_BYTES_MAX: Final = 65_536
 """Bytes before and behind the value that belong to its object; a signature dictionary has some hundred."""
 VALUE_BYTES_MIN: Final = 512
 """Shorter values are not worth the detour."""
+STREAM_KEPT_MAX: Final = 65_536
+"""Bytes of a stream that is kept once it was read; the pictures of a scanned agreement fill its whole file,
+and reading one anew costs next to nothing."""
 HEAD_BYTES_MAX: Final = 4_096
 """Bytes of an object in which a value must begin for the ranges to be looked for."""
+_WANTED_OFTEN: Final = ("/ObjStm", "/XRef")
+"""Streams that hold other objects: unpacked once."""
 _VALUE: Final = re.compile(rb"/Contents\s*<[0-9A-Fa-f]{512}")
 
 
@@ -33,6 +47,58 @@ def _gaps(ranges: Sequence[ByteRange]) -> list[tuple[int, int]]:
     """Offsets of the `<` and behind the `>` of each value."""
     found = [(one.numbers[1], one.numbers[2]) for one in ranges if one.numbers and one.contents]
     return sorted(gap for gap in found if gap[1] - gap[0] > VALUE_BYTES_MIN)
+
+
+def _is_large(item: Any) -> bool:
+    if not isinstance(item, StreamObject) or dict.get(item, "/Type") in _WANTED_OFTEN:
+        return False
+    return len(item.encoded_data) > STREAM_KEPT_MAX
+
+
+class _Resolver(HistoricalResolver):
+    """One state of the file, which does not walk the whole document to know where an object is used."""
+
+    def __init__(self, reader: Any, revision: int, usages: Usages) -> None:
+        super().__init__(reader, revision)
+        self._usages = usages
+
+    def get_object(
+        self,
+        ref: Any,
+        as_metadata_stream: bool = False,  # noqa: FBT001, FBT002 - pyHanko's signature
+    ) -> Any:
+        found = super().get_object(ref, as_metadata_stream)
+        if _is_large(found):
+            self.cache.pop(ref, None)
+        return found
+
+    def _load_reverse_xref_cache(self) -> None:
+        self._usages.move_to(self.revision)
+
+    def _get_usages_of_ref(self, ref: Any) -> set[Any]:
+        self._usages.move_to(self.revision)
+        return self._usages.paths(ref)
+
+
+class _Tables(XRefCache):
+    """pyHanko's, which asks every table of the file anew for each object that is read."""
+
+    def __init__(self, reader: Any, sections: Any) -> None:
+        super().__init__(reader, sections)
+        self._newest: dict[tuple[int, int], int] = {}
+        self._oldest: dict[tuple[int, int], int] = {}
+
+    def get_last_change(self, ref: Any) -> int:
+        key = (ref.idnum, ref.generation)
+        if key not in self._newest:
+            self._newest[key] = super().get_last_change(ref)
+        return self._newest[key]
+
+    def get_introducing_revision(self, ref: Any) -> int:
+        key = (ref.idnum, ref.generation)
+        if key not in self._oldest:
+            self._oldest[key] = super().get_introducing_revision(ref)
+        return self._oldest[key]
 
 
 class QuickReader(PdfFileReader):
@@ -48,7 +114,30 @@ class QuickReader(PdfFileReader):
         """
         self._data = data
         self._gaps = None if ranges is None else _gaps(ranges)
+        self._usages: Usages | None = None
+        self.plain_fields: PlainFields | None = None
         super().__init__(io.BytesIO(data), strict=strict)
+        # Hybrid files have two opinions on each object; pyHanko weighs them itself.
+        plain = strict and not self.encrypted and not self.xrefs.hybrid_xrefs_present
+        if plain:
+            sections = self.xrefs._xref_sections  # noqa: SLF001 - pyHanko has no other way to them
+            self.xrefs = _Tables(self, sections)
+            self._usages, self.plain_fields = Usages(self), PlainFields()
+
+    def get_historical_resolver(self, revision: int) -> HistoricalResolver:
+        """As pyHanko's, with `Usages` behind it."""
+        kept: dict[int, HistoricalResolver] = self._historical_resolver_cache
+        if revision not in kept:
+            if self._usages is None:
+                return super().get_historical_resolver(revision)
+            kept[revision] = _Resolver(self, revision, self._usages)
+        return kept[revision]
+
+    def cache_indirect_object(self, generation: int, idnum: int, obj: Any) -> Any:
+        """As pyHanko's, without large streams."""
+        if not _is_large(obj):
+            self.resolved_objects[generation, idnum] = obj
+        return obj
 
     def _read_object(
         self,
@@ -57,6 +146,7 @@ class QuickReader(PdfFileReader):
         never_decrypt: bool = False,  # noqa: FBT001, FBT002 - pyHanko's signature
         as_metadata_stream: bool = False,  # noqa: FBT001, FBT002
     ) -> Any:
+        deadline.check()  # whatever pyHanko does at length, it reads objects on the way
         gap = self._gap_behind(marker) if isinstance(marker, int) else None
         if gap is not None:
             found = self._without_digits(ref, marker, gap, never_decrypt=never_decrypt)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from signing.cms import SignedContainer
+from signing.cms import SignedContainer, TimeStamp
 from signing.render import Box
 
 
@@ -26,6 +26,7 @@ class SignatureFacts:
         timestamp_time: claimed by the embedded time stamp, not yet verified.
         container: the parsed signature container, None where unreadable.
         fault: stable word for what is wrong with the structure, "" for nothing.
+        stamp: the parsed time stamp, None where there is none or it is unreadable.
     """
 
     order: int
@@ -48,6 +49,7 @@ class SignatureFacts:
     timestamp_token: bytes
     container: SignedContainer | None
     fault: str
+    stamp: TimeStamp | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class Difference:
         docmdp_ok: whether the signature's own policy allows the changes; None where not known.
         docmdp: permission 1 to 3 of that policy, 0 for none.
         revision: pyHanko's number of the signed revision, where the signature covers all of it.
+        edits: (pyHanko's number of a later revision, form field that it changed).
     """
 
     level: str
@@ -82,6 +85,25 @@ class Difference:
     docmdp_ok: bool | None
     docmdp: int
     revision: int | None = None
+    edits: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEdit:
+    """A text field that a signer filled after an earlier signature, as a recorded step says it.
+
+    Attributes:
+        field: full name.
+        old, new: its text before and after, "" for none.
+        revision_sha256: of the file with the filled field, right before the filler's signature, 32 bytes.
+        signed_in: signature field whose signature must stand right behind it; "" where any may.
+    """
+
+    field: str
+    old: str
+    new: str
+    revision_sha256: bytes
+    signed_in: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,6 +191,42 @@ class Document:
                 raise UnavailableError("the text takes too long to search", code="render.too_slow")
         return tuple(found)
 
+    def characters(self, page: int) -> str:
+        """The text of a page as `boxes_of` counts its characters.
+
+        Raises:
+            InputError: `render.broken`.
+        """
+        with _LOCK, _translated(), self._page(page) as handle, _text_of(handle) as text_page:
+            return _characters(text_page)[0]
+
+    def boxes_of(self, page: int, *, first: int, last: int) -> tuple[Box, ...]:
+        """A box for each line of `characters(page)[first : last + 1]`; boxes as in `find`.
+
+        Raises:
+            InputError: `render.broken`.
+        """
+        with _LOCK, _translated(), self._page(page) as handle, _text_of(handle) as text_page:
+            places = _characters(text_page)[1]
+            count = text_page.count_rects(places[first], places[last] - places[first] + 1)
+            boxes = [Box(page, *text_page.get_rect(number)) for number in range(count)]
+            return tuple(_upright_box(handle, box) for box in boxes)
+
+    def text_in(self, box: Box) -> str:
+        """The text of the page's own content inside a box in user space; not that of annotations.
+
+        Raises:
+            InputError: `render.broken`.
+        """
+        with _LOCK, _translated(), self._page(box.page) as handle:
+            text_page = handle.get_textpage()
+            try:
+                return str(text_page.get_text_bounded(box.left, box.bottom, box.right, box.top))[
+                    :TEXT_MAX
+                ]
+            finally:
+                text_page.close()
+
     @contextlib.contextmanager
     def _page(self, page: int) -> Iterator[Any]:
         if not 0 <= page < len(self._open):
@@ -241,11 +277,19 @@ def page_texts(data: bytes, *, pages_max: int = 200) -> tuple[str, ...]:
         )
 
 
+@contextlib.contextmanager
+def _text_of(handle: Any) -> Iterator[Any]:
+    text_page = handle.get_textpage()
+    try:
+        yield text_page
+    finally:
+        text_page.close()
+
+
 def _occurrences(handle: Any, page: int, text: str, *, at_most: int) -> list[Box]:
     """Boxes of the first occurrences on one page."""
     found: list[Box] = []
-    text_page = handle.get_textpage()
-    try:
+    with _text_of(handle) as text_page:
         shown, places = _characters(text_page)
         start = shown.find(text)
         while start >= 0 and len(found) < at_most:
@@ -254,8 +298,6 @@ def _occurrences(handle: Any, page: int, text: str, *, at_most: int) -> list[Box
                 left, bottom, right, top = text_page.get_rect(0)
                 found.append(_upright_box(handle, Box(page, left, bottom, right, top)))
             start = shown.find(text, start + len(text))
-    finally:
-        text_page.close()
     return found
 
 

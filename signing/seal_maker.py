@@ -1,30 +1,42 @@
-"""The built-in maker of seals: a delegate of the built-in authority that signs seals and nothing else.
+"""Makers of seals: whoever signs seal objects, and nothing else.
 
-Folder (inside the authority's): `seal-maker.pem`, `seal-maker.der`. A certificate near its end is replaced by
-itself, for the same key. The key is the operator's, as the authority's is: it is no party's.
+The built-in one is a delegate of the built-in authority; folder (inside the authority's): `seal-maker.pem`,
+`seal-maker.der`. A certificate near its end is replaced by itself, for the same key. Under an authority from
+outside the same two files lie in a folder that the settings name: the key is made there, and that authority's
+operator certifies it. Either key is the operator's, as an authority's is: it is no party's.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
 
+from asn1crypto import x509 as asn1_x509
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from ledger.core.errors import ConflictError, UnavailableError
+from ledger.core.report import Verdict
 from signing.ca import BuiltInAuthority
 from signing.keys.algorithms import KeyKind
-from signing.keys.files import create_folder, replace
+from signing.keys.files import create_folder, load_private, private_pem, replace, write_once
 from signing.keys.issuing import IssuerKey, key_identifier, load_issuer, new_issuer_key
 from signing.keys.roots import authority_name, key_usage, new_serial
 from signing.seal_object import OID_SEAL_MAKER
+from signing.trust import Purpose, check_path
 
 LABEL_EN: Final = "built-in seal maker: not a licensed or certified one"
 LABEL_ZH: Final = "内置制章者：并非依法备案或认证的制章单位"
 MAKER_DAYS: Final = 730
 RENEW_DAYS: Final = 60
 FOLDER: Final = "seal-maker"
+NAME: Final = "seal-maker"
+REQUEST_NAME: Final = "fuqi seal maker"
 
 
 class BuiltInSealMaker:
@@ -56,13 +68,13 @@ class BuiltInSealMaker:
         with self._lock:
             folder = self._authority.folder / FOLDER
             held = self._held
-            if held is None and (folder / "seal-maker.der").exists():
-                held = load_issuer(folder, name="seal-maker", code="ca.damaged")
+            if held is None and (folder / f"{NAME}.der").exists():
+                held = load_issuer(folder, name=NAME, code="ca.damaged")
             if held is None:
                 held = self._first(at)
             elif at + timedelta(days=RENEW_DAYS) > held[1].not_valid_after_utc:
                 certificate = self._certify(held[0], at)
-                replace(folder / "seal-maker.der", certificate.public_bytes(Encoding.DER))
+                replace(folder / f"{NAME}.der", certificate.public_bytes(Encoding.DER))
                 held = (held[0], certificate)
             self._held = held
             return held
@@ -74,34 +86,109 @@ class BuiltInSealMaker:
         made = create_folder(
             folder,
             {
-                "seal-maker.pem": key.private_pem(),
-                "seal-maker.der": certificate.public_bytes(Encoding.DER),
+                f"{NAME}.pem": key.private_pem(),
+                f"{NAME}.der": certificate.public_bytes(Encoding.DER),
             },
             folders=(),
         )
         # Another process was first: its key counts, ours is forgotten.
-        return (
-            (key, certificate)
-            if made
-            else load_issuer(folder, name="seal-maker", code="ca.damaged")
-        )
+        return (key, certificate) if made else load_issuer(folder, name=NAME, code="ca.damaged")
 
     def _certify(self, key: IssuerKey, at: datetime) -> x509.Certificate:
-        start = at.astimezone(UTC).replace(microsecond=0)
-        end = min(
-            start + timedelta(days=MAKER_DAYS), self._authority.certificate.not_valid_after_utc
-        )
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(authority_name("fuqi built-in seal maker", units=(LABEL_EN, LABEL_ZH)))
-            .serial_number(new_serial())
-            .not_valid_before(start)
-            .not_valid_after(end)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(key_usage(digital_signature=True), critical=True)
-            .add_extension(
-                x509.ExtendedKeyUsage([x509.ObjectIdentifier(OID_SEAL_MAKER)]), critical=True
+        return certify_maker(self._authority, key.public_spki, at=at)
+
+
+class ExternalSealMaker:
+    """Signs seals with a key in a folder of ours that an authority from outside certified."""
+
+    def __init__(self, folder: Path, *, roots: Sequence[bytes], at: datetime) -> None:
+        """Open the folder.
+
+        Args:
+            roots: of the authority, DER; the maker's certificate is issued under one of them.
+
+        Raises:
+            ConflictError: `seal.maker_files`, `seal.maker_certificate`, `keys.permissions`, `keys.damaged`.
+            UnavailableError: `sm2.unavailable`, `sm2.self_test`.
+        """
+        self._key, self._certificate = load_issuer(folder, name=NAME, code="seal.maker_files")
+        der = self._certificate.public_bytes(Encoding.DER)
+        usage = asn1_x509.Certificate.load(der).extended_key_usage_value
+        finding = check_path(der, others=(), roots=roots, at=at, purpose=Purpose.SIGNING)
+        if (
+            usage is None
+            or [one.dotted for one in usage] != [OID_SEAL_MAKER]
+            or finding.verdict is not Verdict.PASSED
+        ):
+            raise ConflictError(
+                "the certificate of the maker of seals is not made out for seals, is not issued directly "
+                "under a root in FUQI_CA_ROOTS, or is not valid now: have the key certified anew",
+                code="seal.maker_certificate",
+                reason=finding.reason,
             )
-            .add_extension(key_identifier(key.public_spki), critical=False)
+
+    @property
+    def kind(self) -> KeyKind:
+        """Kind of its key."""
+        return self._key.kind
+
+    def certificate_der(self, *, at: datetime) -> bytes:
+        """Its certificate.
+
+        Raises:
+            UnavailableError: `seal.maker_ended`.
+        """
+        if at >= self._certificate.not_valid_after_utc:
+            raise UnavailableError(
+                "the certificate of the maker of seals has ended: the operator has its key certified anew",
+                code="seal.maker_ended",
+            )
+        return self._certificate.public_bytes(Encoding.DER)
+
+    def sign(self, data: bytes, *, at: datetime) -> bytes:
+        """DER signature with the key that `certificate_der` names."""
+        del at
+        return self._key.sign(data)
+
+
+def request_maker(folder: Path) -> bytes:
+    """The certificate request (PKCS#10, DER) for the key in `folder`, which is made where there is none.
+
+    Raises:
+        ConflictError: `keys.permissions`, `keys.damaged`.
+    """
+    path = folder / f"{NAME}.pem"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        key = ec.generate_private_key(ec.SECP256R1())
+        write_once(path, private_pem(key))
+    held = load_private(path)
+    name = authority_name(REQUEST_NAME, units=())
+    builder = x509.CertificateSigningRequestBuilder().subject_name(name)
+    return builder.sign(held, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+def certify_maker(
+    authority: BuiltInAuthority, public_spki: bytes, *, at: datetime
+) -> x509.Certificate:
+    """The certificate of a maker of seals under the built-in authority.
+
+    Raises:
+        UnavailableError: `sm2.unavailable`, `sm2.self_test`.
+    """
+    start = at.astimezone(UTC).replace(microsecond=0)
+    end = min(start + timedelta(days=MAKER_DAYS), authority.certificate.not_valid_after_utc)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(authority_name("fuqi built-in seal maker", units=(LABEL_EN, LABEL_ZH)))
+        .serial_number(new_serial())
+        .not_valid_before(start)
+        .not_valid_after(end)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(key_usage(digital_signature=True), critical=True)
+        .add_extension(
+            x509.ExtendedKeyUsage([x509.ObjectIdentifier(OID_SEAL_MAKER)]), critical=True
         )
-        return self._authority.delegate(builder, public_spki=key.public_spki)
+        .add_extension(key_identifier(public_spki), critical=False)
+    )
+    return authority.delegate(builder, public_spki=public_spki)

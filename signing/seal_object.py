@@ -24,6 +24,7 @@ from ledger.core.errors import InputError, VerificationError
 from signing.cms import verify_signature
 from signing.keys.algorithms import KeyKind, kind_of
 from signing.keys.roots import OID_ARC
+from signing.parsed import ASN1_ERRORS
 from signing.seals import Picture
 
 HEADER: Final = "ES"
@@ -41,7 +42,6 @@ TYPES: Final = {"organisation": 1, "contract": 2, "legal_representative": 3}
 """`property.type`. The standard leaves the numbers to its users."""
 _BY_CERTIFICATE_DIGEST: Final = 2
 _DIGEST: Final = "SHA256"
-_ERRORS: Final = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
 
 
 class _Header(core.Sequence):  # type: ignore[misc]
@@ -308,7 +308,7 @@ def read_seal_object(der: bytes) -> SealObject:
         # Every part is written anew: what a lenient parser passes over must not hide other bytes.
         if _rebuilt(found, seal, to_sign) != der:
             raise ValueError("not DER")
-    except (*_ERRORS, InputError, VerificationError) as exc:
+    except (*ASN1_ERRORS, InputError, VerificationError) as exc:
         raise VerificationError(
             "this is no seal object of a version we know", code="seal.object_malformed"
         ) from exc
@@ -340,7 +340,7 @@ def check_seal_object(found: SealObject, *, certificate: bytes, field: str, base
     if (
         bound.seal != found.seal
         or TYPES.get(bound.kind) != found.type
-        or bytes.fromhex(bound.base_sha256) != found.base_sha256
+        or bound.base_sha256 != found.base_sha256.hex()
         or bound.field != found.property_info
     ):
         raise VerificationError("the seal object contradicts itself", code="seal.binding")
@@ -372,7 +372,7 @@ def _require_maker(found: SealObject) -> None:
             algorithm=kind.verifier,
             hash_name=kind.digest,
         )
-    except (*_ERRORS, InputError) as exc:
+    except (*ASN1_ERRORS, InputError) as exc:
         raise VerificationError(
             "the maker's certificate cannot be read", code="seal.maker_signature"
         ) from exc

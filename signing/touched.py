@@ -7,10 +7,16 @@ need not be drawn again. Everything that cannot be told makes every page count a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
-from signing import changes
+from pyhanko.pdf_utils.generic import DictionaryObject, StreamObject
+
+from signing import changes, deadline
+from signing.covered import overlap
+from signing.render import Box
 
 OBJECTS_MAX: Final = 200_000
 """Objects walked in one state of the file."""
@@ -21,8 +27,34 @@ _CATALOG_FREE: Final = frozenset({"/Perms", "/DSS", "/Extensions", "/Metadata", 
 _FORM_FREE: Final = frozenset({"/Fields", "/SigFlags"})
 _SHARED_ENTRIES: Final = frozenset({"/OCProperties", "/OutputIntents"})
 """Entries of the catalogue that change how pages are drawn."""
+_BOX: Final = {"/FT": "/Sig", "/Type": "/Annot", "/Subtype": "/Widget"}
+_SIGNED: Final = frozenset({"/V", "/AP", "/F"})
+"""Entries of a field that its signature writes."""
+_MOVED: Final = 0b11000
+"""Flags by which a reader draws a box elsewhere than its rectangle says: /NoZoom and /NoRotate."""
 _SHARED: Final = -1
 """Stands for what all pages share: form resources and layers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """What a step from one state to the next can have changed.
+
+    Attributes:
+        pages: 0-based; None for all.
+        boxes_only: whether on these pages nothing can differ but what stands in the boxes of signature
+            fields that were empty and are signed now. An appearance is clipped to its box by every
+            reader, so that pictures at both ends of a run of such steps show all that changed in it
+            as long as no box of the run lies over another.
+        boxes: left, bottom, right, top of the boxes that are signed, where there are only such.
+    """
+
+    pages: frozenset[int] | None
+    boxes_only: bool = False
+    boxes: tuple[tuple[float, float, float, float], ...] = ()
+
+
+UNKNOWN: Final = Touched(None)
 
 
 class Pages:
@@ -30,14 +62,17 @@ class Pages:
 
     def __init__(self, resolver: Any) -> None:
         """Walk the state that `resolver` shows. Whatever pyHanko raises passes upwards."""
+        self._resolver = resolver
         self._uses: dict[int, frozenset[int]] = {}
+        # Users that no longer are stay listed: a page too many is drawn, never one too few.
+        self._users: dict[int, set[int]] = {}
         self._pages: list[int] = []
         self._tree: set[int] = set()
         self._root: Any = None
         self._load(resolver)
 
-    def step(self, resolver: Any, numbers: Iterable[int]) -> frozenset[int] | None:
-        """Pages (0-based) that may differ in the next state, or None for all; then move on to it.
+    def step(self, resolver: Any, numbers: Iterable[int]) -> Touched:
+        """What may differ in the next state; then move on to it.
 
         Args:
             resolver: the next state.
@@ -48,16 +83,39 @@ class Pages:
         hit = self._users_of(anew)
         if shared or _SHARED in hit:
             self._load(resolver)
-            return None
+            return UNKNOWN
         dirty = frozenset(index for index, number in enumerate(self._pages) if number in hit)
+        signed = {number for number in anew & self._uses.keys() if self._signs(number, resolver)}
+        otherwise = self._users_of(anew - signed) if dirty else set()
+        boxes_only = otherwise.isdisjoint(self._pages)
+        boxes = tuple(sorted(_rectangle(_object(resolver, number)) for number in signed))
         for number in anew:
             self._uses.pop(number, None)
-        self._root = resolver.root
+        self._root, self._resolver = resolver.root, resolver
         self._walk(resolver, [n for n in anew if n in hit] + self._pages)
-        return dirty
+        return Touched(dirty, boxes_only, boxes if boxes_only else ())
+
+    def _signs(self, number: int, resolver: Any) -> bool:
+        """Whether the object is the box of a signature field that is empty here and signed in the next."""
+        old, new = _object(self._resolver, number), _object(resolver, number)
+        for item in (old, new):
+            if type(item) is not DictionaryObject or "/Kids" in item or "/MK" in item:
+                return False
+            if any(dict.get(item, key) != value for key, value in _BOX.items()):
+                return False
+        flags = dict.get(new, "/F", 0)
+        return (
+            "/V" not in old
+            and "/V" in new
+            and isinstance(flags, int)
+            and not flags & _MOVED
+            and _raw(old, _SIGNED) == _raw(new, _SIGNED)
+            and _is_picture(new)
+        )
 
     def _load(self, resolver: Any) -> None:
-        self._uses, self._tree, self._pages = {}, set(), []
+        self._resolver = resolver
+        self._uses, self._users, self._tree, self._pages = {}, {}, set(), []
         self._root = resolver.root
         self._collect_tree(resolver)
         shared: set[int] = set()
@@ -69,6 +127,8 @@ class Pages:
         for key in _SHARED_ENTRIES & self._root.keys():
             shared |= _references(dict.__getitem__(self._root, key), nodes)
         self._uses[_SHARED] = frozenset(shared)
+        for number in shared:
+            self._users.setdefault(number, set()).add(_SHARED)
         self._walk(resolver, [*self._pages, *shared])
 
     def _collect_tree(self, resolver: Any) -> None:
@@ -96,6 +156,7 @@ class Pages:
         leaves = set(self._pages)
         nodes = self._tree | leaves
         while stack:
+            deadline.check()
             number = stack.pop()
             if number in self._uses or number in self._tree:
                 continue
@@ -108,6 +169,8 @@ class Pages:
             if number in leaves:
                 found |= self._inherited(item)
             self._uses[number] = frozenset(found)
+            for used in found:
+                self._users.setdefault(used, set()).add(number)
             stack += found
 
     def _inherited(self, page: Any) -> set[int]:
@@ -123,13 +186,9 @@ class Pages:
 
     def _users_of(self, numbers: set[int]) -> set[int]:
         """Everything that reaches one of `numbers`, they themselves included."""
-        users: dict[int, list[int]] = {}
-        for number, uses in self._uses.items():
-            for used in uses:
-                users.setdefault(used, []).append(number)
         hit, stack = set(numbers), list(numbers)
         while stack:
-            for user in users.get(stack.pop(), ()):
+            for user in self._users.get(stack.pop(), ()):
                 if user not in hit:
                     hit.add(user)
                     stack.append(user)
@@ -158,6 +217,53 @@ def renewed(reader: Any, data: bytes, *, old: tuple[int, int], new: tuple[int, i
     if changes.count_name(data, "ObjStm", start=old[0], end=new[0]) != streams:
         raise ValueError("object streams that no table names")
     return found
+
+
+def _object(resolver: Any, number: int) -> Any:
+    return resolver.get_object(_reference(resolver, number))
+
+
+def _rectangle(box: Any) -> tuple[float, float, float, float]:
+    x1, y1, x2, y2 = (float(number) for number in box["/Rect"])
+    return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
+
+
+def runs(
+    states: Sequence[int], steps: Sequence[Touched]
+) -> Iterator[tuple[int, int, frozenset[int] | None]]:
+    """Start, end and touched pages of what is compared: steps that only sign boxes are taken together.
+
+    What one of them draws is still there at the end of the run, as each box is signed once and none lies
+    over another of the run.
+    """
+    start, gathered, signed = states[0], frozenset[int](), list[Box]()
+    for (old, new), step in zip(itertools.pairwise(states), steps, strict=True):
+        boxes = [Box(0, *box) for box in step.boxes]
+        pages = step.pages if step.boxes_only else None
+        if pages is not None:
+            if not gathered.isdisjoint(pages) and any(
+                overlap(one, other) for one in boxes for other in signed
+            ):
+                yield start, old, gathered
+                start, gathered, signed = old, frozenset(), []
+            gathered |= pages
+            signed += boxes
+            continue
+        if old != start:
+            yield start, old, gathered
+        yield old, new, step.pages
+        start, gathered, signed = new, frozenset(), []
+    if start != states[-1]:
+        yield start, states[-1], gathered
+
+
+def _is_picture(box: Any) -> bool:
+    """Whether the appearance is one stream with a box of its own, to which readers clip it."""
+    looks = box["/AP"] if "/AP" in box else None  # noqa: SIM401 - .get hands back references
+    if type(looks) is not DictionaryObject or "/N" not in looks:
+        return False
+    picture = looks["/N"]
+    return isinstance(picture, StreamObject) and "/BBox" in picture and len(picture["/BBox"]) == 4
 
 
 def _reference(resolver: Any, number: int) -> Any:

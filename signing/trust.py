@@ -8,13 +8,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import itertools
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
 from asn1crypto import crl, x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from pyhanko_certvalidator import CertificateValidator, ValidationContext
 from pyhanko_certvalidator.errors import (
     ExpiredError,
@@ -28,14 +29,20 @@ from pyhanko_certvalidator.errors import (
 from ledger.core.canonical import Json
 from ledger.core.errors import InputError, VerificationError
 from ledger.core.report import Verdict
-from signing import parsed
+from signing import deadline, parsed
 from signing.cms import signature_names, verify_signature
 from signing.path_walk import EXTENSIONS_KNOWN, is_national, walk
+from signing.revocation_rules import finished, not_revoked_by_rules
 
 FORMAT: Final = "fuqi/pki-trust/v1"
 ROOTS_MAX: Final = 200
 CRLS_MAX: Final = 200
 CRL_BYTES_MAX: Final = 32 * 1024 * 1024
+POOL_FEW: Final = 6
+"""Certificates beside the leaf from which a path is built without a look at them first. certvalidator
+follows names alone: twenty authorities that all name each other keep it busy for hours."""
+POOL_MAX: Final = 12
+"""Certificates that really lead to a root; chains have two or three."""
 WEAK_HASHES: Final = frozenset({"md2", "md5", "sha1"})
 _EXPIRED: Final = (
     "a certificate of the path was not valid at that time",
@@ -47,7 +54,7 @@ _HARMLESS: Final = frozenset(
 )
 """Reasons, where one is given, after which what the key did before stays good (RFC 3161, 4.1)."""
 _SIGNING_USAGES: Final = frozenset({"digital_signature", "non_repudiation"})
-_ERRORS: Final = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError)
+_ERRORS: Final = (*parsed.ASN1_ERRORS, UnsupportedAlgorithm)
 
 
 class Purpose(StrEnum):
@@ -136,6 +143,17 @@ class Finding:
     root: str = ""
 
 
+_NOT_REVOKED: Final = Finding(
+    Verdict.PASSED, "ok", "no certificate of the path is revoked", "证书链均未被吊销"
+)
+_TOO_MANY: Final = Finding(
+    Verdict.INDETERMINATE,
+    "too_many_certificates",
+    f"more than {POOL_MAX} authorities stand between the certificate and the roots",
+    f"证书与根证书之间的机构超过 {POOL_MAX} 个",
+)
+_Loaded = tuple[crl.CertificateList, datetime | None]
+"""A list, and by when it is proven to have existed (`RevocationList`)."""
 _CONSTRAINED: Final = Finding(
     Verdict.INDETERMINATE,
     "constraints",
@@ -171,6 +189,14 @@ def check_path(
                 f"the certificate is not for this use ({unfit})",
                 f"证书不得用于此用途（{unfit}）",
             )
+        if len(pool) > POOL_FEW:
+            reachable = _leading_to(anchors, pool)
+            if len(reachable) > POOL_MAX:
+                return _TOO_MANY
+            # With none of them the leaf itself may still be issued by a root.
+            pool, given = reachable, pool
+            if not any(_signed_by(leaf, one) for one in (*anchors, *pool)):
+                return _untrusted(leaf, given)
         if any(is_national(one) for one in (leaf, *pool)):
             return _walked(leaf, pool, anchors, at=at)
         if _has_rare_name(leaf):
@@ -189,6 +215,7 @@ def check_revocation(
     used_at: datetime,
     at: datetime,
     harmless: bool = False,
+    others: Sequence[bytes] = (),
 ) -> Finding:
     """Whether any certificate of `path` (leaf first, root last) was revoked when it was used.
 
@@ -198,20 +225,31 @@ def check_revocation(
         at: now; a list from the future counts as none.
         harmless: pass over revocations for a reason that leaves the key trusted until then
             (RFC 3161, 4.1: superseded, cessation of operation and the like).
+        others: certificates that were brought along, among which those of other list issuers are
+            looked for (indirect lists, separate keys for lists); each must lead to the same root.
     """
     try:
         loaded = [(_load_crl(one.der), one.proven_at) for one in lists]
-        for der, issuer in itertools.pairwise(path):
-            finding = _revocation_of(
-                parsed.certificate(der),
-                parsed.certificate(issuer),
-                loaded,
-                used_at=used_at,
-                at=at,
-                harmless=harmless,
-            )
-            if finding.verdict is not Verdict.PASSED:
-                return finding
+        chain = [parsed.certificate(der) for der in path]
+        finding = _by_full_lists(chain, loaded, used_at=used_at, at=at, harmless=harmless)
+        if finding.verdict is Verdict.PASSED or harmless:
+            return finding
+        held = finding.reason == "revoked" and any(
+            _taken_back(item, one) for item, _proven in loaded for one in chain
+        )
+        if not held and finding.reason != "no_list":
+            return finding
+        root = chain[-1]
+        pool = [*chain[:-1], *(parsed.certificate(der) for der in others)]
+        issuers = [root, *_leading_to([root], pool)]
+        if not_revoked_by_rules(
+            chain,
+            lists=_speaking(loaded, issuers, used_at=used_at, at=at),
+            others=issuers[1:],
+            used_at=used_at,
+            weak_hashes=WEAK_HASHES,
+        ):
+            return _NOT_REVOKED
     except (*_ERRORS, InputError):
         return Finding(
             Verdict.INDETERMINATE,
@@ -219,8 +257,57 @@ def check_revocation(
             "a revocation list cannot be read",
             "吊销列表无法读取",
         )
-    return Finding(
-        Verdict.PASSED, "ok", "no certificate of the path is revoked", "证书链均未被吊销"
+    return finding
+
+
+def _by_full_lists(
+    chain: Sequence[x509.Certificate],
+    loaded: Sequence[_Loaded],
+    *,
+    used_at: datetime,
+    at: datetime,
+    harmless: bool,
+) -> Finding:
+    """By full lists of each issuer itself; the first certificate that they do not clear decides."""
+    for certificate, issuer in itertools.pairwise(chain):
+        finding = _revocation_of(
+            certificate, issuer, loaded, used_at=used_at, at=at, harmless=harmless
+        )
+        if finding.verdict is not Verdict.PASSED:
+            return finding
+    return _NOT_REVOKED
+
+
+def _speaking(
+    loaded: Sequence[_Loaded],
+    issuers: Sequence[x509.Certificate],
+    *,
+    used_at: datetime,
+    at: datetime,
+) -> list[crl.CertificateList]:
+    """Lists of any kind that one of `issuers` signed, made by now, that speak for the time of use.
+
+    The signature is asked here, because certvalidator does not ask it where the certificate that it
+    judges is the list's issuer itself, and remembers that issuer for the list.
+
+    One that the file brings itself counts only if it is older than the end of every certificate that
+    might have issued it: whoever holds an expired key can still sign with it.
+    """
+    end = min((one.not_valid_after for one in issuers), default=at)
+    found = {
+        bytes(item.dump()): item
+        for item, proven_at in loaded
+        if (proven_at is None or proven_at <= end)
+        and _speaks_for(item, used_at=used_at, at=at)
+        and any(_signed_list(item, issuer) for issuer in issuers)
+    }
+    return [*found.values()]
+
+
+def _taken_back(item: crl.CertificateList, certificate: x509.Certificate) -> bool:
+    """Whether a delta list takes a suspension of the certificate back."""
+    return "delta_crl_indicator" in item.critical_extensions and any(
+        _takes_back(entry) for entry in _entries_of(item, certificate)
     )
 
 
@@ -284,16 +371,18 @@ def _validate(
     )
     validator = CertificateValidator(leaf, intermediate_certs=pool, validation_context=context)
     try:
-        path = _finished(validator.async_validate_path())
+        path = finished(validator.async_validate_path())
     except PathBuildingError:
         return _untrusted(leaf, pool)
     except (ExpiredError, NotYetValidError):
         return _failed("out_of_validity", *_EXPIRED)
     except (PathValidationError, InvalidCertificateError, ValidationError):
         return _failed("path_invalid", *_PATH_INVALID)
-    return _trusted(
-        tuple(bytes(item.dump()) for item in reversed(list(path.iter_certs(include_root=True))))
-    )
+    found = tuple(bytes(item.dump()) for item in reversed(list(path.iter_certs(include_root=True))))
+    if found[0] != leaf.dump():
+        # Whatever bears the name and the key of an anchor is the anchor to certvalidator, signed or not.
+        return _untrusted(leaf, pool)
+    return _trusted(found)
 
 
 def _walked(
@@ -311,16 +400,6 @@ def _walked(
     if found == "constraints":
         return _CONSTRAINED
     return _failed(found, *(_EXPIRED if found == "out_of_validity" else _PATH_INVALID))
-
-
-def _finished(work: Coroutine[Any, Any, Any]) -> Any:
-    """The result of a coroutine that waits for nothing: nothing is fetched, so no loop is needed."""
-    try:
-        work.send(None)
-    except StopIteration as stop:
-        return stop.value
-    work.close()
-    raise ValidationError("path validation wanted to wait for something")
 
 
 def _trusted(path: tuple[bytes, ...]) -> Finding:
@@ -393,6 +472,22 @@ def _validate_above(
     return _trusted((bytes(leaf.dump()), *above))
 
 
+def _leading_to(
+    anchors: Sequence[x509.Certificate], pool: Sequence[x509.Certificate]
+) -> list[x509.Certificate]:
+    """Those of `pool` that a chain of signatures connects with an anchor, each once."""
+    found: list[x509.Certificate] = []
+    open_ones = list({one.dump(): one for one in pool}.values())
+    issuers = list(anchors)
+    while issuers:
+        issuer = issuers.pop()
+        led = [one for one in open_ones if _signed_by(one, issuer)]
+        open_ones = [one for one in open_ones if one not in led]
+        found += led
+        issuers += [one for one in led if one.ca]
+    return found
+
+
 def _namesake(anchor: x509.Certificate, given: Sequence[x509.Certificate]) -> bool:
     """Whether the certificates bring a root of the same name with another key.
 
@@ -425,7 +520,7 @@ def _unfit(leaf: x509.Certificate, purpose: Purpose) -> str:
 def _revocation_of(
     certificate: x509.Certificate,
     issuer: x509.Certificate,
-    lists: Sequence[tuple[crl.CertificateList, datetime | None]],
+    lists: Sequence[_Loaded],
     *,
     used_at: datetime,
     at: datetime,
@@ -438,10 +533,7 @@ def _revocation_of(
         and _list_counts(item, issuer, used_at=used_at, at=at)
     ]
     for item in usable:
-        entries = item["tbs_cert_list"]["revoked_certificates"]
-        for entry in entries if len(entries) else ():
-            if entry["user_certificate"].native != certificate.serial_number:
-                continue
+        for entry in _entries_of(item, certificate):
             why = entry.crl_reason_value
             if harmless and why is not None and why.native in _HARMLESS:
                 continue
@@ -479,11 +571,23 @@ def _partly_revoked(
     body = item["tbs_cert_list"]
     if not item.critical_extensions or body["issuer"].dump() != issuer.subject.dump():
         return False
-    entries = body["revoked_certificates"]
-    return any(
-        entry["user_certificate"].native == certificate.serial_number
-        for entry in (entries if len(entries) else ())
-    )
+    return any(not _takes_back(entry) for entry in _entries_of(item, certificate))
+
+
+def _entries_of(item: crl.CertificateList, certificate: x509.Certificate) -> list[Any]:
+    """The entries of a list that name the certificate's number."""
+    found = []
+    entries = item["tbs_cert_list"]["revoked_certificates"]
+    for entry in entries if len(entries) else ():
+        deadline.check()
+        if entry["user_certificate"].native == certificate.serial_number:
+            found.append(entry)
+    return found
+
+
+def _takes_back(entry: Any) -> bool:
+    why = entry.crl_reason_value
+    return why is not None and why.native == "remove_from_crl"
 
 
 def _list_counts(
@@ -493,13 +597,27 @@ def _list_counts(
     body = item["tbs_cert_list"]
     if body["issuer"].dump() != issuer.subject.dump() or item.critical_extensions:
         return False
-    usage = issuer.key_usage_value
+    return _speaks_for(item, used_at=used_at, at=at) and _signed_list(item, issuer)
+
+
+def _signed_list(item: crl.CertificateList, issuer: x509.Certificate) -> bool:
+    """Whether this very key signed the list, and may."""
+    body, usage = item["tbs_cert_list"], issuer.key_usage_value
     if usage is not None and "crl_sign" not in usage.native:
         return False  # RFC 5280, 6.3.3 (f): this key may not sign lists
-    made, following = body["this_update"].native, body["next_update"].native
-    if made > at or (made < used_at and (following is None or following < used_at)):
+    # Names are compared as PKITS 4.3.10 wants it: in any string type.
+    if body["issuer"].hashable != issuer.subject.hashable:
         return False
     return _verifies(body.dump(), item["signature"].native, item["signature_algorithm"], issuer)
+
+
+def _speaks_for(item: crl.CertificateList, *, used_at: datetime, at: datetime) -> bool:
+    """Whether it was made by now, and after the use or so shortly before that it still counted."""
+    body = item["tbs_cert_list"]
+    made, following = body["this_update"].native, body["next_update"].native
+    if made > at:
+        return False
+    return bool(made >= used_at or (following is not None and following >= used_at))
 
 
 def _signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
@@ -512,6 +630,7 @@ def _signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
 
 
 def _verifies(data: bytes, signature: bytes, algorithm: Any, issuer: x509.Certificate) -> bool:
+    deadline.check()
     try:
         name, hash_name, salt = signature_names(algorithm)
         verify_signature(

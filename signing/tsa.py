@@ -35,6 +35,7 @@ from signing.keys.roots import (
     make_root,
     new_serial,
 )
+from signing.parsed import ASN1_ERRORS
 
 LABEL_EN: Final = "built-in TSA: not independent"
 LABEL_ZH: Final = "内置时间戳：并非独立第三方时间戳服务"
@@ -304,7 +305,7 @@ def _parse_request(data: bytes) -> tuple[bytes, str, int | None, bool]:
         nonce = request["nonce"].native
         extended = request["extensions"].native is not None
         with_certificates = bool(request["cert_req"].native)
-    except (ValueError, TypeError, KeyError, RecursionError) as exc:
+    except ASN1_ERRORS as exc:
         raise _Refusal(_BAD_FORMAT, "this is no time-stamp request in DER") from exc
     if version != "v1":
         raise _Refusal(_BAD_REQUEST, "only version 1 is served")

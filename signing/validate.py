@@ -11,17 +11,17 @@ refuted and nothing is proved. A file in which a signature can be seen but not r
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
 from ledger.core.canonical import Json
 from ledger.core.errors import FuqiError, InputError
 from ledger.core.report import Report, Verdict
-from signing import changes, render
+from signing import changes, deadline, render
 from signing.active import find_active_content
 from signing.examined import Examined
+from signing.field_edits import check_field_edits
 from signing.pdf_reading import (
     declared_offsets,
     differences_of,
@@ -31,7 +31,7 @@ from signing.pdf_reading import (
     signatures_of,
     signatures_with,
 )
-from signing.reading import SignatureFacts
+from signing.reading import RecordedEdit, SignatureFacts
 from signing.trust import PkiTrust
 from signing.validate_containers import UNSUPPORTED, check_each_container
 from signing.validate_seals import check_seals
@@ -42,13 +42,23 @@ __all__ = ["integrity_report", "revisions_of", "signatures_of", "validate_pdf"]
 
 BYTES_MAX: Final = render.BYTES_MAX
 """As large as PDFium is allowed to see."""
+SECONDS_MAX: Final = 50
+"""For all checks of one file; ordinary files take well under one second. Less than the 60 seconds after
+which the sandbox kills its child, so that the report with everything found until then comes back."""
 
 _LEVELS_ALLOWED: Final = frozenset({"NONE", "LTA_UPDATES", "FORM_FILLING"})
 _P, _F, _I = Verdict.PASSED, Verdict.FAILED, Verdict.INDETERMINATE
+_Stage = Callable[[Examined], None]
 
 
 def validate_pdf(
-    data: bytes, *, trust: PkiTrust, at: datetime, expected_sha256: bytes | None = None
+    data: bytes,
+    *,
+    trust: PkiTrust,
+    at: datetime,
+    expected_sha256: bytes | None = None,
+    edits: Sequence[RecordedEdit] = (),
+    seconds: int = SECONDS_MAX,
 ) -> Report:
     """Examine a PDF; the verdict is PASSED only where every check is. Never raises.
 
@@ -56,31 +66,51 @@ def validate_pdf(
         trust: pinned roots and revocation lists; unknown roots make the verdict indeterminate.
         at: now; time stamps from the future fail, TSA certificates are judged at this time.
         expected_sha256: digest that the file must have, 32 bytes.
+        edits: form fields that signers filled after earlier signatures, as recorded steps say;
+            every other edit of a field is tampering.
+        seconds: after so long the verdict is indeterminate (`pdf.limits`, reason `time_limit`) unless
+            something wrong was found before. One page that poppler draws is not interrupted.
     """
-    return _report(data, trust=trust, at=at, expected=expected_sha256, subject="pdf")
+    file = Examined(data)
+    stages = _stages(trust=trust, at=at, expected=expected_sha256, edits=edits)
+    return _report(file, stages, seconds=seconds, subject="pdf", labels=trust.labels)
 
 
-def integrity_report(data: bytes) -> Report:
-    """As `validate_pdf` without trust, time and revocation: does the file hold together? Never raises."""
-    return _report(data, trust=None, at=None, expected=None, subject="pdf_integrity")
-
-
-def _report(
+def integrity_report(
     data: bytes,
+    *,
+    seconds: int = SECONDS_MAX,
+    scanned: changes.Scanned | None = None,
+    edits: Sequence[RecordedEdit] = (),
+) -> Report:
+    """As `validate_pdf` without trust, time and revocation: does the file hold together? Never raises.
+
+    Args:
+        scanned: what a caller that wrote the file knows of its bytes already.
+        edits: as in `validate_pdf`.
+    """
+    stages = _stages(trust=None, at=None, expected=None, edits=edits)
+    return _report(
+        Examined(data, scanned), stages, seconds=seconds, subject="pdf_integrity", labels=()
+    )
+
+
+def _stages(
     *,
     trust: PkiTrust | None,
     at: datetime | None,
     expected: bytes | None,
-    subject: str,
-) -> Report:
-    file = Examined(data)
-    stages: list[Callable[[Examined], None]] = [
+    edits: Sequence[RecordedEdit],
+) -> list[_Stage]:
+    stages: list[_Stage] = [
+        Examined.scan,
         lambda it: _check_expected(it, expected),
         _check_readable,
         _check_signatures_found,
         check_each_container,
         _check_coverage,
         _check_undeclared,
+        lambda it: check_field_edits(it, edits),
         _check_changes,
         check_visual,
         _check_active,
@@ -89,20 +119,48 @@ def _report(
     if trust is not None and at is not None:
         moment, pinned = at, trust
         stages.append(lambda it: check_each_trust(it, pinned, moment))
+    return stages
+
+
+def _report(
+    file: Examined,
+    stages: Sequence[_Stage],
+    *,
+    seconds: int,
+    subject: str,
+    labels: tuple[str, ...],
+) -> Report:
+    try:
+        with deadline.within(seconds):
+            _run(file, stages)
+    except deadline.TimeIsUp:
+        file.add(
+            "pdf.limits",
+            _I,
+            f"the file takes longer to examine than {seconds} seconds; what is not listed is not known",
+            f"检查超过 {seconds} 秒；未列出的项目无法得出结论",
+            reason="time_limit",
+        )
+    except MemoryError:
+        file.add(
+            "pdf.limits",
+            _I,
+            "the file needs more memory than the limit; nothing is known about it",
+            "检查所需内存超过上限，无法得出结论",
+            reason="memory_limit",
+        )
+    return Report(subject=subject, checks=tuple(file.checks), labels=labels)
+
+
+def _run(file: Examined, stages: Sequence[_Stage]) -> None:
     for number, stage in enumerate(stages):
+        deadline.check()
         try:
             stage(file)
         except _Stop:
             break
         except MemoryError:
-            file.add(
-                "pdf.limits",
-                _I,
-                "the file needs more memory than the limit; nothing is known about it",
-                "检查所需内存超过上限，无法得出结论",
-                reason="memory_limit",
-            )
-            break
+            raise
         except Exception as exc:  # noqa: BLE001 - the verifier never raises, by contract
             file.add(
                 "pdf.check_error",
@@ -114,8 +172,6 @@ def _report(
             )
             if file.reader is None:
                 break
-    labels = () if trust is None else trust.labels
-    return Report(subject=subject, checks=tuple(file.checks), labels=labels)
 
 
 class _Stop(Exception):  # noqa: N818 - control flow, not an error
@@ -125,7 +181,7 @@ class _Stop(Exception):  # noqa: N818 - control flow, not an error
 def _check_expected(file: Examined, expected: bytes | None) -> None:
     if expected is None:
         return
-    same = hashlib.sha256(file.data).digest() == expected
+    same = file.digests.of_first(len(file.data)) == expected
     file.add(
         "pdf.expected_digest",
         _P if same else _F,
@@ -332,16 +388,26 @@ def _check_changes(file: Examined) -> None:
                 **who,
             )
             continue
-        edited = sorted(set(found.changed_fields) - later)
+        edited = {
+            name
+            for revision, name in found.edits
+            if name not in later and (revision, name) not in file.explained
+        }
         level_ok = found.level in _LEVELS_ALLOWED
         ok = level_ok and not edited and found.docmdp_ok is not False
         file.add(
             "pdf.changes",
             _P if ok else _F,
-            f"behind signature {item.order} there are only further signatures"
+            f"behind signature {item.order} there are only further signatures and recorded steps"
+            if ok and file.explained
+            else f"behind signature {item.order} there are only further signatures"
             if ok
             else f"the document was changed behind signature {item.order}",
-            f"签名 {item.order} 之后仅有后续签名" if ok else f"签名 {item.order} 之后文件被改动",
+            f"签名 {item.order} 之后仅有后续签名和已记录的填写"
+            if ok and file.explained
+            else f"签名 {item.order} 之后仅有后续签名"
+            if ok
+            else f"签名 {item.order} 之后文件被改动",
             **who,
             level=found.level,
             fields_changed=len(edited),

@@ -7,6 +7,7 @@ from typing import Final
 from ledger.core.canonical import Json
 from ledger.core.errors import VerificationError
 from ledger.core.report import Verdict
+from signing import deadline
 from signing.cms import STRONG_HASHES, SignedContainer, check_container
 from signing.examined import Examined
 from signing.reading import SignatureFacts
@@ -23,6 +24,7 @@ _P, _F, _I = Verdict.PASSED, Verdict.FAILED, Verdict.INDETERMINATE
 def check_each_container(file: Examined) -> None:
     """Add what each container is worth by itself, without trust."""
     for item in file.signatures:
+        deadline.check()
         who: dict[str, Json] = {"signature": item.order, "field": item.field}
         if item.fault in UNSUPPORTED:
             file.add(
@@ -77,7 +79,7 @@ def _check_crypto(
 ) -> None:
     try:
         if item.kind == "document_timestamp":
-            token = require_time_stamp(item.contents)
+            token = require_time_stamp(item.contents, read=item.stamp)
             covered = file.digests.of_range(item.byte_range, token.imprint_algorithm)
             if token.imprint != covered:
                 raise VerificationError("imprint differs", code="cms.digest_mismatch")

@@ -12,6 +12,7 @@ from typing import Final
 from ledger.core.canonical import Json
 from ledger.core.errors import VerificationError
 from ledger.core.report import Verdict
+from signing import deadline
 from signing.examined import Examined
 from signing.reading import SignatureFacts
 from signing.seal_object import SealObject, check_seal_object, read_seal_object
@@ -33,6 +34,7 @@ def check_seals(file: Examined, trust: PkiTrust | None, at: datetime | None) -> 
     found = seals_in(file.data, file.ranges)
     before = 0
     for item in file.signatures:
+        deadline.check()
         held = found.get(item.byte_range, ())
         if held and item.kind == "signature":
             _check_one(file, item, held, before=before, trust=trust, at=at)

@@ -11,6 +11,7 @@ from typing import Final
 from ledger.core.canonical import Json
 from ledger.core.errors import InputError, LimitError, VerificationError
 from ledger.core.report import Verdict
+from signing import deadline
 from signing.cms import STRONG_HASHES, SignedContainer, TimeStamp, check_container, read_timestamp
 from signing.embedded import ValidationData, validation_data_of, validation_data_with
 from signing.examined import Examined
@@ -66,6 +67,7 @@ class _StampFinding:
 def check_each_trust(file: Examined, trust: PkiTrust, at: datetime) -> None:
     known = _known(file, trust, at)
     for item in file.signatures:
+        deadline.check()
         container = item.container
         if container is None:
             continue
@@ -93,7 +95,7 @@ def _known(file: Examined, trust: PkiTrust, at: datetime) -> _Known:
         if item.kind != "document_timestamp" or item.container is None:
             continue
         try:
-            token = require_time_stamp(item.contents)
+            token = require_time_stamp(item.contents, read=item.stamp)
         except VerificationError:
             continue  # its signature value was reported already
         found = _stamp_finding(token, trust, lists, moment, at=at)
@@ -132,6 +134,7 @@ def _proven(
     """Each embedded list with the earliest trusted time at which it stood in the file."""
     earliest = dict.fromkeys(stored.crls, at)
     for size, time in covered:
+        deadline.check()
         # `covered` runs from the newest to the oldest, so the last one to hold an item wins.
         try:
             held = set(validation_data_of(file.data[:size]).crls)
@@ -161,7 +164,7 @@ def _check_time_stamp(
         )
         return None
     try:
-        token = require_time_stamp(container.timestamp)
+        token = require_time_stamp(container.timestamp, read=item.stamp)
         name = token.imprint_algorithm
         if token.imprint != hashlib.new(name, container.signature).digest():
             raise VerificationError("imprint differs", code="cms.digest_mismatch")
@@ -303,7 +306,13 @@ def _check_certificate(
     _check_certificate_time(file, container, proven, who, n=n)
     if finding.verdict is not _P:
         return
-    revoked = check_revocation(finding.path, lists=known.lists, used_at=used_at, at=known.at)
+    revoked = check_revocation(
+        finding.path,
+        lists=known.lists,
+        used_at=used_at,
+        at=known.at,
+        others=container.certificates,
+    )
     file.add(
         "pdf.revocation",
         revoked.verdict,
@@ -345,13 +354,16 @@ def _check_certificate_time(
     )
 
 
-def require_time_stamp(der: bytes) -> TimeStamp:
+def require_time_stamp(der: bytes, *, read: TimeStamp | None = None) -> TimeStamp:
     """Parse a token and prove that its own signer signed it.
+
+    Args:
+        read: the token where it is parsed already.
 
     Raises:
         VerificationError: `cms.*`.
     """
-    token = read_timestamp(der)
+    token = read or read_timestamp(der)
     box = token.container
     if box.digest_algorithm not in hashlib.algorithms_available:
         raise VerificationError("unknown digest", code="cms.algorithm")

@@ -1,7 +1,8 @@
 """What was signed against what is seen: the pages of neighbouring revisions, by text and by pixel.
 
 Two renderers that share no code draw each state. A page of which no object stands anew in the later
-bytes cannot look different in any reader (`signing.touched`) and is not drawn; there is no limit on the
+bytes cannot look different in any reader (`signing.touched`) and is not drawn; steps that do nothing but
+sign boxes that stood there are drawn at the two ends of their run. There is no limit on the
 number of pages, only on the time.
 """
 
@@ -11,16 +12,18 @@ import contextlib
 import itertools
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
 from ledger.core.errors import InputError, UnavailableError
 from ledger.core.report import Verdict
+from signing import deadline as time_limit
 from signing import render, second_view
+from signing.covered import blank, has_figures, hides, overlap
 from signing.examined import Examined
 from signing.pdf_reading import form_at
 from signing.reading import Form
-from signing.touched import Pages, renewed
+from signing.touched import UNKNOWN, Pages, Touched, renewed, runs
 
 VISUAL_SIDE_PX: Final = second_view.SIDE_PX
 """About 60 dpi on A4: pictures are compared exactly, so a changed digit changes some of them."""
@@ -31,6 +34,7 @@ VIEWS_KEPT: Final = 12
 MASK_SHARE_MAX_PERCENT: Final = 30
 """A signature box that covers more of its page may not hide what changes beneath it."""
 _BYTES_PER_PIXEL: Final = 4
+_COVERED: Final = "covered"
 
 _P, _F, _I = Verdict.PASSED, Verdict.FAILED, Verdict.INDETERMINATE
 
@@ -47,9 +51,10 @@ class _Drawn:
 
 @dataclass
 class _Outcome:
-    """What was found: the first page that differs, the first with a new box, and by which renderer."""
+    """What was found: the first page that differs, on which something is covered, and with a new box."""
 
     differs: int | None = None
+    covers: int | None = None
     brought: int | None = None
     renderer: str = ""
     drawn: int = 0
@@ -73,7 +78,7 @@ def check_visual(file: Examined) -> None:
         )
         return
     try:
-        found = _compare(file, states, time.monotonic() + VISUAL_SECONDS_MAX)
+        found = _compare(file, states, time_limit.end_of(VISUAL_SECONDS_MAX))
     except (InputError, UnavailableError) as exc:
         file.add(
             "pdf.visual",
@@ -83,7 +88,16 @@ def check_visual(file: Examined) -> None:
             reason=exc.error_code,
         )
         return
-    if found.differs is not None:
+    if found.covers is not None:
+        file.add(
+            "pdf.visual",
+            _F,
+            f"a later signature covers figures or another signature on page {found.covers + 1}",
+            f"后续签名遮盖了第 {found.covers + 1} 页的数字或其他签名",
+            page=found.covers + 1,
+            reason="covered",
+        )
+    elif found.differs is not None:
         file.add(
             "pdf.visual",
             _F,
@@ -115,22 +129,29 @@ def check_visual(file: Examined) -> None:
 
 def _compare(file: Examined, states: Sequence[int], deadline: float) -> _Outcome:
     revisions = file.revisions
-    forms = [form_at(file.reader, file.data, end, revisions.get(end)) for end in states]
-    touched = _touched(file, states)
+
+    def state(end: int) -> _State:
+        return _State(file.data, end, form_at(file.reader, file.data, end, revisions.get(end)))
+
     outcome, kept = _Outcome(), dict[int, _Drawn]()
     with contextlib.ExitStack() as stack:
-        old = stack.enter_context(_State(file.data, states[0], forms[0]))
-        for n, end in enumerate(states[1:]):
-            new = stack.enter_context(_State(file.data, end, forms[n + 1]))
+        old = stack.enter_context(state(states[0]))
+        steps = _touched(file, states)
+        if _overlapping(file.form):
+            # Whether one signature hides the other is seen only step by step.
+            steps = [replace(step, boxes_only=False) for step in steps]
+        for start, end, touched in runs(states, steps):
+            new = stack.enter_context(state(end))
             count = old.pages()
             if new.pages() != count:
                 outcome.differs, outcome.renderer = min(count, new.pages()), "pdfium"
                 return outcome
-            pages = range(count) if touched[n] is None else sorted(touched[n] or ())
+            pages = range(count) if touched is None else sorted(touched)
             outcome.untouched += count - len(pages)
             if pages:
-                certified = _certified(file, states[n])
-                step = _Step(old, new, deadline, certified)
+                certified = _certified(file, start)
+                filled = [name for (_r, name), signed in file.explained.items() if signed == end]
+                step = _Step(old, new, deadline, certified, filled)
                 if _compare_pages(step, pages, kept, outcome):
                     return outcome
             old.close()
@@ -148,6 +169,9 @@ def _compare_pages(
         outcome.drawn += 1
         if len(kept) < VIEWS_KEPT:
             kept[page] = after
+        if verdict is _F and renderer == _COVERED:
+            outcome.covers = page
+            return True
         if verdict is _F:
             outcome.differs, outcome.renderer = page, renderer
             return True
@@ -208,12 +232,13 @@ class _State:
 
 @dataclass
 class _Step:
-    """Two neighbouring states and their forms."""
+    """Two neighbouring states, their forms, and the text fields filled between them as recorded."""
 
     old: _State
     new: _State
     deadline: float
     certified: bool
+    filled: Sequence[str]
 
     def compare(self, page: int, before: _Drawn | None) -> tuple[Verdict, str, _Drawn]:
         """Same, different or with a new box; by which renderer; and the page's new pictures."""
@@ -229,16 +254,36 @@ class _Step:
             if (a.text, a.width, a.height) != (b.text, b.width, b.height):
                 return _F, name, after
             known = _scaled(before.first, self._signed_now(page, before.first), a)
+            if self.filled:
+                seen = self._places_of(page, self.filled)
+                known = [*known, *_scaled(seen, seen.places, a)]
             if _same(a, b, known):
                 continue
             drawn = self._with_new_boxes(page)
             fresh = _scaled(drawn, drawn.places, a)
             if not fresh or not _same(a, b, [*known, *fresh]) or self.certified:
                 return _F, name, after
-            if not all(_blank(a, place) for place in fresh):
+            if not all(blank(a, place) for place in fresh):
                 return _F, name, after  # the new box covers what stood there
             verdict, renderer = _I, name
+        if self._covers(page, before.first, after.first):
+            return _F, _COVERED, after
         return verdict, renderer, after
+
+    def _covers(self, page: int, before: render.PageView, after: render.PageView) -> bool:
+        """Whether a field signed now hides figures, an earlier signature or another field's value."""
+        old, new = self.old.form, self.new.form
+        boxes = _boxes(old, old.empty, page)
+        named = [name for name in old.empty if _boxes(old, [name], page)]
+        for name, box, place in zip(named, boxes, before.places, strict=True):
+            if name not in new.filled or not hides(before, after, place):
+                continue
+            others = _boxes(old, [*old.filled, *old.other_fields], page)
+            if any(overlap(box, other) for other in others):
+                return True
+            if has_figures(self.old.first().text_in(box)):
+                return True
+        return False
 
     def _signed_now(self, page: int, drawn: render.PageView) -> list[tuple[int, int, int, int]]:
         """The places of the fields that were empty before and are signed now; others stay as they were."""
@@ -250,6 +295,10 @@ class _Step:
         """The page with the places of signature boxes that a signer brought along."""
         known = {*self.old.form.empty, *self.old.form.filled}
         names = [name for name in self.new.form.filled if name not in known]
+        return self._places_of(page, names)
+
+    def _places_of(self, page: int, names: Sequence[str]) -> render.PageView:
+        """The page with the places of these fields."""
         return self.new.first().view(
             page,
             side_px=VISUAL_SIDE_PX,
@@ -257,19 +306,6 @@ class _Step:
             deadline=self.deadline,
             boxes=_boxes(self.new.form, names, page),
         )
-
-
-def _blank(view: render.PageView, place: tuple[int, int, int, int]) -> bool:
-    """Whether the place shows one colour only: nothing that could be read."""
-    left, top, right, bottom = place
-    rows = {
-        view.pixels[
-            (y * view.width + left) * _BYTES_PER_PIXEL : (y * view.width + right) * _BYTES_PER_PIXEL
-        ]
-        for y in range(top, bottom)
-    }
-    row = next(iter(rows), b"")
-    return len(rows) <= 1 and row == row[:_BYTES_PER_PIXEL] * (right - left)
 
 
 def _scaled(drawn: render.PageView, places: _Places, view: render.PageView) -> _Places:
@@ -318,15 +354,21 @@ def _boxes(form: Form, names: Sequence[str], page: int) -> list[render.Box]:
     return [box for name in names if (box := form.boxes.get(name)) is not None and box.page == page]
 
 
-def _touched(file: Examined, states: Sequence[int]) -> list[frozenset[int] | None]:
-    """For each step the pages that may differ; None for all, wherever that cannot be told."""
-    steps = len(states) - 1
-    unknown: list[frozenset[int] | None] = [None] * steps
+def _overlapping(form: Form | None) -> bool:
+    """Whether the boxes of two signatures share a place."""
+    names = () if form is None else form.filled
+    boxes = [] if form is None else [form.boxes[name] for name in names if name in form.boxes]
+    return any(overlap(one, other) for one, other in itertools.combinations(boxes, 2))
+
+
+def _touched(file: Examined, states: Sequence[int]) -> list[Touched]:
+    """For each step what may differ; unknown for all, wherever that cannot be told."""
+    unknown = [UNKNOWN] * (len(states) - 1)
     last = int(file.reader.xrefs.total_revisions) - 1
     revisions = {**file.revisions, len(file.data): last}
     if not file.strict or any(end not in revisions for end in states):
         return unknown
-    found: list[frozenset[int] | None] = []
+    found: list[Touched] = []
     try:
         pages = Pages(_resolver(file.reader, revisions[states[0]]))
         for old, new in itertools.pairwise(states):

@@ -34,6 +34,7 @@ __all__ = [
     "VerificationProvider",
     "VerificationRequest",
     "VerificationResult",
+    "answered",
     "derive_level",
     "require_attempts_left",
     "require_request",
@@ -307,6 +308,44 @@ def _reached(kinds: Sequence[str]) -> Level:
         return max((1 + steps_from(number + 1, left - {kind}) for kind in fitting), default=0)
 
     return Level(steps_from(0, frozenset(kinds)))
+
+
+def answered(
+    provider: VerificationProvider,
+    request: VerificationRequest,
+    status: Status,
+    *,
+    at: datetime,
+    evidence: Mapping[str, Json],
+) -> VerificationResult:
+    """A result under a provider's name that is no mock.
+
+    Args:
+        evidence: what the provider has beside question and answer; only its digest is kept.
+    """
+    return VerificationResult(
+        status=status,
+        provider=provider.name,
+        label_en=provider.label_en,
+        label_zh=provider.label_zh,
+        mock=False,
+        request_id=request.request_id,
+        kind=request.kind,
+        subject=request.subject,
+        checked_at=at,
+        evidence_digest=tagged_digest(
+            EVIDENCE_TAG,
+            {
+                "request": request.request_id,
+                "kind": request.kind,
+                "nonce": request.nonce,
+                "status": status.value,
+                "provider": provider.name,
+                **evidence,
+                "at": utc_text(at),
+            },
+        ),
+    )
 
 
 class MockProvider:

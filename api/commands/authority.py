@@ -12,11 +12,15 @@ from typing import Annotated
 import typer
 import uvicorn
 from asn1crypto import pem
+from cryptography.hazmat.primitives.serialization import Encoding
 from rich.console import Console
 
 from api.ca_app import create_ca_app
 from api.compose_pki import open_built_in, read_token
 from api.runtime import configure_logging, now
+from ledger.core.errors import InputError
+from signing.ca import requested_spki
+from signing.seal_maker import certify_maker, request_maker
 
 app = typer.Typer(help="The certificate authority as its own process.", no_args_is_help=True)
 
@@ -52,3 +56,35 @@ def roots(folder: FolderArgument, public_url: UrlOption = "http://127.0.0.1:8100
     authority = open_built_in(folder.resolve(), public_url=public_url, at=now())
     text = "".join(pem.armor("CERTIFICATE", one).decode("ascii") for one in authority.roots)
     Console().print(text, highlight=False, markup=False, end="")
+
+
+@app.command("seal-request")
+def seal_request(
+    folder: Annotated[Path, typer.Argument(help="Folder for the key of the maker of seals.")],
+    file: Annotated[Path, typer.Argument(help="Where to write the certificate request (PEM).")],
+) -> None:
+    """Make the key of the maker of seals and a request for its certificate.
+
+    Run it on the installation; hand the request to the operator of the authority in FUQI_CA_URL, put the
+    certificate that comes back (DER) into the folder as seal-maker.der, name the folder in FUQI_SEAL_MAKER.
+    """
+    file.write_bytes(pem.armor("CERTIFICATE REQUEST", request_maker(folder)))
+    Console().print(f"wrote {file}; the key stays in {folder}", highlight=False)
+
+
+@app.command("seal-maker")
+def seal_maker(
+    folder: FolderArgument,
+    request: Annotated[Path, typer.Argument(help="The request (PEM) of `fuqi ca seal-request`.")],
+    file: Annotated[Path, typer.Argument(help="Where to write the certificate (DER).")],
+    public_url: UrlOption = "http://127.0.0.1:8100",
+) -> None:
+    """Certify a maker of seals under the built-in authority. Compare the request's SHA-256 in person first."""
+    try:
+        _name, _headers, der = pem.unarmor(request.read_bytes())
+    except (OSError, ValueError) as exc:
+        raise InputError("this is no certificate request in PEM", code="ca.request") from exc
+    authority = open_built_in(folder.resolve(), public_url=public_url, at=now())
+    certificate = certify_maker(authority.main, requested_spki(der), at=now())
+    file.write_bytes(certificate.public_bytes(Encoding.DER))
+    Console().print(f"wrote {file}", highlight=False)

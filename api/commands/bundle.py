@@ -28,8 +28,9 @@ from api.commands.reporting import (
     read_file,
 )
 from arbitration.bundle import read_bundle
-from arbitration.container import TOTAL_BYTES_MAX
+from arbitration.container import TOTAL_BYTES_MAX, unpack
 from arbitration.examining import Examiner
+from arbitration.lot_model import is_lot_bundle, lot_part, open_lot_files
 from arbitration.model import Bundle
 from arbitration.offline import offline
 from arbitration.policy import Trust, load_trust
@@ -69,8 +70,9 @@ def show_file(file: FileArgument, as_json: JsonOption = False, lang: LangOption 
     with offline():
         data = read_file(file, lang=words, limit=TOTAL_BYTES_MAX)
         try:
-            bundle = read_bundle(data)
-            facts = _facts(bundle)
+            files = unpack(data)
+            of_a_lot = is_lot_bundle(files)
+            facts = _lot_facts(open_lot_files(files)) if of_a_lot else _facts(read_bundle(data))
         except VerificationError as exc:
             typer.echo(str(exc), err=True)
             raise typer.Exit(EXIT_CODES[Verdict.FAILED]) from exc
@@ -99,6 +101,25 @@ def read_trust(path: Path | None, *, lang: str) -> Trust | None:
     except FuqiError as exc:
         typer.echo(f"{path}: {WORDS[lang]['unreadable']} ({exc})", err=True)
         raise typer.Exit(USAGE) from exc
+
+
+def _lot_facts(bundle: Bundle) -> list[tuple[str, str]]:
+    manifest, part = bundle.manifest, lot_part(bundle)
+    names = {str(row["id"]): str(row["name"]) for row in part["parties"]}
+    rows = [
+        ("bundle", str(manifest["bundle"])),
+        ("made_at", str(manifest["made_at"])),
+        ("purpose", f"{manifest['purpose']} → {manifest['recipient']}"),
+        ("lot", str(part["lot"])),
+        ("for", names.get(str(part["for"]), "—")),
+    ]
+    rows += [(one, f"{name}") for one, name in sorted(names.items())]
+    rows += [
+        (f"{names.get(str(holder), holder)} · {shelf}", str(units))
+        for holder, shelf, units in part["places"]
+    ]
+    rows += [(f"label {row['code']}", f"{row['zh']} / {row['en']}") for row in manifest["labels"]]
+    return [*rows, ("files", str(len(bundle.files))), ("entries", str(len(bundle.events)))]
 
 
 def _facts(bundle: Bundle) -> list[tuple[str, str]]:

@@ -31,11 +31,22 @@ def serve(
     """Serve pages and JSON (OpenAPI at /docs)."""
     settings = demo_settings() if demo else load_settings()
     configure_logging(json=settings.production)
-    app = create_app(settings, run_worker=worker)
+    # Opened here, not when the server starts: what lacks is then one clear line, no traceback.
+    ports = open_ports(settings, at=now())
+    app = create_app(settings, run_worker=worker, compose=lambda *_settings, **_at: ports)
     Console(stderr=True).print(
         f"fuqi at http://{host}:{port}  (OpenAPI: /docs, stop with Ctrl-C)", highlight=False
     )
-    uvicorn.run(app, host=host, port=port, log_config=None, access_log=False)
+    uvicorn.run(
+        app,
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        # Said outright: left out, uvicorn would read the environment by itself.
+        forwarded_allow_ips=settings.trusted_proxies.split(),
+    )
 
 
 def worker(

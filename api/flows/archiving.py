@@ -8,7 +8,8 @@ slow authority nor a large file holds up whoever signs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import contextlib
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -17,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from api.flows.signatures import pki_trust
 from api.ports import Ports
-from ledger.core.errors import ConflictError, FuqiError, NotFoundError
+from ledger.core.errors import ConflictError, FuqiError, NotFoundError, UnavailableError
 from ledger.core.ids import derived_id
 from ledger.core.units import utc_text
 from ledger.log import NewEntry, record
@@ -26,10 +27,15 @@ from ledger.store import transaction
 from ledger.tables.agreements import AgreementRow, ArchiveRow
 from signing.embedded import ValidationData
 from signing.longterm import Level, Renewal, extend, level_of, renewal_of
+from signing.pdf_reading import signatures_of
+from signing.trust import Purpose, check_path
 from signing.validate import validate_pdf
 
 ARCHIVES_PER_STEP: Final = 16
 """Files archived in one step of the worker: each takes about a tenth of a second."""
+ANSWERS_MAX: Final = 50
+"""Certificates of one file that are asked about: as many signatures as a file is made for."""
+LEAF_AND_ISSUER: Final = 2
 FAILED_MAX: Final = 200
 """Agreements left out at once because they have just failed."""
 
@@ -137,10 +143,16 @@ def archive(ports: Ports, agreement_id: str, *, at: datetime) -> ArchiveRow:
 def _make(ports: Ports, base: str, *, number: int, at: datetime) -> _Made:
     """The next file, stamped and checked; no transaction is open."""
     data = ports.blobs.get(base)
+    # An authority outside is asked for its lists where ours are an hour old.
+    ports.authority.refresh(at=at)
     trust = pki_trust(ports, at=at)
     made = extend(
         data,
-        material=ValidationData(certificates=(*trust.ca_roots, *trust.tsa_roots), crls=trust.crls),
+        material=ValidationData(
+            certificates=(*trust.ca_roots, *trust.tsa_roots),
+            crls=trust.crls,
+            ocsps=_answers(ports, data, roots=trust.ca_roots, at=at) if number == 1 else (),
+        ),
         stamp=lambda imprint: ports.tsa.stamp(imprint, at=at),
     )
     # By itself: a verifier in twenty years has the roots and this file.
@@ -157,6 +169,29 @@ def _make(ports: Ports, base: str, *, number: int, at: datetime) -> _Made:
             code="archive.authority_not_newer",
         )
     return _Made(number=number, base=base, data=made, renewal=renewal)
+
+
+def _answers(
+    ports: Ports, data: bytes, *, roots: Sequence[bytes], at: datetime
+) -> tuple[bytes, ...]:
+    """What the responders of an authority outside say now of each signer's certificate.
+
+    One that is away leaves the revocation lists: whether they are enough, the check of the file says.
+    """
+    if ports.ocsp is None:
+        return ()
+    found: dict[bytes, bytes] = {}
+    for one in signatures_of(data):
+        if one.kind == "document_timestamp" or not one.certificate or one.certificate in found:
+            continue
+        path = check_path(
+            one.certificate, others=one.chain, roots=roots, at=at, purpose=Purpose.SIGNING
+        ).path
+        if len(path) < LEAF_AND_ISSUER or len(found) == ANSWERS_MAX:
+            continue
+        with contextlib.suppress(UnavailableError):
+            found[one.certificate] = ports.ocsp.fetch(one.certificate, path[1], at=at)
+    return tuple(found.values())
 
 
 def _record(session: Session, ports: Ports, archived: ArchiveRow, *, at: datetime) -> None:

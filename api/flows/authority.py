@@ -20,12 +20,18 @@ from api.flows.idempotency import fingerprint, require_same
 from api.flows.parties import (
     AUTHORISATION_DAYS_MAX,
     LETTERS,
+    MATTERS,
+    POWERS,
     NewAuthorisation,
     authorisation_of,
     grant_authorisation,
 )
-from api.flows.registration import MATTERS, POWERS
-from api.flows.verification_levels import levels_of, local_result, settle
+from api.flows.verification_levels import (
+    levels_of,
+    local_result,
+    require_publishable,
+    settle,
+)
 from api.ports import Ports
 from ledger.core.canonical import Json
 from ledger.core.errors import ConflictError, ForbiddenError, InputError, NotFoundError
@@ -143,6 +149,7 @@ def propose_letter(
         ConflictError: `authority.no_representative`: have the representative checked first.
         NotFoundError: `party.not_found`.
         InputError: `id.malformed`, `authorisation.period`, `authority.malformed`, `authority.reserved`.
+        ForbiddenError: `identity.level_too_low`: of organisation or representative, for this limit.
         ExistsWithDifferentFieldError: same id, other body.
     """
     require_role(caller, Role.ADMIN)
@@ -280,6 +287,16 @@ def _publish_letter(
             agent_number=agent.number_masked or "",
         ),
     )
+    if new.amount_max is None:
+        # Without a limit it lets its holder sign anything: whoever signs it is known as well as that needs.
+        require_publishable(
+            session,
+            ports,
+            matter=LETTERS,
+            amount=ports.levels.top,
+            signers=[(organisation.id, representative.id)],
+            at=at,
+        )
     agreements.create_from_upload(
         session,
         ports,
@@ -292,6 +309,8 @@ def _publish_letter(
                 agreements.SignerSpec(organisation.id, representative.id, "legal_representative"),
             ),
             expires_at=at + LETTER_OPEN_FOR,
+            # As well as its limit needs, which is checked again when it is signed.
+            amount_minor=new.amount_max,
         ),
         data=rendered.pdf,
         fields=rendered.fields,

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from api.callers import Caller, require_organisation
 from api.flows.agreements import record_step, signer_for, state_of
+from api.flows.annexes import annex_of, require_annexed
 from api.flows.authority import grounds_of
 from api.flows.idempotency import fingerprint, require_same
 from api.flows.signatures import held_certificate
@@ -29,6 +30,7 @@ from ledger.core.errors import (
     InputError,
     LimitError,
     NotFoundError,
+    VerificationError,
 )
 from ledger.core.ids import require_id
 from ledger.queries import batches as queries
@@ -42,12 +44,13 @@ from signing.batch_intent import (
     batch_digest,
     batch_item,
     batch_statement,
-    require_fresh,
     verify_batch,
 )
 from signing.certificates import certificate_spki
+from signing.intent import require_fresh
 from signing.keys.algorithms import PROOF_BYTES_MAX
 
+NOT_TO_SIGN: Final = "batch.not_to_sign"
 NAMED_MAX: Final = 20
 """As many places an error names; the page shows the state of each."""
 
@@ -175,14 +178,9 @@ def make_batch_statement(
     for one in items:
         row, signer = by_id[one.signer_id]
         one.salt = secrets.token_hex(16)
-        listed.append(
-            batch_item(
-                agreement=row.id,
-                document_sha256=bytes.fromhex(row.document_sha256),
-                field=signer.field,
-                salt=bytes.fromhex(one.salt),
-            )
-        )
+        annex = annex_of(session, row, signer)
+        one.annex = None if annex is None else canonical_bytes(annex).decode()
+        listed.append(_opened(one, row, signer))
     batch.statement = canonical_bytes(
         batch_statement(
             listed,
@@ -247,6 +245,7 @@ def express_batch(
             row,
             signer,
             item=_opened(one, row, signer),
+            annex=_annex(one),
             common=common,
             at=at,
         )
@@ -265,9 +264,16 @@ def _affirm(
     signer: SignerRow,
     *,
     item: dict[str, Json],
+    annex: dict[str, Json] | None,
     common: dict[str, Json],
     at: datetime,
 ) -> None:
+    if annex != annex_of(session, row, signer):
+        raise VerificationError(
+            "files of a document have changed: ask for the statement again",
+            code="intent.other_annex",
+            agreement=row.id,
+        )
     for act in ACTS:
         grounds = grounds_of(session, ports, signer, row, act=act, at=at)
         record_step(
@@ -282,6 +288,7 @@ def _affirm(
                 **common,
                 "authorisation": grounds.authorisation.id,
                 "item": item,
+                **({} if annex is None else {"annex": annex}),
             },
             at=at,
         )
@@ -310,7 +317,16 @@ def _opened(one: BatchItemRow, row: AgreementRow, signer: SignerRow) -> dict[str
         document_sha256=bytes.fromhex(row.document_sha256),
         field=signer.field,
         salt=bytes.fromhex(one.salt),
+        annex=_annex(one),
     )
+
+
+def _annex(one: BatchItemRow) -> dict[str, Json] | None:
+    if one.annex is None:
+        return None
+    value = canonical_parse(one.annex.encode())
+    assert isinstance(value, dict)
+    return value
 
 
 def _locked(session: Session, caller: Caller, batch_id: str) -> BatchRow:
@@ -371,12 +387,20 @@ def _require_none(faults: Sequence[tuple[str, str | None]]) -> None:
 def _fault(session: Session, row: AgreementRow, signer: SignerRow, *, at: datetime) -> str | None:
     """Why this place cannot be affirmed now, or None."""
     if signer.act != rules.Act.SIGN:
-        return "batch.not_to_sign"
+        # An approval is a decision of its own, read and given on the agreement's page; the waiting list
+        # leads there.
+        return NOT_TO_SIGN
     value = state_of(session, row)
     try:
         rules.consent(value, party=signer.organisation_id, at=at)
     except FuqiError as exc:
         return exc.error_code
+    if signer.signed_at is None:
+        # The batch lists what its reader has decided on; these are decided on each agreement's own page.
+        try:
+            require_annexed(session, row, signer)
+        except ConflictError as exc:
+            return exc.error_code
     if signer.signed_at is None and signer.field not in {one.field for one in value.waiting}:
         return "agreement.not_your_turn"
     return None

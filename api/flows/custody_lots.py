@@ -17,7 +17,8 @@ from ledger.tables.agreements import AgreementRow
 from ledger.tables.custody import LotRow, PackageRow
 from ledger.tables.log import EntryRow
 from ledger.tables.supply import AllocationRow, HospitalRow, OfferRow
-from matching.catalogue import Catalogue, load_catalogue
+from matching.catalogue import Catalogue
+from matching.services import published_catalogue
 from matching.udi import Goods, Udi, parse_registration, parse_udi, require_same_goods
 
 REGISTERED_FROM: Final = 2
@@ -58,7 +59,7 @@ def open_lot(step: Step, fields: OpenLot) -> Done:
         raise ConflictError("this lot is open already", code="custody.lot_exists")
     _require_room(step, line, fields.quantity)
     conflict = require_no_conflict(step, offer, hospital)
-    udi = _require_goods(offer, fields, catalogue=load_catalogue(), today=step.at.date())
+    udi = _require_goods(offer, fields, catalogue=published_catalogue(), today=step.at.date())
     lot = LotRow(
         id=fields.lot_id,
         allocation_id=line.id,

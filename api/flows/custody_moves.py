@@ -19,6 +19,7 @@ from ledger.tables.log import EntryRow
 from ledger.tables.parties import PartyRow
 
 INSPECTION_TAG: Final = "fuqi/inspection/v1"
+REFUSED: Final = "lot.rejected"
 COUNTED: Final = ("accepted", "quarantined", "rejected", "missing")
 
 
@@ -110,7 +111,7 @@ def refuse(step: Step, fields: Refuse) -> Done:
         NotFoundError: `not_found`.  ConflictError: `custody.handover_closed`.
     """
     row, lot = _for_receiver(step, fields.handover_id, states=("offered", "inspected"))
-    return _send_back(step, row, lot, kind="lot.rejected", state="refused", reason=fields.reason)
+    return _send_back(step, row, lot, kind=REFUSED, state="refused", reason=fields.reason)
 
 
 def take_back(step: Step, fields: Refuse) -> Done:
@@ -325,14 +326,14 @@ def _settle(
     way = Place(row.from_id, "transit")
     row.state, row.closed_at = "received", step.at
     step.session.flush()
-    for quantity, target in (
-        (row.accepted, Place(row.to_id, accepted_shelf)),
-        (row.quarantined, Place(row.to_id, "quarantine")),
+    for quantity, target, refused_by in (
+        (row.accepted, Place(row.to_id, accepted_shelf), None),
+        (row.quarantined, Place(row.to_id, "quarantine"), None),
         # Refused at the door: the units never become the hospital's, the carrier takes them along.
-        (row.rejected, Place(row.from_id, "rejected")),
-        (row.missing, Place(row.from_id, "disputed")),
+        (row.rejected, Place(row.from_id, "rejected"), row.to_id),
+        (row.missing, Place(row.from_id, "disputed"), None),
     ):
-        step.move(lot, way, target, quantity=quantity, entry=entry)
+        step.move(lot, way, target, quantity=quantity, entry=entry, refused_by=refused_by)
     if row.missing:
         _open_missing(step, row, lot)
 
@@ -388,7 +389,8 @@ def _send_back(
     }
     entry = step.record(kind, lot, body)
     source, target = Place(row.from_id, "transit"), Place(row.from_id, "packed")
-    step.move(lot, source, target, quantity=row.quantity, entry=entry)
+    refused_by = row.to_id if kind == REFUSED else None
+    step.move(lot, source, target, quantity=row.quantity, entry=entry, refused_by=refused_by)
     row.state, row.closed_at = state, step.at
     for one in queries.packages_of(step.session, lot.id, handover_id=row.id):
         one.state = "packed"

@@ -6,7 +6,7 @@ Deadlines are a published policy: its digest stands in each entry that starts a 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -20,6 +20,7 @@ from ledger.core.canonical import Json, tagged_digest
 from ledger.core.errors import ConflictError, LimitError, NotFoundError
 from ledger.core.ids import derived_id
 from ledger.log import NewEntry, record
+from ledger.queries import acts as act_queries
 from ledger.queries import custody as queries
 from ledger.supply_calls import holder_tag
 from ledger.tables.custody import MINTED, LotMovementRow, LotRow
@@ -97,6 +98,8 @@ class Step:
             subject=lot.id,
             actor=self.caller.account_id,
             body={**body, "signed": dict(self.signed)},
+            # A bundle shows a carrier that units were used, and not on which ward.
+            disclosable=True,
         )
         return record(self.session, self.ports.vault, entry)
 
@@ -117,9 +120,20 @@ class Step:
         )
 
     def move(
-        self, lot: LotRow, source: Place, target: Place, *, quantity: int, entry: EntryRow
+        self,
+        lot: LotRow,
+        source: Place,
+        target: Place,
+        *,
+        quantity: int,
+        entry: EntryRow,
+        refused_by: str | None = None,
     ) -> None:
         """Take units from one place and put them at another; nothing for 0 units. The lot is locked.
+
+        Args:
+            refused_by: the organisation they were offered to, where it has just refused them: the chain's
+                copy goes there and comes back.
 
         Raises:
             ConflictError: `custody.not_enough`.  LimitError: `custody.too_many_movements`.
@@ -143,7 +157,15 @@ class Step:
                 limit=queries.MOVEMENTS_MAX,
             )
         self._insert(lot, number, source, target, quantity, entry)
-        self._copy(lot, number, source, target, quantity, entry)
+        if not self.ports.settings.lots_mirrored:
+            return
+        if refused_by is not None:
+            self._cross(lot, number, source.holder, refused_by, quantity, entry, call="reject")
+        elif source.holder != target.holder:
+            self._cross(lot, number, source.holder, target.holder, quantity, entry, call="accept")
+        elif target.shelf in ENDS:
+            consumed = {**self._turn(lot, source.holder, entry), "quantity": quantity}
+            self._mirror(lot, number, "consume", consumed)
 
     def _insert(
         self,
@@ -169,44 +191,38 @@ class Step:
         )
         self.session.flush()
 
-    def _copy(
+    def _cross(
         self,
         lot: LotRow,
         number: int,
-        source: Place,
-        target: Place,
+        source: str,
+        target: str,
         quantity: int,
         entry: EntryRow,
+        *,
+        call: str,
     ) -> None:
-        """The chain sees holders and ends, not shelves; each call carries the holder's next turn."""
-        if not self.ports.settings.lots_mirrored:
-            return
-        crossed = source.holder != target.holder
-        if not crossed and target.shelf not in ENDS:
-            return
-        earlier = queries.movements_of(self.session, lot.id)
-        turns = turns_before(earlier, number)
-        basis: dict[str, Json] = {
+        """The chain sees holders and ends, not shelves: units go over, and are accepted or rejected at once.
+
+        Both sides have signed here, so the window in which a receiver may reject never stays open.
+        """
+        moved = {**self._turn(lot, source, entry), "quantity": quantity}
+        self._mirror(lot, number, "move", {**moved, "to": self._tag(lot, target)})
+        answer = self._turn(lot, target, entry)
+        if call == "reject":
+            answer["from"] = self._tag(lot, source)
+        self._mirror(lot, number, call, answer)
+
+    def _turn(self, lot: LotRow, holder: str, entry: EntryRow) -> dict[str, Json]:
+        """What every call of a holder names, with the number of its next turn."""
+        tag = self._tag(lot, holder)
+        return {
             "issuer": self._tag(lot, lot.giver_id),
             "doc_ref": self._opening_leaf(lot),
-            "holder": self._tag(lot, source.holder),
-            "quantity": quantity,
-            "turn": turns.get(source.holder, 0),
+            "holder": tag,
+            "turn": act_queries.next_turn(self.session, lot.id, holder=tag),
             "cause": entry.leaf,
         }
-        if not crossed:
-            self._mirror(lot, number, "consume", basis)
-            return
-        self._mirror(lot, number, "move", {**basis, "to": self._tag(lot, target.holder)})
-        accepted: dict[str, Json] = {
-            "issuer": basis["issuer"],
-            "doc_ref": basis["doc_ref"],
-            "holder": self._tag(lot, target.holder),
-            "turn": turns.get(target.holder, 0),
-            "cause": entry.leaf,
-        }
-        # Both sides have signed here, so the window in which a receiver may reject is closed at once.
-        self._mirror(lot, number, "accept", accepted)
 
     def _mirror(self, lot: LotRow, number: int, call: str, payload: Mapping[str, Json]) -> None:
         if not self.ports.settings.lots_mirrored:
@@ -231,20 +247,6 @@ class Step:
     @staticmethod
     def _tag(lot: LotRow, organisation: str) -> str:
         return holder_tag(lot=lot.id, organisation=organisation)
-
-
-def turns_before(movements: Sequence[LotMovementRow], number: int) -> dict[str, int]:
-    """Holder -> acts that its mirror address has signed before movement `number`."""
-    turns: dict[str, int] = {}
-    for one in movements:
-        if one.number >= number or one.number == 1:
-            continue
-        if one.from_holder != one.to_holder:
-            turns[one.from_holder] = turns.get(one.from_holder, 0) + 1
-            turns[one.to_holder] = turns.get(one.to_holder, 0) + 1
-        elif one.to_shelf in ENDS:
-            turns[one.from_holder] = turns.get(one.from_holder, 0) + 1
-    return turns
 
 
 def fields_of(statement: str) -> dict[str, Json]:

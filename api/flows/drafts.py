@@ -1,6 +1,7 @@
 """Uploads whose signature fields are being placed: kept for a day, seen by their organisation only.
 
-Nothing is published and nothing is an entry yet: a draft is a file on its way in.
+Nothing is published and nothing is an entry yet: a draft is a file on its way in. The worker deletes those that
+are past their day, row and file; a file that anything else refers to stays.
 """
 
 from __future__ import annotations
@@ -20,11 +21,15 @@ from ledger.core.canonical import Json
 from ledger.core.errors import ConflictError, NotFoundError
 from ledger.core.ids import require_id
 from ledger.queries import seals as queries
+from ledger.queries.blobs import referred_to
+from ledger.store import transaction
 from ledger.tables.agreements import AgreementRow
 from ledger.tables.seals import UploadDraftRow
 from signing.placement import Anchor, Spot
 
 KEPT_FOR: Final = timedelta(days=1)
+DELETED_PER_RUN: Final = 100
+"""Rows of one run of the worker: a flood of uploads is cleared in minutes and holds no lock for long."""
 PAGE_SIDE_PX: Final = 1200
 """Longest side of a page picture while fields are placed."""
 
@@ -110,3 +115,27 @@ def publish_draft(
     )
     session.delete(row)
     return made
+
+
+def delete_expired(ports: Ports, *, at: datetime) -> int:
+    """Delete drafts past their day, at most `DELETED_PER_RUN`; returns how many.
+
+    The rows go first: a crash after them leaves files that nothing refers to, never a draft without its file.
+    Nothing of a draft is on the log, so the log keeps everything it has.
+
+    Raises:
+        UnavailableError: `storage.unavailable`.
+    """
+    with transaction(ports.readers) as session:
+        if not queries.expired_drafts(session, at=at, limit=1):
+            return 0
+    with transaction(ports.sessions) as session:
+        rows = queries.expired_drafts(session, at=at, limit=DELETED_PER_RUN)
+        digests = {row.sha256 for row in rows}
+        for row in rows:
+            session.delete(row)
+    with transaction(ports.readers) as session:
+        unused = digests - referred_to(session, digests)
+    for digest in sorted(unused):
+        ports.blobs.remove_unused(digest)
+    return len(rows)

@@ -7,6 +7,7 @@ log's leaves stay and still verify; without the key nobody can link them to anyt
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -23,6 +24,7 @@ from ledger.log import NewEntry, record
 from ledger.queries import erasure as queries
 from ledger.retention import Keep, Retention
 from ledger.tables.agreements import AgreementRow
+from ledger.tables.custody import LotRow
 from ledger.tables.log import DataKeyRow
 from ledger.tables.parties import PartyRow
 
@@ -39,19 +41,26 @@ class Erased:
 
 
 def retention_of(session: Session, subject: str) -> Retention:
-    """Until when a party or an agreement must be kept, and by which rule.
+    """Until when a party, an agreement or a lot must be kept, and by which rule.
 
     Raises:
-        NotFoundError: no such party or agreement.
-        InputError: `erasure.subject`: neither a party nor an agreement.
+        NotFoundError: no such record.
+        InputError: `erasure.subject`: none of the three.
     """
+    if subject.startswith("lot_"):
+        lot = session.get(LotRow, subject)
+        if lot is None:
+            raise NotFoundError("there is no such record")
+        return retention.strictest([_lot(session, lot)])
     if subject.startswith("agr_"):
         row = session.get(AgreementRow, subject)
         if row is None:
             raise NotFoundError("there is no such record")
         return retention.strictest([_agreement(row)])
     if not subject.startswith("pty_"):
-        raise InputError("only a party or an agreement can be erased", code="erasure.subject")
+        raise InputError(
+            "only a party, an agreement or a lot can be erased", code="erasure.subject"
+        )
     if session.get(PartyRow, subject) is None:
         raise NotFoundError("there is no such record")
     reasons = [_agreement(row) for row in queries.agreements_about(session, subject)]
@@ -63,6 +72,7 @@ def retention_of(session: Session, subject: str) -> Retention:
         retention.goods(expires_on=row.expires_on, recorded_at=row.created_at)
         for row in queries.offers_about(session, subject)
     ]
+    reasons += [_lot(session, row) for row in queries.lots_about(session, subject)]
     return retention.strictest(reasons)
 
 
@@ -100,19 +110,22 @@ def erase(
         ForbiddenError: `auth.role`.
         ConflictError: `retention.keeps` (context `until`, `rule`): the law wants it kept until then;
             `retention.open` (context `rule`): something about it has not ended yet; `erasure.agreements`
-            (context `agreements`): a party's agreements name it and are erased first.
+            (context `agreements`): a party's agreements name it and are erased first; `erasure.lots` (context
+            `lots`): so do its lots.
         NotFoundError, InputError: as `retention_of`; `erasure.basis`.
     """
     require_role(caller, Role.OPERATOR)
     _require_free(retention_of(session, subject), at=at)
-    _require_agreements_erased(session, subject)
+    _require_others_erased(session, subject)
     key = _key(session, subject)
     if key.wrapped is not None:
         _record(session, ports, caller, key, act="erased", basis=basis, at=at)
         ports.vault.erase(session, subject, at=at)
     files: set[str] = set()
-    agreement = session.get(AgreementRow, subject)
-    if agreement is not None:
+    agreement, lot = session.get(AgreementRow, subject), session.get(LotRow, subject)
+    if lot is not None:
+        files = _clear_lot(session, lot)
+    elif agreement is not None:
         files = queries.files_of(session, agreement)
         _clear_agreement(session, agreement)
     else:
@@ -147,21 +160,36 @@ def _require_free(kept: Retention, *, at: datetime) -> None:
     )
 
 
-def _require_agreements_erased(session: Session, subject: str) -> None:
+def _require_others_erased(session: Session, subject: str) -> None:
     """Their private bodies and files name the party, under keys of their own."""
-    if subject.startswith("agr_"):
+    if not subject.startswith("pty_"):
         return
-    kept = [
-        row.id
-        for row in queries.agreements_about(session, subject)
-        if (key := session.get(DataKeyRow, row.id)) is not None and key.wrapped is not None
-    ]
+    kept = _with_key(session, [row.id for row in queries.agreements_about(session, subject)])
     if kept:
         raise ConflictError(
             "agreements name this party; erase them first",
             code="erasure.agreements",
-            agreements=kept[:10],
+            agreements=kept,
         )
+    kept = _with_key(session, [row.id for row in queries.lots_about(session, subject)])
+    if kept:
+        raise ConflictError(
+            "lots of goods name this party; erase them first", code="erasure.lots", lots=kept
+        )
+
+
+def _with_key(session: Session, subjects: Sequence[str]) -> list[str]:
+    """The first of those subjects whose bodies can still be read."""
+    found = [(one, session.get(DataKeyRow, one)) for one in subjects]
+    return [one for one, key in found if key is not None and key.wrapped is not None][:10]
+
+
+def _lot(session: Session, row: LotRow) -> Keep:
+    return retention.lot(
+        expires_on=row.expires_on,
+        last_moved_at=queries.last_moved(session, row),
+        ended=queries.lot_ended(session, row),
+    )
 
 
 def _agreement(row: AgreementRow) -> Keep:
@@ -234,6 +262,23 @@ def _clear_agreement(session: Session, agreement: AgreementRow) -> None:
     agreement.title, agreement.fingerprint = ERASED, "{}"
     agreement.place_of_formation = agreement.ended_reason = None
     _clear_signatures(session, agreement.id)
+
+
+def _clear_lot(session: Session, lot: LotRow) -> set[str]:
+    """Words go, units stay: quantities and ids are no personal data, and the database keeps them adding up."""
+    found = queries.records_of_lot(session, lot.id)
+    lot.purpose, lot.opened_by = "", ""
+    lot.fiscal_number = lot.fiscal_issuer = None
+    for handover in found.handovers:
+        handover.inspection, handover.waybill = None, ""
+        handover.inspected_by = handover.accepted_by = None
+    for discrepancy in found.discrepancies:
+        discrepancy.note, discrepancy.answer = "", None
+    for change in found.changes:
+        change.purpose = change.reason = ""
+    for statement in found.statements:
+        statement.statement, statement.proof, statement.person_id = "{}", None, ""
+    return set(found.files)
 
 
 def _clear_signatures(session: Session, subject: str) -> None:

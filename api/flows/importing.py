@@ -31,7 +31,7 @@ from ledger.tables.supply import (
     NeedRow,
     OfferRow,
 )
-from matching.catalogue import Catalogue, from_day, load_catalogue
+from matching.catalogue import Catalogue, from_day
 from matching.generate import LotDraft, Seed, generate_lots, load_seed
 from matching.importing import (
     COLUMNS,
@@ -43,6 +43,7 @@ from matching.importing import (
 )
 from matching.importing_rows import CapacityRecord, HospitalRecord, LaneRecord, NeedRecord
 from matching.policy import ImportPolicy, load_import_policy
+from matching.services import published_catalogue
 
 BATCH_ROWS: Final = 500
 """Rows of one transaction: short enough that other writers do not wait."""
@@ -85,7 +86,7 @@ def import_dataset(
         ConflictError: `import.source_changed`: another version of this source was imported before.
     """
     require_role(caller, Role.OPERATOR)
-    catalogue, policy = load_catalogue(), load_import_policy()
+    catalogue, policy = published_catalogue(), load_import_policy()
     files = packaged_sample() if folder is None else _read_folder(folder)
     source = SAMPLE if folder is None else folder.resolve().name[:100]
     dataset = read_dataset(files, catalogue=catalogue, policy=policy, as_of=as_of)
@@ -134,7 +135,7 @@ def generate_donor_lots(
         ConflictError: `import.not_finished`, `import.source_changed`.
     """
     require_role(caller, Role.OPERATOR)
-    catalogue, written = load_catalogue(), seed or load_seed()
+    catalogue, written = published_catalogue(), seed or load_seed()
     with transaction(ports.sessions) as session:
         origin = session.get(ImportRunRow, run_id)
         if origin is None or origin.kind != "dataset":

@@ -102,7 +102,8 @@ def draw_marks(
         return Drawn(handwriting=writing)
     if ports.seal_maker is None:
         raise UnavailableError(
-            "this installation has no maker of seals: it uses an authority from outside",
+            "this installation has no maker of seals yet: under an authority from outside the operator has one "
+            "certified (fuqi ca seal-request) and sets FUQI_SEAL_MAKER; sign without a seal meanwhile",
             code="seal.no_maker",
         )
     seal = usable_seal(session, caller, marks.seal_id, at=at)

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from ledger.core.canonical import Json
 from ledger.queries import custody as custody_queries
+from ledger.queries.live import urgent_of_round
 from ledger.tables.external import ExternalSubjectRow
 from ledger.tables.seals import SealRow
 from ledger.tables.supply import AllocationRow, HospitalRow, NeedRow, OfferRow
@@ -25,6 +26,8 @@ FACTS: Final = (
     "plan_sha256",
     "certificate_sha256",
     "objective",
+    "gap",
+    "urgent_policy_sha256",
 )
 
 CUSTODY_PREFIXES: Final = ("lot_", "hov_", "dsc_", "rcl_", "puc_", "ord_")
@@ -32,9 +35,15 @@ CUSTODY_PREFIXES: Final = ("lot_", "hov_", "dsc_", "rcl_", "puc_", "ord_")
 
 
 def match_subjects(session: Session, allocation_id: str | None) -> tuple[str, ...]:
-    """The subjects whose entries prove a match: the line and its round; empty without a match."""
+    """The subjects whose entries prove a match: the line and its round; empty without a match.
+
+    Where the round decided one urgent need, that need too: its entries say who marked it and under which rule.
+    """
     line = None if allocation_id is None else session.get(AllocationRow, allocation_id)
-    return () if line is None else (line.id, line.round_id)
+    if line is None:
+        return ()
+    urgent = urgent_of_round(session, line.round_id)
+    return (line.id, line.round_id) if urgent is None else (line.id, line.round_id, urgent.need_id)
 
 
 def match_facts(bodies: Sequence[Mapping[str, Json]]) -> dict[str, Json] | None:

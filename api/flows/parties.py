@@ -52,6 +52,8 @@ AUTHORISATION_DAYS_MAX: Final = 366
 
 LETTERS: Final = "authorisation"
 """The matter of letters of authority: the legal representative alone deals with it."""
+MATTERS: Final = frozenset({"donation", "manufacturing", "other"})
+POWERS: Final = frozenset({"accept", "consent", "read", "sign"})
 
 Category = Literal["donor", "manufacturer", "hospital", "arbitration", "carrier", "person"]
 
@@ -85,13 +87,17 @@ def verify_and_register(ports: Ports, party: NewParty, *, at: datetime) -> Party
 
     Raises:
         InputError: `id.malformed`, `party.name`, `party.text`, `party.category`, `identity.*` (the exact
-            fault).
-            `identity.mismatch`.
+            fault), `identity.invented` in production, `identity.mismatch`.
         UnavailableError: `identity.source_down`.
         ConflictError: `party.number_taken`, `identity.attempts_exhausted`.
         ExistsWithDifferentFieldError: same id, other body.
     """
     number = require_number(party, today=at.date())
+    if ports.settings.production and (party.invented or is_invented(number)):
+        raise InputError(
+            "an installation in production registers nobody who was made up",
+            code="identity.invented",
+        )
     with transaction(ports.readers) as session:
         existing = session.get(PartyRow, party.id)
     if existing is not None:

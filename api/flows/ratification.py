@@ -8,6 +8,7 @@ a bundle is indeterminate while it is open, passed when ratified, failed when re
 
 from __future__ import annotations
 
+import secrets
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -17,8 +18,9 @@ from api.callers import OPERATOR, Caller, require_organisation
 from api.flows.agreements import agreement_for, authority_at, record_step, signer_for
 from api.flows.authority import RATIFIABLE
 from api.flows.parties import LETTERS, authorisation_of
+from api.flows.signatures import newest_certificate
 from api.ports import Ports
-from ledger.core.canonical import Json
+from ledger.core.canonical import Json, canonical_bytes, canonical_parse
 from ledger.core.errors import ConflictError, ForbiddenError, InputError, NotFoundError
 from ledger.core.ids import new_id, require_id
 from ledger.core.units import utc_text
@@ -28,10 +30,20 @@ from ledger.queries import parties as party_queries
 from ledger.tables.agreements import AgreementRow, SignerRow
 from ledger.tables.notices import NoticeRow
 from ledger.tables.parties import AuthorisationRow, PartyRow, RatificationRow
+from signing.certificates import certificate_spki
 from signing.identity import Basis, require_authority
+from signing.intent import require_fresh
+from signing.keys.algorithms import PROOF_BYTES_MAX
+from signing.ratification_intent import (
+    REASON_CHARS_MAX,
+    ratification_digest,
+    ratification_statement,
+    require_ratification,
+)
 
 TERM: Final = timedelta(days=30)
-REASON_CHARS_MAX: Final = 500
+RATIFIED: Final = "ratified"
+REFUSED: Final = "refused"
 DUE_MAX: Final = 50
 OPEN_STATES: Final = ("published", "signing")
 
@@ -132,9 +144,8 @@ def lack_of(
     return None
 
 
-def decide_ratification(
+def make_decision(
     session: Session,
-    ports: Ports,
     caller: Caller,
     ratification_id: str,
     *,
@@ -142,7 +153,7 @@ def decide_ratification(
     reason: str,
     at: datetime,
 ) -> RatificationRow:
-    """Ratify or refuse, for good. The same decision again changes nothing.
+    """The exact sentence that whoever decides is asked to sign, with a fresh nonce; an earlier one is void.
 
     Raises:
         NotFoundError: another organisation's.
@@ -150,26 +161,84 @@ def decide_ratification(
         ConflictError: `ratification.decided`, `ratification.expired`.
         InputError: `ratification.reason`.
     """
-    row = queries.lock_ratification(session, ratification_id)
-    if row is None or row.organisation_id != require_organisation(caller):
-        raise NotFoundError("there is no such record")
-    state = "ratified" if ratify else "refused"
+    row = _own(session, caller, ratification_id)
     if row.state != "asked":
-        if row.state == state and row.decided_by == caller.person_id:
+        raise ConflictError("this is decided", code="ratification.decided", state=row.state)
+    agreement, signer, person, _ = _deciding(session, caller, row, at=at)
+    people = party_queries.parties_by_ids(session, [person, row.organisation_id, signer.person_id])
+    row.statement = canonical_bytes(
+        ratification_statement(
+            ratification=row.id,
+            agreement=agreement.id,
+            document_sha256=agreement.document_sha256,
+            person=person,
+            person_name=people[person].name,
+            organisation=row.organisation_id,
+            organisation_name=people[row.organisation_id].name,
+            handler=signer.person_id,
+            handler_name=people[signer.person_id].name,
+            lack=row.lack,
+            decision=RATIFIED if ratify else REFUSED,
+            reason=_reason(reason),
+            at=at,
+            nonce=secrets.token_hex(16),
+        )
+    ).decode()
+    session.flush()
+    return row
+
+
+def decide_ratification(
+    session: Session,
+    ports: Ports,
+    caller: Caller,
+    ratification_id: str,
+    *,
+    proof: bytes,
+    at: datetime,
+) -> RatificationRow:
+    """Ratify or refuse, for good, by the statement that the decider's device signed. Again it changes nothing.
+
+    Raises:
+        NotFoundError: another organisation's; `certificate.none`.
+        ForbiddenError: `ratification.own_act`; `authority.*`: the decider's own authority does not cover it.
+        ConflictError: `ratification.decided`, `ratification.expired`, `ratification.no_statement`.
+        VerificationError: `intent.*`.  InputError: `intent.proof_size`.
+    """
+    row = _own(session, caller, ratification_id)
+    if row.state != "asked":
+        if row.proof == proof.hex() and row.decided_by == caller.person_id:
             return row
         raise ConflictError("this is decided", code="ratification.decided", state=row.state)
-    text = _reason(reason)
-    if at >= row.due_at:
-        raise ConflictError(
-            "the 30 days are over, and silence was refusal", code="ratification.expired"
-        )
-    agreement = session.get_one(AgreementRow, row.agreement_id)
-    signer = session.get_one(SignerRow, row.signer_id)
-    if caller.person_id is None or caller.person_id == signer.person_id:
-        raise ForbiddenError("nobody ratifies their own act", code="ratification.own_act")
-    authority = _covering(session, caller.person_id, signer, agreement, at=at)
+    agreement, signer, person, authority = _deciding(session, caller, row, at=at)
+    if row.statement is None:
+        raise ConflictError("ask for the statement first", code="ratification.no_statement")
+    if len(proof) > PROOF_BYTES_MAX:
+        raise InputError("this is too long for a signature", code="intent.proof_size")
+    value = canonical_parse(row.statement.encode())
+    assert isinstance(value, dict)
+    certificate = newest_certificate(
+        session, organisation_id=row.organisation_id, person_id=person, at=at
+    )
+    require_ratification(
+        value,
+        signature=proof,
+        public_spki=certificate_spki(certificate.der),
+        wanted={
+            "ratification": row.id,
+            "agreement": agreement.id,
+            "document_sha256": agreement.document_sha256,
+            "person": person,
+            "organisation": row.organisation_id,
+            "handler": signer.person_id,
+            "lack": row.lack,
+        },
+    )
+    require_fresh(value, at=at)
+    state = str(value["decision"])
     row.state, row.decided_at = state, at
-    row.decided_by, row.decision_reason = caller.person_id, text
+    row.decided_by, row.decision_reason = person, str(value["reason"])
+    row.proof, row.certificate_id = proof.hex(), certificate.id
     _step(
         session,
         ports,
@@ -179,15 +248,44 @@ def decide_ratification(
         row,
         {
             "decision": state,
-            "by": caller.person_id,
+            "by": person,
             "authorisation": authorisation_of(authority).as_json(),
-            "reason": text,
+            "reason": row.decision_reason,
+            "statement": value,
+            "statement_sha256": ratification_digest(value).hex(),
+            "method": "device_key",
+            "proof": proof.hex(),
+            "certificate": certificate.id,
+            "serial": certificate.serial,
         },
         at=at,
     )
     _notify(session, row, f"ratification.{state}", at=at)
     session.flush()
     return row
+
+
+def _own(session: Session, caller: Caller, ratification_id: str) -> RatificationRow:
+    row = queries.lock_ratification(session, ratification_id)
+    if row is None or row.organisation_id != require_organisation(caller):
+        raise NotFoundError("there is no such record")
+    return row
+
+
+def _deciding(
+    session: Session, caller: Caller, row: RatificationRow, *, at: datetime
+) -> tuple[AgreementRow, SignerRow, str, AuthorisationRow]:
+    """What is decided about, who decides, and under which authority."""
+    if at >= row.due_at:
+        raise ConflictError(
+            "the 30 days are over, and silence was refusal", code="ratification.expired"
+        )
+    agreement = session.get_one(AgreementRow, row.agreement_id)
+    signer = session.get_one(SignerRow, row.signer_id)
+    if caller.person_id is None or caller.person_id == signer.person_id:
+        raise ForbiddenError("nobody ratifies their own act", code="ratification.own_act")
+    authority = _covering(session, caller.person_id, signer, agreement, at=at)
+    return agreement, signer, caller.person_id, authority
 
 
 def expire_ratifications(session: Session, ports: Ports, *, at: datetime) -> int:
@@ -201,6 +299,7 @@ def expire_ratifications(session: Session, ports: Ports, *, at: datetime) -> int
             "by": None,
             "authorisation": None,
             "reason": "",
+            "statement": None,
         }
         _step(session, ports, OPERATOR, agreement, "ratification.decided", row, body, at=at)
         _notify(session, row, "ratification.expired", at=at)
@@ -250,7 +349,7 @@ def _covering(
 
 
 def _reason(text: str) -> str:
-    reason = text.strip()
+    reason = " ".join(text.split())
     if not 0 < len(reason) <= REASON_CHARS_MAX:
         raise InputError(
             f"a reason has 1 to {REASON_CHARS_MAX} characters",

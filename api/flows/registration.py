@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
@@ -11,9 +12,18 @@ from sqlalchemy.orm import Session
 from api import access
 from api.callers import Caller, Role, require_organisation, require_role
 from api.flows.access import create_account
-from api.flows.parties import NewAuthorisation, NewParty, grant_authorisation, verify_and_register
+from api.flows.parties import (
+    MATTERS,
+    POWERS,
+    NewAuthorisation,
+    NewParty,
+    grant_authorisation,
+    verify_and_register,
+)
+from api.flows.verification_levels import NewCheck
+from api.flows.verification_levels_asking import ask
 from api.ports import Ports
-from ledger.core.errors import ConflictError, InputError
+from ledger.core.errors import ConflictError, InputError, UnavailableError
 from ledger.core.ids import require_id
 from ledger.queries import access as queries
 from ledger.store import transaction
@@ -23,9 +33,6 @@ from ledger.tables.parties import PartyRow
 RETRY_WINDOW: Final = timedelta(hours=1)
 """How long a registration that stopped half-way may be taken up again with the same ids."""
 FIRST_AUTHORISATION: Final = timedelta(days=365)
-MATTERS: Final = frozenset({"donation", "manufacturing", "other"})
-POWERS: Final = frozenset({"accept", "consent", "read", "sign"})
-
 EPOCH: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 OrganisationCategory = Literal["donor", "manufacturer", "hospital", "arbitration", "carrier"]
@@ -55,7 +62,13 @@ class NewHandler:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """An organisation and its first handler, who also administers it."""
+    """An organisation and its first handler, who also administers it.
+
+    Attributes:
+        representative: the handler says that they are the legal representative; a source is asked, and after
+            a match they act by law. Everybody else acts on what they declared, as far as the policy table lets
+            them, until the representative signs a letter.
+    """
 
     organisation_id: str
     category: OrganisationCategory
@@ -64,6 +77,7 @@ class Registration:
     place: str
     receiving_system: str
     handler: NewHandler
+    representative: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +135,27 @@ def register(ports: Ports, new: Registration, *, at: datetime) -> Registered:
             roles=frozenset({Role.ADMIN}),
         )
         _grant(session, ports, admin, handler, at=account.created_at, now=at)
+    if new.representative:
+        _ask_representative(ports, admin, new, at=at)
     return Registered(organisation=organisation, person=person, account=account)
+
+
+def _ask_representative(ports: Ports, admin: Caller, new: Registration, *, at: datetime) -> None:
+    """Whether the handler is the legal representative. Not a condition of registering: whatever the answer
+    is, it stands at `/me/identity`, where the check can be asked again."""
+    check = NewCheck(
+        id="chk_" + new.handler.authorisation_id.partition("_")[2],
+        party_id=new.organisation_id,
+        kind="organisation_representative",
+        factors={
+            "representative": new.handler.name,
+            "representative_number": new.handler.number,
+        },
+        consent_id=new.handler.consent_id,
+    )
+    # A source that is away or does not answer this kind leaves a registration without the authority by law.
+    with contextlib.suppress(UnavailableError, InputError, ConflictError):
+        ask(ports, admin, check, at=at)
 
 
 def add_handler(ports: Ports, caller: Caller, handler: NewHandler, *, at: datetime) -> AccountRow:

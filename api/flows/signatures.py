@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from api import pdfsig
 from api.callers import Caller
 from api.flows.agreements import record_step, signer_for, state_of
+from api.flows.annexes import annex_of, require_annexed
 from api.flows.authority import grounds_of, on_formed
 from api.flows.marks import (
     NO_MARKS,
@@ -70,7 +71,8 @@ def make_statement(
     """The exact sentence the signer is asked to affirm (`consent` or `sign`), with a fresh nonce.
 
     Raises:
-        ConflictError: `agreement.not_read` before every page was read; `agreement.*`.
+        ConflictError: `agreement.not_read` before every page was read; `agreement.*`;
+            `clause.unconfirmed`, `upload.missing`.
         InputError: `intent.act`.
     """
     row, signer = signer_for(session, caller, signer_id)
@@ -80,6 +82,10 @@ def make_statement(
         )
     if signer.read_at is None:
         raise ConflictError("read the document first", code="agreement.not_read")
+    annex = None
+    if act != "consent":
+        require_annexed(session, row, signer)
+        annex = annex_of(session, row, signer)
     people = party_queries.parties_by_ids(session, [signer.organisation_id, signer.person_id])
     nonce = secrets.token_hex(16)
     value = statement(
@@ -93,6 +99,7 @@ def make_statement(
         field=signer.field if act == "sign" else "",
         at=at,
         nonce=nonce,
+        annex=annex,
     )
     made = IntentRow(
         id=new_id("int", at=at),
@@ -100,6 +107,7 @@ def make_statement(
         act=act,
         nonce=nonce,
         statement=canonical_bytes(value).decode(),
+        annex=None if annex is None else canonical_bytes(annex).decode(),
         created_at=at,
     )
     session.add(made)
@@ -117,7 +125,8 @@ def express_intent(
     Raises:
         NotFoundError: no such statement of this signer; `certificate.none`.
         VerificationError: `intent.*`.
-        ForbiddenError: `authority.*`.  ConflictError: `intent.used`, `agreement.*`.
+        ForbiddenError: `authority.*`.  ConflictError: `intent.used`, `agreement.*`, `clause.*`,
+            `upload.*`.
     """
     made = session.get(IntentRow, intent_id)
     if made is None:
@@ -133,6 +142,10 @@ def express_intent(
     value = canonical_parse(made.statement.encode())
     assert isinstance(value, dict)
     certificate = held_certificate(session, signer, at=at)
+    annex = None
+    if made.act != "consent":
+        require_annexed(session, row, signer)
+        annex = annex_of(session, row, signer)
     require_intent(
         value,
         signature=proof,
@@ -144,6 +157,7 @@ def express_intent(
         act=made.act,
         field=signer.field if made.act == "sign" else "",
         at=at,
+        annex=annex,
     )
     authority = grounds_of(session, ports, signer, row, act=made.act, at=at).authorisation
     # No act means anything about an agreement that is closed or expired.
@@ -180,6 +194,7 @@ def express_intent(
             "certificate": certificate.id,
             "serial": certificate.serial,
             "authorisation": authority.id,
+            **({} if annex is None else {"annex": annex}),
         },
         at=at,
     )
@@ -510,8 +525,21 @@ def held_certificate(session: Session, signer: SignerRow, *, at: datetime) -> Ce
     Raises:
         NotFoundError: `certificate.none`.
     """
-    held = party_queries.usable_certificates(
+    return newest_certificate(
         session, organisation_id=signer.organisation_id, person_id=signer.person_id, at=at
+    )
+
+
+def newest_certificate(
+    session: Session, *, organisation_id: str, person_id: str, at: datetime
+) -> CertificateRow:
+    """The newest certificate with which this person can act for the organisation now.
+
+    Raises:
+        NotFoundError: `certificate.none`.
+    """
+    held = party_queries.usable_certificates(
+        session, organisation_id=organisation_id, person_id=person_id, at=at
     )
     if not held:
         raise NotFoundError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
@@ -10,22 +11,32 @@ from sqlalchemy.orm import Session
 
 from api.callers import Caller, Role, require_organisation, require_role, require_visible
 from api.flows.idempotency import fingerprint, require_same
+from api.flows.supply_rules import (
+    require_no_round,
+    require_offer,
+    require_reason,
+    supply_entry,
+)
 from api.ports import Ports
 from ledger.core.canonical import Json
-from ledger.core.errors import ConflictError, InputError, LimitError, NotFoundError
-from ledger.core.ids import derived_id, require_id
-from ledger.log import NewEntry, record
-from ledger.queries import supply as queries
+from ledger.core.errors import ConflictError, InputError, NotFoundError
+from ledger.core.ids import require_id
+from ledger.log import record
 from ledger.tables.parties import PartyRow
 from ledger.tables.supply import HospitalRow, NeedRow, OfferRow
-from matching.catalogue import load_catalogue, read_item, read_specification, to_day
+from matching.catalogue import read_item, read_specification, to_day
 from matching.policy import load_import_policy
-from matching.problem import TIERS, Lot, Need, Place, require_lot, require_need
+from matching.problem import TIERS, Need, Place, require_need
+from matching.services import published_catalogue
 
-REASON_CHARACTERS_MAX: Final = 200
-WINDOWS_MAX: Final = 90
-"""Days of capacity in one offer: longer promises are made anew."""
-NAMED_HOSPITALS_MAX: Final = 50
+UNLIMITED: Final[Mapping[str, Json]] = {
+    "pack": 1,
+    "smallest": 1,
+    "receivers_max": None,
+    "resource_id": None,
+    "per_unit": 0,
+}
+"""The limits of an offer that has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +48,8 @@ class NewNeed:
         item: as people write it; the catalogue reads it.
         tier: 0 critical, 1 high, 2 normal.
         remaining_days_min: None = the policy's default (legal.md DN-8).
+        certificate_min: None = what the item requires; a hospital may ask for more, never for less.
+        sterile: asked for beside what the specification says.
     """
 
     id: str
@@ -48,6 +61,8 @@ class NewNeed:
     deadline_on: date
     remaining_days_min: int | None = None
     accepts_substitutes: bool = True
+    certificate_min: int | None = None
+    sterile: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +74,10 @@ class NewOffer:
         kind: `lot` (goods of one batch) or `capacity` (so many a day, for `windows` days).
         place: where it leaves from.
         directed_to, related_to: hospital ids.
+        pack: units move in whole packs of this size.
+        smallest: no hospital gets fewer.
+        receivers_max: to how many hospitals all open offers of the organisation go at most.
+        resource_id, per_unit: the shared resource that makes a capacity, and how much of it a unit takes.
     """
 
     id: str
@@ -78,6 +97,11 @@ class NewOffer:
     donor_kind: str = "organisation"
     directed_to: tuple[str, ...] = ()
     related_to: tuple[str, ...] = ()
+    pack: int = 1
+    smallest: int = 1
+    receivers_max: int | None = None
+    resource_id: str | None = None
+    per_unit: int = 0
 
 
 def post_need(
@@ -117,6 +141,11 @@ def post_need(
         "remaining_days_min": need.remaining_days_min,
         "accepts_substitutes": need.accepts_substitutes,
     }
+    # Named only where they differ from what a need was before they existed: old retries stay retries.
+    if need.certificate_min is not None:
+        fields["certificate_min"] = need.certificate_min
+    if need.sterile:
+        fields["sterile"] = True
     existing = session.get(NeedRow, need.id)
     if existing is not None:
         require_same(existing.fingerprint, fields, id=need.id)
@@ -125,7 +154,11 @@ def post_need(
     row.fingerprint = fingerprint(fields)
     session.add(row)
     session.flush()
-    record(session, ports.vault, _entry("need.posted", row.id, caller, at=at, body=need_body(row)))
+    record(
+        session,
+        ports.vault,
+        supply_entry("need.posted", row.id, caller, at=at, body=need_body(row)),
+    )
     return row
 
 
@@ -157,7 +190,7 @@ def post_offer(
         require_visible(caller, existing.organisation_id)
         require_same(existing.fingerprint, fields, id=offer.id)
         return existing
-    _require_offer(session, offer, today=today)
+    require_offer(session, offer, organisation_id=organisation.id, today=today)
     row = OfferRow(
         id=offer.id,
         kind=offer.kind,
@@ -183,6 +216,11 @@ def post_offer(
         latitude_micro=offer.place.latitude_micro,
         directed_to=list(offer.directed_to),
         related_to=list(offer.related_to),
+        pack=offer.pack,
+        smallest=offer.smallest,
+        receivers_max=offer.receivers_max,
+        resource_id=offer.resource_id,
+        per_unit=offer.per_unit,
         frozen=False,
         generated=False,
         defaults=[],
@@ -195,7 +233,9 @@ def post_offer(
     session.add(row)
     session.flush()
     record(
-        session, ports.vault, _entry("offer.posted", row.id, caller, at=at, body=offer_body(row))
+        session,
+        ports.vault,
+        supply_entry("offer.posted", row.id, caller, at=at, body=offer_body(row)),
     )
     return row
 
@@ -216,11 +256,13 @@ def withdraw_need(
         raise NotFoundError("there is no such record")
     require_visible(caller, session.get_one(HospitalRow, row.hospital_id).organisation_id)
     if row.state != "withdrawn":
-        _require_reason(reason)
-        _require_no_round(session)
+        require_reason(reason)
+        require_no_round(session)
         row.state, row.withdrawn_reason = "withdrawn", reason
         body: dict[str, Json] = {"need": row.id, "reason": reason}
-        record(session, ports.vault, _entry("need.withdrawn", row.id, caller, at=at, body=body))
+        record(
+            session, ports.vault, supply_entry("need.withdrawn", row.id, caller, at=at, body=body)
+        )
     return row
 
 
@@ -240,11 +282,13 @@ def withdraw_offer(
         raise NotFoundError("there is no such record")
     require_visible(caller, row.organisation_id)
     if row.state != "withdrawn":
-        _require_reason(reason)
-        _require_no_round(session)
+        require_reason(reason)
+        require_no_round(session)
         row.state, row.withdrawn_reason = "withdrawn", reason
         body: dict[str, Json] = {"offer": row.id, "reason": reason}
-        record(session, ports.vault, _entry("offer.withdrawn", row.id, caller, at=at, body=body))
+        record(
+            session, ports.vault, supply_entry("offer.withdrawn", row.id, caller, at=at, body=body)
+        )
     return row
 
 
@@ -272,7 +316,9 @@ def link_hospital(
     if row.organisation_id is None:
         row.organisation_id = organisation_id
         body: dict[str, Json] = {"hospital": row.id, "organisation": organisation_id}
-        record(session, ports.vault, _entry("hospital.linked", row.id, caller, at=at, body=body))
+        record(
+            session, ports.vault, supply_entry("hospital.linked", row.id, caller, at=at, body=body)
+        )
     elif row.organisation_id != organisation_id:
         raise ConflictError("another organisation stands behind it", code="supply.linked_elsewhere")
     return row
@@ -302,7 +348,7 @@ def link_offer(
     if row.organisation_id is None:
         row.organisation_id = organisation_id
         body: dict[str, Json] = {"offer": row.id, "organisation": organisation_id}
-        record(session, ports.vault, _entry("offer.linked", row.id, caller, at=at, body=body))
+        record(session, ports.vault, supply_entry("offer.linked", row.id, caller, at=at, body=body))
     elif row.organisation_id != organisation_id:
         raise ConflictError("another organisation stands behind it", code="supply.linked_elsewhere")
     return row
@@ -322,6 +368,10 @@ def need_body(row: NeedRow) -> dict[str, Json]:
         "deadline": row.deadline_on.isoformat(),
         "defaulted": list(row.defaults),
         "source_row": row.source_key,
+        "certificate_min": row.certificate_min,
+        "sterile": row.sterile,
+        "remaining_days_min": row.remaining_days_min,
+        "substitutes": row.accepts_substitutes,
     }
 
 
@@ -341,13 +391,21 @@ def offer_body(row: OfferRow) -> dict[str, Json]:
         "expires": None if row.expires_on is None else row.expires_on.isoformat(),
         "place": [row.longitude_micro, row.latitude_micro],
         "generated": row.generated,
+        "certificate": row.certificate,
+        "directed": list(row.directed_to),
+        "related": list(row.related_to),
+        "pack": row.pack,
+        "smallest": row.smallest,
+        "receivers_max": row.receivers_max,
+        "resource": row.resource_id,
+        "per_unit": row.per_unit,
     }
 
 
 def _need_row(
     need: NewNeed, hospital: HospitalRow, *, posted: date, at: datetime, actor: str
 ) -> NeedRow:
-    catalogue, policy = load_catalogue(), load_import_policy()
+    catalogue, policy = published_catalogue(), load_import_policy()
     items = read_item(need.item, catalogue=catalogue).items
     reading = read_specification(
         need.specification, items=items, day=to_day(posted), catalogue=catalogue
@@ -358,6 +416,16 @@ def _need_row(
         remaining = policy.remaining_days_min
         defaults.append("remaining_days")
     item = catalogue.items[items[0]]
+    certificate_min = item.certificate_min
+    if need.certificate_min is not None:
+        if need.certificate_min < item.certificate_min:
+            raise InputError(
+                f"these goods need at least certificate level {item.certificate_min}",
+                code="need.certificate_below_item",
+                limit=item.certificate_min,
+            )
+        certificate_min = need.certificate_min
+    sterile = reading.sterile or need.sterile
     require_need(
         Need(
             id=need.id,
@@ -369,8 +437,8 @@ def _need_row(
             place=place_of(hospital),
             standard=reading.standard,
             edition=reading.edition,
-            certificate_min=item.certificate_min,
-            sterile=reading.sterile,
+            certificate_min=certificate_min,
+            sterile=sterile,
             remaining_days_min=remaining,
             accepts_substitutes=need.accepts_substitutes,
         ),
@@ -392,8 +460,8 @@ def _need_row(
         specification=need.specification,
         standard=reading.standard,
         edition=reading.edition,
-        certificate_min=item.certificate_min,
-        sterile=reading.sterile,
+        certificate_min=certificate_min,
+        sterile=sterile,
         remaining_days_min=remaining,
         accepts_substitutes=need.accepts_substitutes,
         remarks=[*reading.remarks, *([f"unread:{reading.unread}"] if reading.unread else [])],
@@ -411,7 +479,7 @@ def place_of(row: HospitalRow | OfferRow) -> Place:
 
 
 def _offer_fields(offer: NewOffer) -> dict[str, Json]:
-    return {
+    fields: dict[str, Json] = {
         "kind": offer.kind,
         "item": offer.item,
         "quantity": offer.quantity,
@@ -434,94 +502,20 @@ def _offer_fields(offer: NewOffer) -> dict[str, Json]:
         "directed_to": list(offer.directed_to),
         "related_to": list(offer.related_to),
     }
-
-
-def _require_offer(session: Session, offer: NewOffer, *, today: date) -> None:
-    """First fault in the declared order: kind, quantity and item, dates, hospitals."""
-    catalogue = load_catalogue()
-    if offer.kind not in ("lot", "capacity"):
-        raise InputError("an offer is a lot or a capacity", code="offer.kind")
-    if not 1 <= offer.windows <= (WINDOWS_MAX if offer.kind == "capacity" else 1):
-        raise InputError(
-            f"a capacity runs 1 to {WINDOWS_MAX} days, a lot has one", code="offer.windows"
-        )
-    if offer.kind == "lot" and offer.produced_on is None:
-        raise InputError("a lot names its production date", code="offer.produced_missing")
-    if len(offer.batch_number) > 60 or (offer.kind == "lot" and not offer.batch_number.strip()):
-        raise InputError(
-            "a lot names its batch number, at most 60 characters", code="offer.batch_number"
-        )
-    produced = offer.produced_on or offer.available_on
-    require_lot(
-        Lot(
-            id=offer.id,
-            donor="",
-            donor_kind=offer.donor_kind,
-            item=offer.item,
-            quantity=offer.quantity,
-            place=offer.place,
-            available_day=to_day(offer.available_on),
-            produced_day=to_day(produced),
-            expires_day=None if offer.expires_on is None else to_day(offer.expires_on),
-            standard=offer.standard,
-            edition=offer.edition,
-            certificate=offer.certificate,
-            sterile=offer.sterile,
-            directed_to=(),
-            related_to=(),
-            frozen=False,
-        ),
-        catalogue=catalogue,
-    )
-    if offer.kind == "lot" and catalogue.items[offer.item].shelf_days is not None:
-        if offer.expires_on is None:
-            raise InputError("these goods expire: name the date", code="offer.expiry_missing")
-        if offer.expires_on <= today:
-            raise InputError("this lot is past its expiry", code="offer.expired")
-    named = [*offer.directed_to, *offer.related_to]
-    if len(named) > NAMED_HOSPITALS_MAX:
-        raise LimitError(
-            f"at most {NAMED_HOSPITALS_MAX} hospitals are named",
-            code="offer.hospitals_limit",
-            limit=NAMED_HOSPITALS_MAX,
-        )
-    if set(offer.directed_to) & set(offer.related_to):
-        raise InputError(
-            "a directed gift may not go to a related party", code="offer.directed_to_related"
-        )
-    if len(queries.hospitals_by_ids(session, named)) != len(set(named)):
-        raise NotFoundError("a hospital named does not exist", code="offer.hospital_not_found")
-
-
-def _require_reason(reason: str) -> None:
-    if not 1 <= len(reason.strip()) <= REASON_CHARACTERS_MAX:
-        raise InputError(
-            f"say why, in at most {REASON_CHARACTERS_MAX} characters", code="supply.reason"
-        )
-
-
-def _require_no_round(session: Session) -> None:
-    if queries.open_round(session) is not None:
-        raise ConflictError(
-            "a round is being solved on these inputs: try again when it is closed",
-            code="round.in_progress",
-        )
+    limits: dict[str, Json] = {
+        "pack": offer.pack,
+        "smallest": offer.smallest,
+        "receivers_max": offer.receivers_max,
+        "resource_id": offer.resource_id,
+        "per_unit": offer.per_unit,
+    }
+    # An offer without limits has the fields it had before there were any: old retries stay retries.
+    if limits != UNLIMITED:
+        fields |= limits
+    return fields
 
 
 def _require_organisation_row(session: Session, organisation_id: str) -> None:
     party = session.get(PartyRow, organisation_id)
     if party is None or party.kind != "organisation":
         raise NotFoundError("there is no such record")
-
-
-def _entry(
-    kind: str, subject: str, caller: Caller, *, at: datetime, body: dict[str, Json]
-) -> NewEntry:
-    return NewEntry(
-        id=derived_id("ent", at=at, seed=f"{kind}|{subject}"),
-        type=kind,
-        at=at,
-        subject=subject,
-        actor=caller.account_id,
-        body=body,
-    )

@@ -14,6 +14,7 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from api.callers import Caller, Role, require_role
+from api.files import media_type_of
 from api.flows.verification_levels import (
     REVIEWS,
     NewCheck,
@@ -41,11 +42,6 @@ DOCUMENT_BYTES_MAX: Final = 5 * 1024 * 1024
 """A photograph of an identity card from a telephone, or a scanned licence."""
 DOCUMENTS_MAX: Final = 6
 """Both sides of a card, a licence, a letter, and two more."""
-TYPES: Final = (
-    ("image/jpeg", b"\xff\xd8\xff"),
-    ("image/png", b"\x89PNG\r\n\x1a\n"),
-    ("application/pdf", b"%PDF-"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +104,7 @@ def add_document(
         )
     if len(queries.documents_of(session, [row.id])) >= DOCUMENTS_MAX:
         raise LimitError(f"at most {DOCUMENTS_MAX} documents", code="identity.documents_max")
-    media_type = next((name for name, head in TYPES if data.startswith(head)), None)
+    media_type = media_type_of(data)
     if media_type is None:
         raise InputError(
             "a document is a JPEG, a PNG or a PDF", code="identity.document_type", field="file"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
@@ -9,6 +10,7 @@ from sqlalchemy.orm import Session
 from starlette.responses import HTMLResponse, Response
 
 from api.access import KEYS_PER_ACCOUNT_MAX
+from api.callers import Caller
 from api.deps import (
     AtDep,
     Member,
@@ -30,6 +32,7 @@ from ledger.core.ids import derived_id, new_id
 from ledger.queries import access as access_queries
 from ledger.queries import parties as party_queries
 from ledger.tables.parties import PartyRow
+from signing.identity_policy import Basis, LevelPolicy
 
 router = APIRouter(include_in_schema=False)
 
@@ -123,6 +126,7 @@ def register(
     password: TextField,
     consent: TextField = "",
     invented: TextField = "",
+    representative: TextField = "",
 ) -> Response:
     """Register; the ids come from the form's attempt, so that sending it twice makes one account."""
     values = {
@@ -134,6 +138,7 @@ def register(
         "handler_name": handler_name,
         "login": login,
         "invented": invented,
+        "representative": representative,
     }
     try:
         limit_attempts(request, "register.address")
@@ -160,6 +165,7 @@ def register(
                     password=password,
                     invented=invented == "yes",
                 ),
+                representative=representative == "yes",
             ),
             at=at,
         )
@@ -178,7 +184,9 @@ def register(
 
 
 @router.get("/me", response_class=HTMLResponse)
-def me_page(request: Request, session: SessionDep, at: AtDep, caller: Member) -> Response:
+def me_page(
+    request: Request, session: SessionDep, ports: PortsDep, at: AtDep, caller: Member
+) -> Response:
     """My organisation, my authority, my API keys."""
     facts = None if caller.organisation_id is None else organisation_facts(session, caller)
     person = None if caller.person_id is None else session.get(PartyRow, caller.person_id)
@@ -190,6 +198,8 @@ def me_page(request: Request, session: SessionDep, at: AtDep, caller: Member) ->
         person=person,
         names=_names(session, facts),
         at=at,
+        policy=ports.levels,
+        only_declared=_only_declared(ports.levels, facts, caller, at=at),
         keys=access_queries.keys_of(session, caller.account_id, limit=KEYS_PER_ACCOUNT_MAX),
         key_id=new_id("key", at=at),
     )
@@ -234,6 +244,18 @@ def attempt_ids(attempt: str) -> dict[str, str]:
             ("consent", "cst"),
         )
     }
+
+
+def _only_declared(
+    policy: LevelPolicy, facts: OrganisationOut | None, caller: Caller, *, at: datetime
+) -> bool:
+    """Whether the caller acts on what was declared and nobody signed, where that has a limit here."""
+    bases = {
+        one.basis
+        for one in (() if facts is None else facts.authorisations)
+        if one.person_id == caller.person_id and one.revoked_at is None and one.valid_to > at
+    }
+    return policy.declared_below is not None and bases == {Basis.DECLARED.value}
 
 
 def _names(session: Session, facts: OrganisationOut | None) -> dict[str, str]:

@@ -69,6 +69,7 @@ def register(
             place=body.place,
             receiving_system=body.receiving_system,
             handler=new_handler(body.handler),
+            representative=body.representative,
         ),
         at=at,
     )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Final
 
-from fastapi import APIRouter, File, Form, Query, Request, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Query, Request, UploadFile
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 from starlette.responses import HTMLResponse, Response
@@ -13,7 +14,16 @@ from starlette.responses import HTMLResponse, Response
 from api.callers import Caller, require_organisation
 from api.deps import AtDep, Handler, PortsDep, SessionDep
 from api.flows import agreements, drafts
-from api.flows.registration import MATTERS
+from api.flows.parties import MATTERS
+from api.routes.agreement_extras import (
+    EXTRA_FIELDS,
+    NO_EXTRAS,
+    Attachments,
+    clause_rows,
+    extras_of,
+    keep_files,
+    with_extras,
+)
 from api.routes.agreements import read_upload
 from api.routes.base import pages_of
 from api.routes.forms import end_of, form_page, today_at
@@ -28,6 +38,7 @@ from ledger.core.canonical import Json
 from ledger.core.errors import FuqiError, InputError
 from ledger.core.ids import new_id
 from ledger.queries import parties as party_queries
+from signing.annexes import ClauseKind
 from signing.identity import check_uscc
 from signing.numbers import mask_number
 
@@ -52,6 +63,7 @@ UPLOAD_FIELDS: Final = {
     "upload.": "file",
     "agreement.fields": "file",
     "agreement.signer": "who_2",
+    **EXTRA_FIELDS,
 }
 YEARS_KEPT: Final = (3, 100)
 
@@ -114,6 +126,7 @@ def upload_form(request: Request, session: SessionDep, at: AtDep, caller: Handle
         "role_2": "recipient",
         "role_3": "party",
         "place": "",
+        **NO_EXTRAS,
     }
     return _upload_page(request, session, caller, values)
 
@@ -125,6 +138,7 @@ def upload(
     ports: PortsDep,
     at: AtDep,
     caller: Handler,
+    extras: Annotated[dict[str, str], Depends(extras_of)],
     attempt: Annotated[str, Form()] = "",
     title: Annotated[str, Form()] = "",
     matter: Annotated[str, Form()] = "",
@@ -138,6 +152,7 @@ def upload(
     role_3: Annotated[str, Form()] = "",
     place: Annotated[str, Form()] = "",
     file: Annotated[UploadFile | None, File()] = None,
+    attachments: Attachments = [],  # noqa: B006 - FastAPI copies it
 ) -> Response:
     """Publish an uploaded PDF to its signers."""
     values = {
@@ -154,6 +169,7 @@ def upload(
         "role_2": role_2,
         "role_3": role_3,
         "place": place,
+        **extras,
     }
     reader = FormReader(values)
     if file is None or not file.filename:
@@ -165,6 +181,10 @@ def upload(
         data = read_upload(file, bytes_max=ports.settings.upload_bytes_max)
         # A refusal undoes this step only: the form is then shown from the same transaction.
         with session.begin_nested():
+            values["attached"] = keep_files(
+                session, ports, caller, attachments, kept=extras["attached"], at=at
+            )
+            new = replace(new, attachments=tuple(filter(None, values["attached"].split(","))))
             if place == "yes":
                 drafts.keep_draft(session, ports, caller, attempt, data=data, request=values, at=at)
                 return go(f"/agreements/place/{attempt}")
@@ -245,13 +265,16 @@ def read_upload_form(reader: FormReader, session: Session) -> agreements.NewAgre
                 signers.append(agreements.SignerSpec(found.organisation.id, found.person.id, role))
     if reader.faults or expires_on is None:
         return None
-    return agreements.NewAgreement(
-        id=reader.values["attempt"],
-        title=title,
-        matter=matter,
-        signers=tuple(signers),
-        expires_at=end_of(expires_on),
-        place_of_formation=place or None,
+    return with_extras(
+        reader,
+        agreements.NewAgreement(
+            id=reader.values["attempt"],
+            title=title,
+            matter=matter,
+            signers=tuple(signers),
+            expires_at=end_of(expires_on),
+            place_of_formation=place or None,
+        ),
     )
 
 
@@ -377,6 +400,8 @@ def _upload_page(
         own=handlers_of(session, require_organisation(caller)),
         roles_of_signers=ROLES,
         matters=sorted(MATTERS),
+        clauses=clause_rows(values),
+        clause_kinds=list(ClauseKind),
         bytes_max=pages_of(request).settings.upload_bytes_max,
     )
 

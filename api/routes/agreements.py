@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import Annotated, Final
 
 from fastapi import APIRouter, File, Form, Path, Query, Request, Response, UploadFile
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 
 from api.deps import AtDep, Handler, Limit, PortsDep, SessionDep, Tenant, TenantOrOperator
 from api.flows import agreements, bulk, marks, places, relations, signatures, stamping
+from api.flows.annexes import ClauseSpec, DemandSpec
 from api.routes.accounts import from_base64
 from api.routes.base import pages_of
 from api.schemas.agreements import (
@@ -83,7 +85,7 @@ def create_from_upload(
     at: AtDep,
     caller: Handler,
     file: Annotated[UploadFile, File(description="the PDF")],
-    agreement: Annotated[str, Form(max_length=20_000, description="JSON of UploadAgreementIn")],
+    agreement: Annotated[str, Form(max_length=200_000, description="JSON of UploadAgreementIn")],
 ) -> AgreementOut:
     """Start an agreement from an uploaded PDF."""
     try:
@@ -420,6 +422,15 @@ def _new(body: AgreementIn) -> agreements.NewAgreement:
         related_id=body.related_id,
         hand_out_partial=body.hand_out_partial,
         read_seconds_min=body.read_seconds_min,
+        clauses=tuple(
+            ClauseSpec(kind=one.kind, text=one.text, explanation=one.explanation)
+            for one in body.clauses
+        ),
+        attachments=tuple(body.attachments),
+        demands=tuple(
+            DemandSpec(signer=one.signer, label=one.label, required=one.required)
+            for one in body.demands
+        ),
     )
 
 
@@ -432,6 +443,7 @@ def _statement(row: IntentRow) -> StatementOut:
         statement=value,
         statement_sha256=statement_digest(value).hex(),
         message_base64=base64.b64encode(intent_message(value)).decode(),
+        annex=None if row.annex is None else json.loads(row.annex),
         used_at=row.used_at,
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path
@@ -10,8 +12,11 @@ from sqlalchemy.orm import Session
 from api.callers import require_organisation
 from api.deps import PUBLIC, Admin, AtDep, Handler, Limit, PortsDep, SessionDep, Tenant
 from api.flows import authority, ratification
+from api.routes.accounts import from_base64
+from api.schemas.agreements import ProofIn
 from api.schemas.base import ID_CHARACTERS_MAX
 from api.schemas.identity import (
+    DecisionStatementOut,
     LetterIn,
     LetterOut,
     PolicyOut,
@@ -24,6 +29,7 @@ from ledger.queries import identity as queries
 from ledger.queries import parties as party_queries
 from ledger.tables.agreements import AgreementRow
 from ledger.tables.parties import AuthorisationRow
+from signing.ratification_intent import ratification_digest, ratification_message
 
 router = APIRouter(prefix="/api/v1", tags=["authority"])
 
@@ -38,6 +44,7 @@ def level_policy(ports: PortsDep) -> PolicyOut:
         v=str(policy.as_json()["v"]),
         edition=policy.edition,
         sha256=policy.digest.hex(),
+        unstated_as=policy.unstated_as,
         rows=[PolicyRowOut.model_validate(row) for row in policy.rows],
     )
 
@@ -102,6 +109,27 @@ def ask_ratification(
     return RatificationOut.model_validate(row)
 
 
+@router.post("/ratifications/{ratification_id}/statement", status_code=201)
+def make_decision(
+    session: SessionDep,
+    at: AtDep,
+    caller: Handler,
+    ratification_id: RecordId,
+    body: RatificationDecisionIn,
+) -> DecisionStatementOut:
+    """The exact sentence by which the organisation ratifies or refuses, for the decider's device to sign."""
+    row = ratification.make_decision(
+        session, caller, ratification_id, ratify=body.ratify, reason=body.reason, at=at
+    )
+    value = json.loads(row.statement or "{}")
+    return DecisionStatementOut(
+        id=row.id,
+        statement=value,
+        statement_sha256=ratification_digest(value).hex(),
+        message_base64=base64.b64encode(ratification_message(value)).decode(),
+    )
+
+
 @router.post("/ratifications/{ratification_id}")
 def decide_ratification(
     session: SessionDep,
@@ -109,11 +137,12 @@ def decide_ratification(
     at: AtDep,
     caller: Handler,
     ratification_id: RecordId,
-    body: RatificationDecisionIn,
+    body: ProofIn,
 ) -> RatificationOut:
-    """Ratify or refuse, for good; by law or under a signed letter."""
+    """Ratify or refuse, for good: the statement, signed by the key in the decider's certificate."""
+    proof = from_base64(body.signature_base64, field="signature_base64")
     row = ratification.decide_ratification(
-        session, ports, caller, ratification_id, ratify=body.ratify, reason=body.reason, at=at
+        session, ports, caller, ratification_id, proof=proof, at=at
     )
     return RatificationOut.model_validate(row)
 

@@ -15,8 +15,8 @@ from api.callers import Caller, require_organisation
 from api.deps import Admin, AtDep, Handler, PortsDep, SessionDep, Tenant
 from api.errors import problem_of, request_id_of
 from api.flows import authority, ratification
-from api.flows.parties import AUTHORISATION_DAYS_MAX
-from api.flows.registration import EPOCH, MATTERS, POWERS
+from api.flows.parties import AUTHORISATION_DAYS_MAX, MATTERS, POWERS
+from api.flows.registration import EPOCH
 from api.ports import Ports
 from api.routes.authority import letter_out
 from api.routes.base import pages_of
@@ -57,13 +57,6 @@ class AskForm(BaseModel):
 
     attempt: str = ""
     signer: str = ""
-    reason: str = ""
-
-
-class DecideForm(BaseModel):
-    """The organisation's decision."""
-
-    decision: str = ""
     reason: str = ""
 
 
@@ -157,28 +150,6 @@ def ask_ratification(
             )
     except FuqiError as error:
         return _ratifications(request, session, ports, caller, at=at, error=error)
-    return go("/me/ratifications")
-
-
-@router.post("/me/ratifications/{ratification_id}", response_class=HTMLResponse)
-def decide_ratification(
-    session: SessionDep,
-    ports: PortsDep,
-    at: AtDep,
-    caller: Handler,
-    ratification_id: RecordId,
-    form: Annotated[DecideForm, Form()],
-) -> Response:
-    """Ratify or refuse."""
-    ratification.decide_ratification(
-        session,
-        ports,
-        caller,
-        ratification_id,
-        ratify=form.decision == "ratify",
-        reason=form.reason,
-        at=at,
-    )
     return go("/me/ratifications")
 
 

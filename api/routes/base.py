@@ -7,15 +7,16 @@ from typing import Any, Final, cast
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import HTMLResponse, Response
 
-from api.deps import PUBLIC, SessionDep, Visitor
+from api.deps import PUBLIC, AtDep, Operator, PortsDep, SessionDep, Visitor
 from api.schemas.base import Health
-from api.web.pages import Pages
+from api.views.health import figures, metrics_text, resting_of
+from api.web.pages import Pages, rests_on
 from ledger.core.errors import NotFoundError
-from ledger.queries import log as log_queries
 
 router = APIRouter()
 
 METHODS: Final = ("get", "post", "put", "patch", "delete")
+METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 ASSET_CACHE: Final = "public, max-age=31536000, immutable"
 MODULE_CACHE: Final = "public, no-cache"
 """For an address without the digest: modules import each other by plain name and must never be stale."""
@@ -33,16 +34,37 @@ def home_page(request: Request, caller: Visitor) -> Response:
 
 
 @router.get("/api/v1/health", tags=["base"], dependencies=[Depends(PUBLIC)])
-def health(request: Request, session: SessionDep) -> Health:
-    """Whether the database answers, and what this installation is."""
+def health(request: Request, session: SessionDep, at: AtDep) -> Health:
+    """Whether the database answers, what this installation is and rests on, and where its log stands."""
     pages = pages_of(request)
+    found = figures(session, at=at)
     return Health(
         status="ok",
         version=request.app.version,
         demo=pages.settings.demo,
         operator=pages.settings.operator_name,
-        entries_waiting=log_queries.waiting(session),
+        production=pages.settings.production,
+        rests_on=dict(rests_on(pages.settings)),
+        entries_waiting=found.entries_waiting,
+        log_size=found.log_size,
+        anchored_size=found.anchored_size,
+        unanchored_seconds=found.unanchored_seconds,
     )
+
+
+@router.get("/api/v1/metrics", tags=["base"], response_class=Response)
+def metrics(session: SessionDep, ports: PortsDep, at: AtDep, caller: Operator) -> Response:
+    """The same figures for Prometheus, and how many addresses of outside authorities rest."""
+    del caller
+    parts = {
+        "ca": ports.authority,
+        "ocsp": ports.ocsp,
+        "tsa": ports.tsa,
+        "identity": ports.provider,
+        "messages": ports.messenger,
+    }
+    text = metrics_text(figures(session, at=at), resting_of(parts))
+    return Response(text, media_type=METRICS_TYPE)
 
 
 @router.get("/static/{name}", include_in_schema=False, dependencies=[Depends(PUBLIC)])

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import HTMLResponse, Response
 
 from api.callers import Role
-from api.deps import AtDep, Handler, SessionDep, TenantOrOperator
+from api.deps import AtDep, Handler, SessionDep, Tenant, TenantOrOperator
+from api.flows.custody_notices import PREFIX, mark_all_seen
 from api.goods_papers import LABEL_CHARACTERS_MAX, label_text, read_label
 from api.routes.base import pages_of
 from api.routes.supply import RecordId
@@ -19,11 +20,13 @@ from api.views.public import item_names
 from api.views.rounds import own_allocations
 from api.web.pages import go
 from ledger.core.errors import NotFoundError
+from ledger.queries import notices as notice_queries
 from ledger.tables.custody import PackageRow
 
 router = APIRouter(include_in_schema=False)
 
 ROWS: Final = 50
+NOTICES_SHOWN: Final = 20
 
 
 @router.get("/goods", response_class=HTMLResponse)
@@ -48,7 +51,19 @@ def goods_page(
         late=views.overdue(session, caller, at=at),
         recalls=recalls.recall_list(session, caller),
         openable=openable,
+        notices=[]
+        if caller.organisation_id is None
+        else notice_queries.unseen_of(
+            session, caller.organisation_id, prefix=PREFIX, limit=NOTICES_SHOWN
+        ),
     )
+
+
+@router.post("/goods/notices/seen")
+def notices_seen(session: SessionDep, at: AtDep, caller: Tenant) -> Response:
+    """Mark what the page showed as seen."""
+    mark_all_seen(session, caller, at=at)
+    return go("/goods")
 
 
 @router.get("/goods/scan", response_class=HTMLResponse)

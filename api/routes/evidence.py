@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import HTMLResponse, Response
 
 from api.deps import PUBLIC, AtDep, Member, PortsDep, SessionDep, TenantOrOperator
-from api.flows import evidence
+from api.flows import evidence, exporting
 from api.routes.base import pages_of
 from api.routes.supply import RecordId
 from api.schemas.agreements import BundleIn, BundleOut
@@ -70,7 +70,6 @@ def trust(session: SessionDep, ports: PortsDep, at: AtDep) -> dict[str, Any]:
 
 @router.post("/api/v1/agreements/{agreement_id}/bundles", status_code=201)
 def export_bundle(
-    session: SessionDep,
     ports: PortsDep,
     at: AtDep,
     caller: TenantOrOperator,
@@ -78,8 +77,7 @@ def export_bundle(
     body: BundleIn,
 ) -> BundleOut:
     """Make the evidence bundle of a formed agreement; download it under its id."""
-    row, _ = evidence.export_bundle(
-        session,
+    row, _ = exporting.export_bundle(
         ports,
         caller,
         agreement_id=agreement_id,
@@ -97,20 +95,18 @@ def get_bundle(
 ) -> Response:
     """The bytes of an exported bundle."""
     row = bundle_for(session, caller, bundle_id)
-    return _download(row, ports.blobs.get(row.sha256))
+    return bundle_download(row, ports.blobs.get(row.sha256))
 
 
 @router.post("/agreements/{agreement_id}/bundle", include_in_schema=False)
 def export_bundle_form(
-    session: SessionDep,
     ports: PortsDep,
     at: AtDep,
     caller: TenantOrOperator,
     agreement_id: RecordId,
 ) -> Response:
     """Make a bundle from the agreement's page and hand it over."""
-    row, data = evidence.export_bundle(
-        session,
+    row, data = exporting.export_bundle(
         ports,
         caller,
         agreement_id=agreement_id,
@@ -119,10 +115,11 @@ def export_bundle_form(
         recipient=caller.organisation_id or caller.account_id,
         at=at,
     )
-    return _download(row, data)
+    return bundle_download(row, data)
 
 
-def _download(row: BundleRow, data: bytes) -> Response:
+def bundle_download(row: BundleRow, data: bytes) -> Response:
+    """A bundle as a file, with its digest in a header."""
     return Response(
         data,
         media_type=BUNDLE_TYPE,

@@ -179,7 +179,8 @@ def round_page(
         if party
         else []
     )
-    summary = facts.summary or {}
+    # A decision on an urgent need has no figures of its own, an open round has nothing yet.
+    summary = {"gap": None, **(facts.summary or {})}
     return pages_of(request).page(
         request,
         "round.html",

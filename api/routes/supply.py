@@ -22,6 +22,7 @@ from api.schemas.base import ID_CHARACTERS_MAX
 from api.schemas.board import TIERS
 from api.schemas.supply import HospitalOut, NeedIn, NeedOut, OfferIn, OfferOut
 from api.views.rounds import NOBODY
+from api.views.supply import offer_facts
 from ledger.queries import supply as queries
 from matching.problem import Place
 
@@ -79,6 +80,8 @@ def post_need(
             deadline_on=body.deadline_on,
             remaining_days_min=body.remaining_days_min,
             accepts_substitutes=body.accepts_substitutes,
+            certificate_min=body.certificate_min,
+            sterile=body.sterile,
         ),
         at=at,
     )
@@ -107,7 +110,7 @@ def list_offers(
     rows = queries.offers_page(
         session, state=None, organisation_id=own_organisation(caller), after=after, limit=limit
     )
-    return [OfferOut.model_validate(row) for row in rows]
+    return [offer_facts(row) for row in rows]
 
 
 @router.post("/offers", status_code=201)
@@ -139,12 +142,18 @@ def post_offer(
             edition=body.edition,
             certificate=body.certificate,
             sterile=body.sterile,
+            donor_kind=body.donor_kind,
             directed_to=body.directed_to,
             related_to=body.related_to,
+            pack=body.pack,
+            smallest=body.smallest,
+            receivers_max=body.receivers_max,
+            resource_id=body.resource_id,
+            per_unit=body.per_unit,
         ),
         at=at,
     )
-    return OfferOut.model_validate(row)
+    return offer_facts(row)
 
 
 @router.post("/offers/{offer_id}/withdraw")
@@ -160,4 +169,4 @@ def withdraw_offer(
     row = supply.withdraw_offer(
         session, ports, caller, offer_id=offer_id, reason=body.reason, at=at
     )
-    return OfferOut.model_validate(row)
+    return offer_facts(row)

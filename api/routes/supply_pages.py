@@ -6,39 +6,41 @@ from datetime import datetime
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Form, Request
-from pydantic import BaseModel
 from sqlalchemy.orm import Session
 from starlette.responses import HTMLResponse, Response
 
 from api.callers import Caller
 from api.deps import AtDep, Handler, PortsDep, SessionDep
 from api.flows import supply
+from api.flows.lanes import is_carrier, provinces
+from api.flows.supply_rules import WINDOWS_MAX
 from api.routes.base import pages_of
 from api.routes.forms import form_page, today_at
 from api.routes.supply import RecordId, own_organisation
+from api.routes.supply_reading import KINDS, NeedForm, OfferForm, read_need, read_offer
 from api.schemas.board import TIERS
+from api.views.outcomes import reason_texts
 from api.views.public import catalogue, item_names
+from api.views.supply import why_unusable
 from api.web.forms import FormReader
 from api.web.pages import go
 from ledger.core.errors import FuqiError
 from ledger.core.ids import new_id
 from ledger.queries import supply as queries
-from matching.problem import Place
+from ledger.queries import supply_limits as limit_queries
+from matching.catalogue import Item
+from matching.services import SERVICE_PREFIX
 
 router = APIRouter(include_in_schema=False)
 
 ROWS: Final = 50
-QUANTITY_MAX: Final = 10**9
-REMAINING_DAYS_MAX: Final = 3650
-CERTIFICATE_MAX: Final = 2
-SPECIFICATION_CHARACTERS_MAX: Final = 500
-KINDS: Final = ("lot", "capacity")
 NEED_FIELDS: Final = {
     "item.": "item",
     "specification.": "specification",
     "need.quantity": "quantity",
     "need.deadline": "deadline_on",
     "need.remaining_days": "remaining_days_min",
+    "need.certificate": "certificate_min",
     "not_found": "hospital_id",
 }
 OFFER_FIELDS: Final = {
@@ -50,47 +52,19 @@ OFFER_FIELDS: Final = {
     "offer.dates": "expires_on",
     "offer.expir": "expires_on",
     "offer.batch": "batch_number",
+    "offer.window_past": "available_on",
+    "offer.pack": "pack",
+    "offer.receivers_max": "receivers_max",
+    "offer.resource_capacity": "per_unit",
+    "offer.resource": "resource_id",
+    "resource.": "resource_id",
+    "offer.directed": "directed_to",
+    "offer.hospital": "directed_to",
     "offer.certificate": "certificate",
     "offer.place": "longitude",
     "offer.standard": "standard",
 }
 WITHDRAWN_BY_OWNER: Final = "withdrawn on the page of needs and offers"
-
-
-class NeedForm(BaseModel):
-    """The form as typed; everything is text until `FormReader` has read it."""
-
-    attempt: str = ""
-    hospital_id: str = ""
-    item: str = ""
-    specification: str = ""
-    quantity: str = ""
-    urgency: str = ""
-    deadline_on: str = ""
-    remaining_days_min: str = ""
-    accepts_substitutes: str = ""
-
-
-class OfferForm(BaseModel):
-    """The form as typed."""
-
-    attempt: str = ""
-    kind: str = ""
-    item: str = ""
-    quantity: str = ""
-    windows: str = ""
-    province: str = ""
-    city: str = ""
-    longitude: str = ""
-    latitude: str = ""
-    available_on: str = ""
-    produced_on: str = ""
-    expires_on: str = ""
-    batch_number: str = ""
-    standard: str = ""
-    edition: str = ""
-    certificate: str = ""
-    sterile: str = ""
 
 
 @router.get("/supply", response_class=HTMLResponse)
@@ -99,12 +73,19 @@ def supply_page(request: Request, session: SessionDep, caller: Handler) -> Respo
     mine = own_organisation(caller)
     needs = queries.needs_page(session, state=None, organisation_id=mine, limit=ROWS)
     offers = queries.offers_page(session, state=None, organisation_id=mine, limit=ROWS)
+    resources = limit_queries.resources_page(session, organisation_id=mine, limit=ROWS)
     return pages_of(request).page(
         request,
         "supply.html",
         caller=caller,
         needs=needs,
         offers=offers,
+        resources=resources,
+        unusable={one.id: why_unusable(one) for one in offers},
+        reason_text=reason_texts,
+        resource_names={one.id: one.name for one in resources},
+        lanes=limit_queries.lanes_of(session, organisation_id=mine, limit=ROWS),
+        carrier=is_carrier(session, caller),
         hospitals=queries.hospitals_page(session, organisation_id=mine, limit=1),
         item_name=item_names,
         tiers=TIERS,
@@ -133,37 +114,13 @@ def post_need(
     """Post a need. The id comes from the form, so that sending it twice posts one need."""
     values = form.model_dump()
     reader = FormReader(values)
-    hospital_id = reader.text("hospital_id")
-    item = reader.text("item")
-    specification = reader.text(
-        "specification", required=False, characters_max=SPECIFICATION_CHARACTERS_MAX
-    )
-    quantity = reader.integer("quantity", low=1, high=QUANTITY_MAX)
-    urgency = reader.choice("urgency", TIERS)
-    deadline_on = reader.day("deadline_on")
-    remaining = reader.integer("remaining_days_min", low=0, high=REMAINING_DAYS_MAX, required=False)
-    if reader.faults or quantity is None or deadline_on is None:
+    need = read_need(reader)
+    if need is None:
         return _need_page(request, session, caller, values, at=at, reader=reader)
     try:
         # A refusal undoes this step only: the form is then shown from the same transaction.
         with session.begin_nested():
-            supply.post_need(
-                session,
-                ports,
-                caller,
-                supply.NewNeed(
-                    id=form.attempt,
-                    hospital_id=hospital_id,
-                    item=item,
-                    specification=specification,
-                    quantity=quantity,
-                    tier=tuple(TIERS).index(urgency),
-                    deadline_on=deadline_on,
-                    remaining_days_min=remaining,
-                    accepts_substitutes=reader.checked("accepts_substitutes"),
-                ),
-                at=at,
-            )
+            supply.post_need(session, ports, caller, need, at=at)
     except FuqiError as error:
         return _need_page(request, session, caller, values, at=at, error=error)
     return go("/supply#needs")
@@ -178,6 +135,9 @@ def offer_form(request: Request, session: SessionDep, at: AtDep, caller: Handler
         windows="1",
         certificate="0",
         available_on=today_at(at).isoformat(),
+        donor_kind="organisation",
+        pack="1",
+        smallest="1",
     ).model_dump()
     earlier = queries.offers_page(
         session, state=None, organisation_id=own_organisation(caller), limit=ROWS
@@ -190,7 +150,7 @@ def offer_form(request: Request, session: SessionDep, at: AtDep, caller: Handler
             "longitude": show_degrees(last.longitude_micro),
             "latitude": show_degrees(last.latitude_micro),
         }
-    return _offer_page(request, caller, values)
+    return _offer_page(request, session, caller, values)
 
 
 @router.post("/supply/offers", response_class=HTMLResponse)
@@ -205,14 +165,14 @@ def post_offer(
     """Post a lot or a capacity."""
     values = form.model_dump()
     reader = FormReader(values)
-    offer = _read_offer(reader)
+    offer = read_offer(reader, session)
     if offer is None:
-        return _offer_page(request, caller, values, reader=reader)
+        return _offer_page(request, session, caller, values, reader=reader)
     try:
         with session.begin_nested():
             supply.post_offer(session, ports, caller, offer, at=at)
     except FuqiError as error:
-        return _offer_page(request, caller, values, error=error)
+        return _offer_page(request, session, caller, values, error=error)
     return go("/supply#offers")
 
 
@@ -243,48 +203,14 @@ def show_degrees(micro: int) -> str:
     return f"{sign}{whole}.{part:06d}".rstrip("0").rstrip(".")
 
 
-def _read_offer(reader: FormReader) -> supply.NewOffer | None:
-    """The offer, or None with its faults in the reader."""
-    kind = reader.choice("kind", KINDS)
-    capacity = kind == "capacity"
-    item = reader.choice("item", tuple(catalogue().items))
-    quantity = reader.integer("quantity", low=1, high=QUANTITY_MAX)
-    windows = reader.integer("windows", low=1, high=supply.WINDOWS_MAX) if capacity else 1
-    province, city = reader.text("province"), reader.text("city")
-    longitude, latitude = (
-        reader.degrees("longitude", limit=180),
-        reader.degrees("latitude", limit=90),
-    )
-    available_on = reader.day("available_on")
-    produced_on = None if capacity else reader.day("produced_on")
-    expires_on = None if capacity else reader.day("expires_on", required=False)
-    batch_number = "" if capacity else reader.text("batch_number", characters_max=60)
-    standard = reader.text("standard", required=False) or None
-    edition = reader.text("edition", required=False) or None
-    certificate = reader.integer("certificate", low=0, high=CERTIFICATE_MAX)
-    missing = None in (quantity, windows, longitude, latitude, available_on, certificate)
-    if reader.faults or missing:
-        return None
-    assert quantity is not None and windows is not None and certificate is not None  # noqa: PT018
-    assert longitude is not None and latitude is not None and available_on is not None  # noqa: PT018
-    return supply.NewOffer(
-        id=reader.values["attempt"],
-        kind=kind,
-        item=item,
-        quantity=quantity,
-        place=Place(
-            province=province, city=city, longitude_micro=longitude, latitude_micro=latitude
-        ),
-        available_on=available_on,
-        windows=windows,
-        produced_on=produced_on,
-        expires_on=expires_on,
-        batch_number=batch_number,
-        standard=standard,
-        edition=edition,
-        certificate=certificate,
-        sterile=reader.checked("sterile"),
-    )
+def item_groups() -> list[tuple[str, list[Item]]]:
+    """Goods and services, each under its heading."""
+    items = list(catalogue().items.values())
+    services = [one for one in items if one.id.startswith(SERVICE_PREFIX)]
+    return [
+        ("offer.goods", [one for one in items if one not in services]),
+        ("offer.services", services),
+    ]
 
 
 def _need_page(
@@ -319,6 +245,7 @@ def _need_page(
 
 def _offer_page(
     request: Request,
+    session: Session,
     caller: Caller,
     values: dict[str, str],
     *,
@@ -333,7 +260,11 @@ def _offer_page(
         faults=None if reader is None else reader.faults,
         error=error,
         fields=OFFER_FIELDS,
-        items=catalogue().items,
+        item_groups=item_groups(),
+        provinces=provinces(),
+        resources=limit_queries.resources_page(
+            session, organisation_id=own_organisation(caller), state="open", limit=ROWS
+        ),
         kinds=KINDS,
-        windows_max=supply.WINDOWS_MAX,
+        windows_max=WINDOWS_MAX,
     )

@@ -35,6 +35,10 @@ class RegistrationIn(Input):
     place: ShortText = Field(description="main place of business")
     receiving_system: ShortText = Field(description="designated receiving system")
     handler: HandlerIn
+    representative: bool = Field(
+        default=False,
+        description="the handler is the legal representative: after a match by a source they act by law",
+    )
 
 
 class LoginIn(Input):
@@ -115,6 +119,7 @@ class AuthorisationOut(Output):
     valid_from: datetime
     valid_to: datetime
     revoked_at: datetime | None
+    basis: str = Field(description="declared, statutory or signed")
 
 
 class OrganisationOut(Output):

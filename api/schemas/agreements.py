@@ -7,8 +7,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field
 
+from api.schemas.annexes import (
+    AttachmentOut,
+    ClauseIn,
+    ClauseOut,
+    ConfirmationOut,
+    DemandIn,
+    DemandOut,
+)
 from api.schemas.base import Id, Input, Output, ShortText
+from api.schemas.identity import RatificationOut
 from api.schemas.placement import FieldIn
+from signing.annexes import ATTACHMENTS_MAX, CLAUSES_MAX
 
 SIGNERS_MAX = 20
 """Signature fields of one document; more do not fit on a page anybody reads."""
@@ -67,6 +77,16 @@ class AgreementIn(Input):
     )
     read_seconds_min: int = Field(
         default=0, ge=0, le=3_600, description="how long the document must be open to count as read"
+    )
+    clauses: Annotated[list[ClauseIn], Field(max_length=CLAUSES_MAX)] = Field(
+        default_factory=list,
+        description="standard terms that each signer of the other sides confirms one by one",
+    )
+    attachments: Annotated[list[Id], Field(max_length=ATTACHMENTS_MAX)] = Field(
+        default_factory=list, description="att_…, sent before by `POST /api/v1/attachments`"
+    )
+    demands: Annotated[list[DemandIn], Field(max_length=ATTACHMENTS_MAX)] = Field(
+        default_factory=list, description="files that signers are asked for"
     )
 
 
@@ -134,6 +154,9 @@ class StatementOut(Output):
     statement: dict[str, Any]
     statement_sha256: str
     message_base64: str = Field(description="sign these bytes (ECDSA P-256, SHA-256, DER)")
+    annex: dict[str, Any] | None = Field(
+        description="the clauses and files that the statement names by digest"
+    )
     used_at: datetime | None
 
 
@@ -172,6 +195,10 @@ class SignerOut(Output):
     signed_at: datetime | None
     approved_at: datetime | None
     refused_at: datetime | None
+    receiving_system: str | None = Field(description="designated system of the organisation")
+    place: str | None = Field(description="its main place of business")
+    must_confirm: bool = Field(description="whether the clauses are pointed out to this signer")
+    confirmed: list[ConfirmationOut]
     revision_sha256: str | None
 
 
@@ -273,6 +300,10 @@ class AgreementOut(AgreementSummary):
     currency: str | None
     hand_out_partial: bool
     read_seconds_min: int
+    clauses: list[ClauseOut]
+    demands: list[DemandOut]
+    attachments: list[AttachmentOut]
+    ratifications: list[RatificationOut]
     stages: list[StageOut]
     consented: list[str] = Field(description="organisations that consented to electronic form")
     related: list[RelatedOut]

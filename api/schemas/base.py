@@ -32,7 +32,18 @@ class Health(Output):
     version: str
     demo: bool
     operator: str
+    production: bool = Field(
+        description="whether nothing built-in, mock or demonstrated may be in use"
+    )
+    rests_on: dict[str, str] = Field(
+        description="hosts of chain, ca, tsa and identity; empty where the part is built in or mock"
+    )
     entries_waiting: int = Field(description="journal rows not yet in the tree")
+    log_size: int = Field(description="leaves under the newest checkpoint")
+    anchored_size: int = Field(description="leaves under the newest final anchor")
+    unanchored_seconds: int = Field(
+        description="how long the oldest checkpoint without a final anchor has waited"
+    )
 
 
 class CheckOut(Output):

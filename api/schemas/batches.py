@@ -21,7 +21,7 @@ class BatchIn(Input):
 
 
 class WaitingOut(Output):
-    """One place that waits for the caller's signature."""
+    """One place that waits for the caller to sign or to approve."""
 
     signer_id: str
     agreement_id: str
@@ -33,6 +33,10 @@ class WaitingOut(Output):
     document_sha256: str
     read_at: datetime | None
     turn: bool = Field(description="false where somebody else acts first")
+    alone: str = Field(
+        description="why it is done on its own page first and cannot be in a batch: "
+        "`batch.not_to_sign` for an approval, `clause.unconfirmed`, `upload.missing`; else empty"
+    )
     expires_at: datetime
 
 

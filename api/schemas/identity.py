@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -178,6 +178,15 @@ class RatificationOut(Output):
     decision_reason: str | None
 
 
+class DecisionStatementOut(Output):
+    """The exact sentence that decides, and the bytes that the decider's device signs."""
+
+    id: str
+    statement: dict[str, Any]
+    statement_sha256: str
+    message_base64: str = Field(description="sign these bytes (ECDSA P-256, SHA-256, DER)")
+
+
 class PolicyRowOut(Output):
     """One line of the table of levels."""
 
@@ -189,9 +198,12 @@ class PolicyRowOut(Output):
 
 
 class PolicyOut(Output):
-    """`fuqi/level-policy/v1` with its digest, as it stands in the evidence of every signature."""
+    """`fuqi/level-policy/v2` (or `/v1`) with its digest, as it stands in the evidence of every signature."""
 
     v: str
     edition: str
     sha256: str
+    unstated_as: int | None = Field(
+        description="fen; what an agreement counts as that states no amount; null in a table of version 1"
+    )
     rows: list[PolicyRowOut]

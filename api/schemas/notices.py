@@ -29,7 +29,7 @@ class LostKeyOut(Output):
 
 
 class NoticeOut(Output):
-    """One notice: `subject` is an agreement, `cause` the certificate that was revoked."""
+    """One notice: `subject` is an agreement, lot or recall, `cause` the record that brought it about."""
 
     id: str
     kind: str

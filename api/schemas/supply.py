@@ -35,6 +35,13 @@ class NeedIn(Input):
     deadline_on: date
     remaining_days_min: int | None = Field(default=None, ge=0, le=3650)
     accepts_substitutes: bool = True
+    certificate_min: int | None = Field(
+        default=None,
+        ge=0,
+        le=2,
+        description="at least what the item requires, which is the default",
+    )
+    sterile: bool = Field(default=False, description="asked for beside what the specification says")
 
 
 class OfferIn(Input):
@@ -54,8 +61,20 @@ class OfferIn(Input):
     edition: ShortText | None = None
     certificate: int = Field(default=0, ge=0, le=10)
     sterile: bool = False
+    donor_kind: Literal["organisation", "individual"] = Field(
+        default="organisation",
+        description="on whose behalf: some lanes take no gifts of individuals",
+    )
     directed_to: Annotated[tuple[Id, ...], Field(max_length=50)] = ()
     related_to: Annotated[tuple[Id, ...], Field(max_length=50)] = ()
+    pack: int = Field(default=1, description="units move in whole packs or pallets of this size")
+    smallest: int = Field(default=1, description="no hospital gets fewer")
+    receivers_max: int | None = Field(
+        default=None,
+        description="to how many hospitals all open offers of the organisation go at most",
+    )
+    resource_id: Id | None = Field(default=None, description="res_…: what makes a capacity")
+    per_unit: int = Field(default=0, description="how much of the resource one unit takes")
 
 
 class NeedOut(Output):
@@ -102,13 +121,106 @@ class OfferOut(Output):
     sterile: bool
     province: str
     city: str
+    donor_kind: str
     directed_to: list[str]
     related_to: list[str]
+    pack: int
+    smallest: int
+    receivers_max: int | None
+    resource_id: str | None
+    per_unit: int
+    unusable: str | None = Field(
+        description="why no round can use it, whatever is needed: a standard not declared, say"
+    )
     frozen: bool
     generated: bool
     state: str
     withdrawn_reason: str | None
     created_at: datetime
+
+
+class ResourceIn(Input):
+    """A plant, line, machine, product or service that several capacities draw on."""
+
+    id: Id = Field(description="res_…")
+    kind: Literal["plant", "line", "machine", "product", "service"]
+    name: ShortText
+    unit: Literal["minute", "hour", "piece", "kilogram"] = Field(description="what capacity counts")
+    capacity: int = Field(description="of each day, above zero")
+    available_on: date
+    windows: int = Field(default=1, description="days from available_on")
+
+
+class ResourceOut(Output):
+    """A resource, as its organisation sees it."""
+
+    id: str
+    kind: str
+    name: str
+    unit: str
+    capacity: int
+    available_on: date
+    windows: int
+    state: str
+    withdrawn_reason: str | None
+    created_at: datetime
+
+
+class LaneIn(Input):
+    """A carrier's lane."""
+
+    id: Id = Field(description="lane_…")
+    origin: ShortText | None = Field(
+        default=None, description="a province; the whole country if left out"
+    )
+    destination: PlaceIn
+    individuals: bool = Field(default=False, description="whether it takes gifts of individuals")
+    open_from: date
+    open_to: date | None = None
+
+
+class LaneOut(Output):
+    """A lane of a carrier."""
+
+    id: str
+    name: str
+    origin: str | None
+    province: str
+    city: str
+    individuals: bool
+    open_from: date | None
+    open_to: date | None
+    state: str
+    withdrawn_reason: str | None
+    created_at: datetime
+
+
+class SupplyFileOut(Output):
+    """A file of offers or needs that the organisation sent."""
+
+    id: str
+    kind: str = Field(description="offers or needs")
+    sha256: str
+    lines: int
+    created_at: datetime
+    withdrawn_at: datetime | None
+
+
+class SupplyFileFaultOut(Output):
+    """What is wrong with a line of a file."""
+
+    line: int = Field(description="of the file; the header is line 1")
+    column: str | None
+    code: str
+    detail: str
+
+
+class SupplyFileSentOut(Output):
+    """What became of a file: stored whole, or nothing of it."""
+
+    file: SupplyFileOut | None = Field(description="null where nothing was stored")
+    lines: int = Field(description="lines that are in order")
+    faults: list[SupplyFileFaultOut]
 
 
 class HospitalOut(Output):
@@ -145,7 +257,8 @@ class RoundOut(RoundSummaryOut):
 
     allocations: int
     summary: dict[str, Any] | None = Field(
-        description="fill rates, distances, reasons; null while open"
+        description="fill rates, distances, reasons, and gap: null where the plan is proven best, else how "
+        "much more could be served at most; null while open"
     )
     report: dict[str, Any] | None = Field(description="the independent checker's report")
     entries: list[EntryOut]

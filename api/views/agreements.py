@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from api.callers import Caller
 from api.flows.agreements import agreement_for, state_of
+from api.flows.annexes import clauses_for
 from api.schemas.agreements import (
     AgreementList,
     AgreementOut,
@@ -19,9 +20,17 @@ from api.schemas.agreements import (
     SignerOut,
     StageOut,
 )
+from api.schemas.identity import RatificationOut
+from api.views.annexes import (
+    attachments_facts,
+    clause_facts,
+    confirmation_facts,
+    demand_facts,
+)
 from ledger.core.errors import NotFoundError
 from ledger.queries import agreements as queries
 from ledger.queries import anchors as anchor_queries
+from ledger.queries import identity as identity_queries
 from ledger.queries import log as log_queries
 from ledger.queries import parties as party_queries
 from ledger.tables.agreements import AgreementRow, BundleRow
@@ -57,6 +66,8 @@ def agreement_facts(session: Session, caller: Caller, agreement_id: str) -> Agre
     waiting = {one.field for one in rule.waiting}
     ids = [one for s in signers for one in (s.organisation_id, s.person_id)]
     people = party_queries.parties_by_ids(session, ids)
+    confirmed = confirmation_facts(session, [one.id for one in signers])
+    clauses = clause_facts(session, row)
     summary = AgreementSummary.model_validate(row)
     return AgreementOut(
         **summary.model_dump(),
@@ -74,6 +85,13 @@ def agreement_facts(session: Session, caller: Caller, agreement_id: str) -> Agre
         currency=row.currency,
         hand_out_partial=row.hand_out_partial,
         read_seconds_min=row.read_seconds_min,
+        clauses=clauses,
+        demands=demand_facts(session, row),
+        attachments=attachments_facts(session, caller, row),
+        ratifications=[
+            RatificationOut.model_validate(one)
+            for one in identity_queries.ratifications_of(session, row.id)
+        ],
         stages=[_stage(rule, number) for number in rule.stages],
         consented=sorted(rule.consents),
         related=_related(session, caller, row),
@@ -101,6 +119,10 @@ def agreement_facts(session: Session, caller: Caller, agreement_id: str) -> Agre
                 signed_at=s.signed_at,
                 approved_at=s.approved_at,
                 refused_at=s.refused_at,
+                receiving_system=people[s.organisation_id].receiving_system,
+                place=people[s.organisation_id].place,
+                must_confirm=bool(clauses_for(session, row, s)),
+                confirmed=confirmed[s.id],
                 revision_sha256=s.revision_sha256,
             )
             for s in signers

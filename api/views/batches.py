@@ -9,14 +9,16 @@ from sqlalchemy.orm import Session
 
 from api.callers import Caller, require_organisation
 from api.flows.agreements import state_of
-from api.flows.batches import opened_items, standing_of
+from api.flows.annexes import require_annexed
+from api.flows.batches import NOT_TO_SIGN, opened_items, standing_of
 from api.schemas.batches import BatchItemOut, BatchOut, WaitingList, WaitingOut
 from ledger.core.canonical import canonical_parse
-from ledger.core.errors import ForbiddenError
+from ledger.core.errors import ConflictError, ForbiddenError
 from ledger.queries import batches as queries
 from ledger.queries import parties as party_queries
-from ledger.tables.agreements import AgreementRow
+from ledger.tables.agreements import AgreementRow, SignerRow
 from ledger.tables.batches import BatchRow
+from signing import agreement as rules
 from signing.batch_intent import batch_message
 
 
@@ -54,11 +56,22 @@ def waiting_list(
             document_sha256=rows[one.id].document_sha256,
             read_at=one.read_at,
             turn=one.field in {other.field for other in state_of(session, rows[one.id]).waiting},
+            alone=_alone(session, rows[one.id], one),
             expires_at=rows[one.id].expires_at,
         )
         for one in found
     ]
     return WaitingList(items=items, next=found[-1].id if len(found) == limit else None)
+
+
+def _alone(session: Session, row: AgreementRow, signer: SignerRow) -> str:
+    if signer.act != rules.Act.SIGN:
+        return NOT_TO_SIGN
+    try:
+        require_annexed(session, row, signer)
+    except ConflictError as exc:
+        return exc.error_code
+    return ""
 
 
 def batch_facts(session: Session, batch: BatchRow, *, at: datetime) -> BatchOut:

@@ -17,6 +17,7 @@ from api.views.public import item_names
 from ledger.core.errors import NotFoundError
 from ledger.queries import acts as act_queries
 from ledger.queries import custody as queries
+from ledger.queries import custody_waiting as waiting
 from ledger.queries import log as log_queries
 from ledger.queries import parties as party_queries
 from ledger.tables.custody import (
@@ -175,7 +176,7 @@ def tasks(
     return {
         "handovers": [
             _task(row.id, lot, row.quantity, row.state, row.due_at)
-            for row, lot in queries.waiting_handovers(session, **asked)
+            for row, lot in waiting.waiting_handovers(session, **asked)
         ],
         "discrepancies": [
             _task(
@@ -185,11 +186,11 @@ def tasks(
                 row.state,
                 row.answer_due_at if row.state == "open" else row.settle_due_at,
             )
-            for row, lot in queries.open_discrepancies(session, **asked)
+            for row, lot in waiting.open_discrepancies(session, **asked)
         ],
         "purposes": [
             _task(row.id, lot, lot.quantity, row.state, row.due_at)
-            for row, lot in queries.open_purpose_changes(session, **asked)
+            for row, lot in waiting.open_purpose_changes(session, **asked)
         ],
     }
 

@@ -12,14 +12,15 @@ from api.views.disclosed import disclosed_ways
 from ledger.queries import board as queries
 from ledger.queries import supply as supply_queries
 from ledger.tables.supply import AllocationRow, HospitalRow, NeedRow, OfferRow
-from matching.catalogue import Catalogue, load_catalogue
+from matching.catalogue import Catalogue
+from matching.services import published_catalogue
 from signing.numbers import mask_name
 
 
 @lru_cache(maxsize=1)
 def catalogue() -> Catalogue:
-    """The packaged catalogue, read once."""
-    return load_catalogue()
+    """The packaged catalogue of goods and services, read once."""
+    return published_catalogue()
 
 
 def item_names(item: str) -> tuple[str, str]:

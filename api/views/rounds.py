@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy.orm import Session
 
 from api.callers import Caller
@@ -79,6 +81,13 @@ def own_allocations(
         after=after,
         limit=limit,
     )
+    return lines_of(found, caller=caller)
+
+
+def lines_of(
+    found: Sequence[tuple[AllocationRow, NeedRow, HospitalRow, OfferRow]], *, caller: Caller
+) -> list[AllocationOut]:
+    """Lines as the caller sees them."""
     return [_line(*row, caller=caller) for row in found]
 
 

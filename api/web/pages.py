@@ -70,6 +70,23 @@ class Paging:
         return self.offset + self.limit if self.offset + self.limit < self.total else None
 
 
+def rests_on(settings: Settings) -> Mapping[str, str]:
+    """Which part is built in or mock (`""`), and by which host it is provided where it is not."""
+    chain = "" if settings.chain_url is None else settings.chain_url.get_secret_value()
+    outside = settings.identity_urls if settings.identity_provider == "http" else ""
+    return {
+        # The chain's address may hold a password; that there is one is all that is said.
+        "chain": "JSON-RPC" if chain else "",
+        "ca": _hosts(settings.ca_url or ""),
+        "tsa": _hosts(settings.tsa_urls),
+        "identity": _hosts(outside) or ("manual" if settings.identity_provider == "manual" else ""),
+    }
+
+
+def _hosts(urls: str) -> str:
+    return ", ".join(dict.fromkeys(urlsplit(url).hostname or "" for url in urls.split()))
+
+
 class Pages:
     """The pages of one installation."""
 
@@ -135,6 +152,8 @@ class Pages:
             roles=sorted(role.value for role in caller.roles) if caller else [],
             demo=self.settings.demo,
             operator_name=self.settings.operator_name,
+            production=self.settings.production,
+            rests=rests_on(self.settings),
             path=request.url.path,
             asset=self.asset_address,
             other_language=self._other_language(request, texts.language),

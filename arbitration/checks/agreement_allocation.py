@@ -10,7 +10,14 @@ from arbitration.parts import ALLOCATION
 from ledger.core.report import Check
 
 CODE: Final = "agreement.allocation"
-_KINDS: Final = ("round.opened", "round.closed", "allocation.proposed", "allocation.accepted")
+_KINDS: Final = (
+    "round.opened",
+    "round.closed",
+    "need.urgent",
+    "allocation.proposed",
+    "allocation.accepted",
+)
+"""`need.urgent` where the round decided one urgent need: it names the round and the rule it was marked by."""
 
 
 def check(context: Context) -> Check:

@@ -1,4 +1,7 @@
-"""Every check, in the order in which it is numbered; `verify_bundle` runs them and never raises."""
+"""Every check, in the order in which it is numbered; `verify_bundle` runs them and never raises.
+
+A bundle is of an agreement (`CHECKS`) or of a lot (`LOT_CHECKS`): its manifest says which.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final, TypeAlias
 
-from arbitration.bundle import read_bundle
 from arbitration.checks import (
     agreement_allocation,
     agreement_formed,
@@ -15,8 +17,10 @@ from arbitration.checks import (
     anchor_evidence,
     custody,
     document_archive,
+    document_attachments,
     document_binding,
     document_digests,
+    document_fields,
     document_pdf,
     document_revisions,
     event_bodies,
@@ -27,10 +31,19 @@ from arbitration.checks import (
     event_times,
     human_report,
     labels,
+    lot_acceptance,
+    lot_anchors,
+    lot_custody,
+    lot_entries,
+    lot_files,
+    lot_line,
+    lot_recall,
+    lot_signatures,
     manifest,
     seal,
     signer_authorisation,
     signer_certificate,
+    signer_clauses,
     signer_consent,
     signer_intent,
     signer_realname,
@@ -40,7 +53,10 @@ from arbitration.checks import (
     stamp,
 )
 from arbitration.checks.context import Context, open_context
-from arbitration.model import Bundle
+from arbitration.checks.lots import lot_context
+from arbitration.container import unpack
+from arbitration.lot_model import is_lot_bundle, open_lot_files
+from arbitration.model import Bundle, open_files
 from arbitration.policy import Trust
 from arbitration.timestamps import MALFORMED
 from ledger.core.errors import FuqiError
@@ -59,13 +75,16 @@ CHECKS: Final[tuple[tuple[str, CheckFunction], ...]] = (
     (document_digests.CODE, document_digests.check),
     (document_revisions.CODE, document_revisions.check),
     (document_pdf.CODE, document_pdf.check),
+    (document_fields.CODE, document_fields.check),
     (document_binding.CODE, document_binding.check),
     (document_archive.CODE, document_archive.check),
+    (document_attachments.CODE, document_attachments.check),
     (signer_roster.CODE, signer_roster.check),
     (signer_realname.CODE, signer_realname.check),
     (signer_authorisation.CODE, signer_authorisation.check),
     (signer_consent.CODE, signer_consent.check),
     (signer_intent.CODE, signer_intent.check),
+    (signer_clauses.CODE, signer_clauses.check),
     (signer_signature.CODE, signer_signature.check),
     (signer_certificate.CODE, signer_certificate.check),
     (signer_seal.CODE, signer_seal.check),
@@ -82,6 +101,22 @@ CHECKS: Final[tuple[tuple[str, CheckFunction], ...]] = (
     (agreement_allocation.CODE, agreement_allocation.check),
 )
 """Numbered from 2: number 1 is the container, without which nothing else can be read."""
+LOT_CHECKS: Final[tuple[tuple[str, CheckFunction], ...]] = (
+    (lot_files.CODE, lot_files.check),
+    (seal.CODE, seal.check),
+    (stamp.CODE, stamp.check),
+    (lot_entries.CODE, lot_entries.check),
+    (event_log.CODE, event_log.check),
+    (event_chain.CODE, event_chain.check),
+    (lot_anchors.CODE, lot_anchors.check),
+    (anchor_chain.CODE, anchor_chain.check),
+    (lot_signatures.CODE, lot_signatures.check),
+    (lot_custody.CODE, lot_custody.check),
+    (lot_acceptance.CODE, lot_acceptance.check),
+    (lot_recall.CODE, lot_recall.check),
+    (lot_line.CODE, lot_line.check),
+)
+"""Of a lot's bundle, numbered likewise."""
 
 
 def verify_bundle(data: bytes, *, trust: Trust | None, at: datetime) -> Report:
@@ -92,13 +127,20 @@ def verify_bundle(data: bytes, *, trust: Trust | None, at: datetime) -> Report:
         trust: pinned roots, log and chains; None leaves every pin INDETERMINATE.
         at: now, aware UTC; nothing in the bundle may be younger.
     """
+    of_a_lot = False
     try:
-        bundle = read_bundle(data)
-        context = open_context(bundle, trust=trust, at=at)
+        files = unpack(data)
+        of_a_lot = is_lot_bundle(files)
+        if of_a_lot:
+            bundle = open_lot_files(files)
+            context = lot_context(bundle, trust=trust, at=at)
+        else:
+            bundle = open_files(files)
+            context = open_context(bundle, trust=trust, at=at)
     except FuqiError as exc:
-        return _unopened(f"{exc.error_code}: {exc.message}")
+        return _unopened(f"{exc.error_code}: {exc.message}", of_a_lot=of_a_lot)
     except MALFORMED as exc:
-        return _unopened(f"malformed ({type(exc).__name__})")
+        return _unopened(f"malformed ({type(exc).__name__})", of_a_lot=of_a_lot)
     checks = [
         Check(
             CONTAINER,
@@ -108,7 +150,10 @@ def verify_bundle(data: bytes, *, trust: Trust | None, at: datetime) -> Report:
             {"files": len(bundle.files), "bytes": len(data)},
         )
     ]
-    checks += [_run(code, function, context) for code, function in CHECKS]
+    if of_a_lot:
+        checks += [_run(code, function, context) for code, function in LOT_CHECKS]
+    else:
+        checks += [_run(code, function, context) for code, function in CHECKS]
     return Report(subject="bundle", checks=tuple(checks), labels=_labels(bundle, trust))
 
 
@@ -124,18 +169,22 @@ def _run(code: str, function: CheckFunction, context: Context) -> Check:
     return found
 
 
-def _unopened(reason: str) -> Report:
+def _unopened(reason: str, *, of_a_lot: bool) -> Report:
     checks = [_failed(CONTAINER, reason)]
-    checks += [
-        Check(
-            code,
-            Verdict.INDETERMINATE,
-            "not reached: the bundle does not open",
-            "未执行：证据包无法打开",
-        )
-        for code, _ in CHECKS
-    ]
+    if of_a_lot:
+        checks += [_unreached(code) for code, _ in LOT_CHECKS]
+    else:
+        checks += [_unreached(code) for code, _ in CHECKS]
     return Report(subject="bundle", checks=tuple(checks))
+
+
+def _unreached(code: str) -> Check:
+    return Check(
+        code,
+        Verdict.INDETERMINATE,
+        "not reached: the bundle does not open",
+        "未执行：证据包无法打开",
+    )
 
 
 def _failed(code: str, reason: str) -> Check:

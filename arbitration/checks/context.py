@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,15 +11,18 @@ from typing import Any, Final
 from arbitration.model import Bundle, Event
 from arbitration.policy import Trust
 from arbitration.stages import Stage, stages_of
+from arbitration.timestamps import MALFORMED
 from ledger.core.errors import InputError, VerificationError
 from ledger.core.report import Report
 from ledger.core.units import parse_utc
 from ledger.receipt_checking import verify_receipt
 from signing.pdf_reading import signatures_of
-from signing.reading import SignatureFacts
+from signing.reading import RecordedEdit, SignatureFacts
 from signing.trust import PkiTrust
 from signing.validate import validate_pdf
 
+FILLED: Final = "document.filled"
+"""Entry of a signer who filled fields of the form before signing."""
 TOLERANCE: Final = timedelta(minutes=2)
 """Clocks of the API, the worker and the time-stamp authority; entries carry whole seconds."""
 
@@ -104,10 +108,30 @@ def open_context(bundle: Bundle, *, trust: Trust | None, at: datetime) -> Contex
         trust=trust,
         at=at,
         pki=pki,
-        pdf=validate_pdf(final, trust=pki, at=at),
+        pdf=validate_pdf(final, trust=pki, at=at, edits=recorded_edits(bundle)),
         signatures=signatures,
         receipts=tuple(verify_receipt(one, trust=ledger) for one in bundle.receipts),
     )
+
+
+def recorded_edits(bundle: Bundle) -> tuple[RecordedEdit, ...]:
+    """Form fields that signers filled after earlier signatures, as the log says.
+
+    An entry that is not opened, or not shaped as it must be, explains nothing; `document.fields` says so.
+    """
+    fields = {str(row["signer"]): str(row["field"]) for row in bundle.signers}
+    found: list[RecordedEdit] = []
+    for event in bundle.of_type(FILLED, subject=str(bundle.agreement["id"])):
+        if event.body is None:
+            continue
+        with contextlib.suppress(*MALFORMED):
+            digest = bytes.fromhex(str(event.body["revision_sha256"]))
+            signed_in = fields[str(event.body["signer"])]
+            found += [
+                RecordedEdit(str(o["field"]), str(o["old"]), str(o["new"]), digest, signed_in)
+                for o in event.body["fields"]
+            ]
+    return tuple(found)
 
 
 def pick(rows: Sequence[Mapping[str, Any]], key: str, value: str) -> Mapping[str, Any]:

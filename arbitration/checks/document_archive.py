@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from arbitration.checks.context import Context
+from arbitration.checks.context import Context, recorded_edits
 from arbitration.checks.results import Problem, conclude, unclear, wrong
 from ledger.core.report import Check, Verdict
 from signing.embedded import Level, level_of
@@ -57,7 +57,9 @@ def _problems(context: Context, row: Any) -> list[Problem]:
         problems.append(
             unclear("no opened entry names this archived file", "没有已披露的记录指明该归档文件")
         )
-    report = validate_pdf(data, trust=replace(context.pki, crls=()), at=context.at)
+    alone = replace(context.pki, crls=())
+    edits = recorded_edits(context.bundle)
+    report = validate_pdf(data, trust=alone, at=context.at, edits=edits)
     for one in report.checks:
         if one.verdict is not Verdict.PASSED:
             kind = wrong if one.verdict is Verdict.FAILED else unclear

@@ -17,8 +17,13 @@ def check(context: Context) -> Check:
     bundle = context.bundle
     part = bundle.part(9)
     problems: list[Problem] = []
-    # Bundles made before files were archived have no such list.
-    rows = [part["original"], *part["revisions"], *part.get("archives", [])]
+    # A list that would be empty is absent, as in bundles made before there were such files.
+    rows = [
+        part["original"],
+        *part["revisions"],
+        *part.get("archives", []),
+        *part.get("attachments", []),
+    ]
     for row in rows:
         data = bundle.files[row["path"]]
         if (hashlib.sha256(data).hexdigest(), len(data)) != (row["sha256"], row["size"]):

@@ -6,36 +6,70 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from arbitration.checks.context import Context, pick, time_of
+from arbitration.checks.context import TOLERANCE, Context, pick, time_of
 from arbitration.checks.results import Problem, conclude, unclear, wrong
 from arbitration.model import Event
-from ledger.core.errors import ForbiddenError
+from ledger.core.errors import ForbiddenError, InputError, VerificationError
 from ledger.core.report import Check
 from ledger.core.units import parse_utc
+from signing.certificates import certificate_spki
 from signing.identity import Authorisation, Basis, authorisation_from_json, require_authority
 from signing.identity_policy import Need, require_basis
+from signing.intent import FRESH_FOR
+from signing.ratification_intent import require_ratification
 
 CODE: Final = "signer.authorisation"
 
 
 def check(context: Context) -> Check:
-    """FAILED outside scope or period, or where the log granted something else."""
+    """FAILED outside scope or period, or where the log granted something else.
+
+    A passed check says of every signer what the authority rested on: what an administrator declared and nobody
+    signed must not read like a letter of the legal representative.
+    """
     problems: list[Problem] = []
     for signer in context.bundle.signers:
         problems += _signer_problems(context, signer)
+    rests = {str(one["signer"]): _stated(context, one) for one in context.bundle.signers}
+    words = {name: _words(stated) for name, stated in rests.items()}
     return conclude(
         CODE,
         problems,
-        en="every handler held a valid authorisation for this matter when signing",
-        zh="每位经办人签署时均持有涵盖该事项的有效授权",
+        en="every handler held a valid authorisation for this matter when signing: "
+        + "; ".join(f"{name} {en}" for name, (en, _zh) in words.items()),
+        zh="每位经办人签署时均持有涵盖该事项的有效授权："
+        + "；".join(f"{name}{zh}" for name, (_en, zh) in words.items()),
+        bases={name: stated.basis.value for name, stated in rests.items()},
+        letters={
+            name: stated.agreement for name, stated in rests.items() if stated.agreement is not None
+        },
+    )
+
+
+def _stated(context: Context, signer: Mapping[str, Any]) -> Authorisation:
+    return authorisation_from_json(
+        pick(context.bundle.part(3)["authorisations"], "id", str(signer["authorisation"]))
+    )
+
+
+def _words(stated: Authorisation) -> tuple[str, str]:
+    """What an authority rests on, in both languages."""
+    if stated.basis is Basis.SIGNED:
+        return (
+            f"under a signed letter ({stated.agreement})",
+            f"依据经签署的授权委托书（{stated.agreement}）",
+        )
+    if stated.basis is Basis.STATUTORY:
+        return "by law, as legal representative", "系法定代表人，依法代表"
+    return (
+        "on a declared authority only (entered by the administrator, signed by nobody)",
+        "仅依据申报的授权（管理员录入，无人签署）",
     )
 
 
 def _signer_problems(context: Context, signer: Mapping[str, Any]) -> list[Problem]:
     bundle, name = context.bundle, str(signer["signer"])
-    stated = authorisation_from_json(
-        pick(bundle.part(3)["authorisations"], "id", str(signer["authorisation"]))
-    )
+    stated = _stated(context, signer)
     organisation = str(signer["organisation"])
     granted = [
         one.body["authorisation"]
@@ -192,6 +226,45 @@ def _decider_problems(
         fault = True
     if fault:
         return [wrong(f"{name}: ratified by somebody who could not", f"{name}：追认人无权追认")]
+    return _proof_problems(context, signer, body, at=at)
+
+
+def _proof_problems(
+    context: Context, signer: Mapping[str, Any], body: Mapping[str, Any], *, at: datetime
+) -> list[Problem]:
+    """The decision was signed by the decider's own key; decisions of earlier versions were made by login."""
+    name, stmt = str(signer["signer"]), body.get("statement")
+    if stmt is None:
+        return [
+            unclear(
+                f"{name}: ratified by login, without a signature of the decider's key",
+                f"{name}：追认仅凭登录作出，无追认人密钥签名",
+            )
+        ]
+    try:
+        row = context.certificate_row(str(body["certificate"]))
+        require_ratification(
+            stmt,
+            signature=bytes.fromhex(str(body["proof"])),
+            public_spki=certificate_spki(context.certificate_der(str(body["certificate"]))),
+            wanted={
+                "ratification": body["ratification"],
+                "agreement": context.agreement_id,
+                "document_sha256": context.bundle.part(9)["document_sha256"],
+                "person": body["by"],
+                "organisation": signer["organisation"],
+                "handler": signer["person"],
+                "decision": body["decision"],
+                "reason": body["reason"],
+            },
+        )
+    except (VerificationError, InputError, ValueError) as exc:
+        return [wrong(f"{name}: the ratification: {exc}", f"{name}：追认的签名不成立")]
+    age = at - parse_utc(str(stmt["at"]))
+    if (row["person"], row["organisation"]) != (body["by"], signer["organisation"]):
+        return [wrong(f"{name}: ratified with another's key", f"{name}：追认所用证书属于他人")]
+    if not -TOLERANCE <= age <= FRESH_FOR + TOLERANCE:
+        return [wrong(f"{name}: the ratification was stale", f"{name}：追认陈述已过时")]
     return []
 
 

@@ -157,9 +157,12 @@ def _transport(
 class FewShipments:
     """Each donor's goods are cut into whole requests near by; what is left goes to one receiver, or waits.
 
+    A donor's kinds are decided together: who is sent one kind costs no second shipment for another.
+
     Attributes:
         mile: cost of a unit over a mile.  shipment: of a shipment.  request: worth of filling the only request
             of a kind; shared by all who ask.  partial: cost of leaving one more request partly filled.
+        stay: what a rest may cost to be sent; above it, it waits for next week.
         reach: nothing is sent further.  near: how many of the nearest requests are looked at.
     """
 
@@ -168,86 +171,110 @@ class FewShipments:
     shipment: int
     request: int
     partial: int
+    stay: int
     reach: int
     near: int
     memory: Memory = field(default_factory=Memory)
     _opened: set[Key] = field(default_factory=set)
 
     def decide(self, week: Week) -> Lines:
-        """All donors of one week, by name, smaller lots first."""
+        """All donors of one week, by name."""
         self.memory.see(week)
-        by_kind: dict[str, list[str]] = {}
+        names: dict[str, list[str]] = {}
         for name, kind in sorted(week.asked):
-            by_kind.setdefault(kind, []).append(name)
-        left = {
-            kind: np.array([week.asked[(name, kind)] for name in names], dtype=np.int64)
-            for kind, names in by_kind.items()
+            names.setdefault(kind, []).append(name)
+        market = {
+            kind: _Asking(
+                names=asking,
+                numbers={name: number for number, name in enumerate(asking)},
+                places=self.miles.columns(asking),
+                left=np.array([week.asked[(name, kind)] for name in asking], dtype=np.int64),
+                worth=self.request // len(self.memory.asking[kind]),
+            )
+            for kind, asking in names.items()
         }
-        places = {kind: self.miles.columns(names) for kind, names in by_kind.items()}
+        lots: dict[str, list[tuple[int, str]]] = {}
+        for (donor, kind), units in sorted(week.offered.items()):
+            if kind in market:
+                lots.setdefault(donor, []).append((units, kind))
         lines: Lines = []
-        served: dict[str, set[str]] = {}
-        for donor, kind in sorted(
-            week.offered, key=lambda key: (key[0], week.offered[key], key[1])
-        ):
-            if kind in by_kind:
-                lines += self._lot(
-                    (donor, kind),
-                    week.offered[(donor, kind)],
-                    by_kind[kind],
-                    places[kind],
-                    left[kind],
-                    served.setdefault(donor, set()),
-                )
+        for donor, offered in lots.items():
+            lines += self._donor(donor, sorted(offered), market)
         self.memory.note(lines)
         return lines
 
-    def _lot(
-        self,
-        key: Key,
-        units: int,
-        names: list[str],
-        places: Int64s,
-        left: Int64s,
-        served: set[str],
+    def _donor(
+        self, donor: str, lots: list[tuple[int, str]], market: Mapping[str, _Asking]
     ) -> Lines:
-        """Lines of one lot; `left` is brought up to date. A receiver already served costs no new shipment."""
-        donor, kind = key
-        miles = self.miles.of(donor, places)
+        """Smaller lots first, then again knowing what other kinds chose; `left` is brought up to date."""
+        plans: dict[str, list[tuple[int, int]]] = {}
+        for _ in range(2 if len(lots) > 1 else 1):
+            for units, kind in lots:
+                served = {
+                    market[other].names[place]
+                    for other, plan in plans.items()
+                    if other != kind
+                    for place, _ in plan
+                }
+                plans[kind] = self._lot(donor, kind, units, market[kind], served)
+        lines: Lines = []
+        for kind, plan in plans.items():
+            asking = market[kind]
+            for place, units in plan:
+                asking.left[place] -= units
+                name = asking.names[place]
+                (self._opened.add if asking.left[place] else self._opened.discard)((name, kind))
+                lines.append((donor, name, kind, units))
+        return lines
+
+    def _lot(
+        self, donor: str, kind: str, units: int, asking: _Asking, served: set[str]
+    ) -> list[tuple[int, int]]:
+        """(position, units) of one lot. A receiver already served costs no new shipment."""
+        left = asking.left
+        miles = self.miles.of(donor, asking.places)
         in_reach = (miles >= 0) & (miles <= self.reach)
         whole = np.flatnonzero(in_reach & (left > 0) & (left <= units))
         limit = min(self.near, REQUESTS_MAX)
         if len(whole) > limit:
             whole = whole[np.argsort(miles[whole], kind="stable")[:limit]]
-        charge = np.full(len(names), self.shipment, dtype=np.int64)
-        if served:
-            charge[[place for place, name in enumerate(names) if name in served]] = 0
-        worth = self.request // len(self.memory.asking[kind])
+        charge = np.full(len(left), self.shipment, dtype=np.int64)
+        for name in served & asking.numbers.keys():
+            charge[asking.numbers[name]] = 0
         larger = miles[in_reach & (left >= units)]
         away = int(larger.min()) if len(larger) else 500
         cut = cut_lot(
             units,
             left[whole],
-            charge[whole] - worth + self.mile * miles[whole] * left[whole],
-            rest_fixed=self.partial // 2 + self.shipment,
+            charge[whole] - asking.worth + self.mile * miles[whole] * left[whole],
+            rest_fixed=min(self.partial // 2 + self.shipment, self.stay),
             rest_per_unit=self.mile * away,
         )
-        lines: Lines = []
-        for at in cut.chosen:
-            place = int(whole[at])
-            lines.append((donor, names[place], kind, int(left[place])))
-            left[place] = 0
-            served.add(names[place])
-            self._opened.discard((names[place], kind))
-        able = np.flatnonzero(in_reach & (left >= cut.rest)) if cut.rest else whole[:0]
+        plan = [(int(whole[at]), int(left[whole[at]])) for at in cut.chosen]
+        if not cut.rest:
+            return plan
+        free = in_reach & (left >= cut.rest)
+        free[[place for place, _ in plan]] = False
+        able = np.flatnonzero(free)
         if len(able):
-            new = np.array([(names[place], kind) not in self._opened for place in able])
+            new = np.array([(asking.names[place], kind) not in self._opened for place in able])
             partly = self.partial - self.partial * cut.rest // left[able]
             cost = self.mile * miles[able] * cut.rest + charge[able] + new * partly
-            place = int(able[int(np.argmin(cost))])
-            lines.append((donor, names[place], kind, cut.rest))
-            left[place] -= cut.rest
-            served.add(names[place])
-            self._opened.add((names[place], kind))
-            if not left[place]:
-                self._opened.discard((names[place], kind))
-        return lines
+            best = int(np.argmin(cost))
+            if cost[best] < self.stay:
+                plan.append((int(able[best]), cut.rest))
+        return plan
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """Who asks for one kind this week; `left`: units not yet sent, brought down as donors are decided.
+
+    `worth`: of filling one of them.
+    """
+
+    names: Sequence[str]
+    numbers: Mapping[str, int]
+    places: Int64s
+    left: Int64s
+    worth: int

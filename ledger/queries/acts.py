@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Final
 
 from sqlalchemy import func, select
@@ -13,6 +15,8 @@ from ledger.tables.acts import ActTxRow, ChainActRow, ChainContractRow
 OPEN_STATES: Final = ("signed", "sent", "capped")
 """Transactions whose nonce may still be unused, or whose block may still go."""
 PAGE_MAX: Final = 500
+TURNS_MAX: Final = 30_000
+"""Acts about one lot that are looked through: `custody.MOVEMENTS_MAX` movements make at most two each."""
 
 
 def contracts_on(session: Session, chain_id: int) -> dict[str, ChainContractRow]:
@@ -69,6 +73,28 @@ def acts_of(session: Session, subject: str, *, limit: int) -> Sequence[ChainActR
         .order_by(ChainActRow.order)
         .limit(min(limit, PAGE_MAX))
     ).all()
+
+
+def next_turn(session: Session, lot_id: str, *, holder: str) -> int:
+    """Number of the next act that a holder's address signs in `SupplyLots`, 0 before the first.
+
+    Args:
+        holder: its tag (`ledger.supply_calls`). The lot is locked by whoever asks.
+    """
+    newest_first = (
+        select(ChainActRow.payload)
+        .where(ChainActRow.subject == lot_id, ChainActRow.contract == "SupplyLots")
+        .order_by(ChainActRow.order.desc())
+        .limit(TURNS_MAX)
+        .execution_options(yield_per=PAGE_MAX)
+    )
+    # Nearly always one of the newest few: the rest is not fetched.
+    with closing(session.scalars(newest_first)) as payloads:
+        for payload in payloads:
+            value = json.loads(payload)
+            if value.get("holder") == holder:
+                return int(value["turn"]) + 1
+    return 0
 
 
 def unsettled(session: Session) -> int:

@@ -38,14 +38,14 @@ def waiting_places(
     before: str | None = None,
     limit: int = PAGE_MAX,
 ) -> Sequence[SignerRow]:
-    """Open places of a handler that are to be signed, newest first, older than place `before`."""
+    """Open places of a handler, to sign or to approve, newest first, older than place `before`."""
     query = (
         select(SignerRow)
         .join(AgreementRow, AgreementRow.id == SignerRow.agreement_id)
         .where(
             SignerRow.organisation_id == organisation_id,
             SignerRow.person_id == person_id,
-            SignerRow.act == "sign",
+            SignerRow.approved_at.is_(None),
             SignerRow.signed_at.is_(None),
             SignerRow.refused_at.is_(None),
             SignerRow.forwarded_at.is_(None),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from sqlalchemy import ColumnElement, Select, func, or_, select
@@ -182,8 +181,14 @@ def organisations_of(session: Session, subject: str) -> tuple[str, ...]:
             return ()
         batch = Batch(recall.batch_number, recall.item, recall.device)
         held = [*holders_of_batch(session, batch), *gone_of_batch(session, batch)]
-        parties = {one.holder.id for one in held} | {one.lot.giver_id for one in held}
-        return tuple(sorted(parties | {recall.opened_by}))
+        ends = {end for one in held for end in (one.lot.giver_id, one.lot.receiver_id)}
+        # To whom units are on their way holds nothing yet, and must not take them in unwarned.
+        on_the_way = select(HandoverRow.to_id).where(
+            HandoverRow.lot_id.in_(sorted({one.lot.id for one in held})[:ROWS_MAX]),
+            HandoverRow.state.in_(("offered", "inspected")),
+        )
+        warned = {*session.scalars(on_the_way), recall.opened_by}
+        return tuple(sorted({one.holder.id for one in held} | ends | warned))
     lot = None if lot_id is None else session.get(LotRow, lot_id)
     if lot is None:
         return ()
@@ -256,74 +261,6 @@ def open_recall_of_batch(session: Session, batch: Batch) -> RecallRow | None:
             RecallRow.state == "open",
         )
     )
-
-
-def waiting_handovers(
-    session: Session, *, organisation_id: str | None, overdue_at: datetime | None = None
-) -> Sequence[tuple[HandoverRow, LotRow]]:
-    """Hand-overs that wait for this organisation (None: anyone), or only those past their time."""
-    query = (
-        select(HandoverRow, LotRow)
-        .join(LotRow, LotRow.id == HandoverRow.lot_id)
-        .where(HandoverRow.state.in_(("offered", "inspected")))
-    )
-    if organisation_id is not None:
-        query = query.where(
-            (HandoverRow.to_id == organisation_id)
-            | ((HandoverRow.from_id == organisation_id) if overdue_at else False)
-        )
-    if overdue_at is not None:
-        query = query.where(HandoverRow.due_at < overdue_at)
-    rows = session.execute(query.order_by(HandoverRow.due_at, HandoverRow.id).limit(ROWS_MAX))
-    return [(row[0], row[1]) for row in rows]
-
-
-def open_discrepancies(
-    session: Session, *, organisation_id: str | None, overdue_at: datetime | None = None
-) -> Sequence[tuple[DiscrepancyRow, LotRow]]:
-    """Discrepancies that are not settled and concern this organisation; or those past a deadline."""
-    query = (
-        select(DiscrepancyRow, LotRow)
-        .join(LotRow, LotRow.id == DiscrepancyRow.lot_id)
-        .where(DiscrepancyRow.state.in_(("open", "answered")))
-    )
-    if organisation_id is not None:
-        query = query.where(
-            or_(
-                DiscrepancyRow.holder_id == organisation_id,
-                DiscrepancyRow.reported_by == organisation_id,
-                LotRow.giver_id == organisation_id,
-                LotRow.receiver_id == organisation_id,
-            )
-        )
-    if overdue_at is not None:
-        unanswered = (DiscrepancyRow.state == "open") & (DiscrepancyRow.answer_due_at < overdue_at)
-        query = query.where(unanswered | (DiscrepancyRow.settle_due_at < overdue_at))
-    rows = session.execute(
-        query.order_by(DiscrepancyRow.answer_due_at, DiscrepancyRow.id).limit(ROWS_MAX)
-    )
-    return [(row[0], row[1]) for row in rows]
-
-
-def open_purpose_changes(
-    session: Session, *, organisation_id: str | None, overdue_at: datetime | None = None
-) -> Sequence[tuple[PurposeChangeRow, LotRow]]:
-    """Wishes that wait for the giver's word."""
-    query = (
-        select(PurposeChangeRow, LotRow)
-        .join(LotRow, LotRow.id == PurposeChangeRow.lot_id)
-        .where(PurposeChangeRow.state == "asked")
-    )
-    if organisation_id is not None:
-        query = query.where(
-            or_(LotRow.giver_id == organisation_id, LotRow.receiver_id == organisation_id)
-        )
-    if overdue_at is not None:
-        query = query.where(PurposeChangeRow.due_at < overdue_at)
-    rows = session.execute(
-        query.order_by(PurposeChangeRow.due_at, PurposeChangeRow.id).limit(ROWS_MAX)
-    )
-    return [(row[0], row[1]) for row in rows]
 
 
 def shared_handlers(session: Session, one: str, other: str) -> int:

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from ledger.tables.log import EntryRow
-from ledger.tables.supply import AllocationRow, HospitalRow, NeedRow, OfferRow
+from ledger.tables.supply import AllocationRow, HospitalRow, LaneRow, NeedRow, OfferRow
 
 
 def busiest_hospital(session: Session, *, run_id: str, items: Sequence[str]) -> HospitalRow | None:
@@ -51,6 +51,16 @@ def lines_between(
         query.order_by(AllocationRow.quantity.desc(), AllocationRow.id).limit(500)
     )
     return [row.tuple() for row in rows]
+
+
+def nationwide_lane(session: Session, *, run_id: str) -> LaneRow | None:
+    """The first carrier of a data set that serves the whole country."""
+    return session.scalar(
+        select(LaneRow)
+        .where(LaneRow.run_id == run_id, LaneRow.origin.is_(None))
+        .order_by(LaneRow.source_key, LaneRow.id)
+        .limit(1)
+    )
 
 
 def entries_by_type(session: Session) -> dict[str, int]:

@@ -1,13 +1,16 @@
-"""Reads for retention and erasure: everything that is kept about a party or an agreement."""
+"""Reads for retention and erasure: everything that is kept about a party, an agreement or a lot."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from ledger.queries import custody
 from ledger.tables.access import AccountRow, ApiKeyRow, SessionRow
 from ledger.tables.agreements import (
     AgreementRow,
@@ -17,9 +20,23 @@ from ledger.tables.agreements import (
     RevisionRow,
     SignerRow,
 )
+from ledger.tables.custody import (
+    LIVE,
+    CustodyStatementRow,
+    DiscrepancyRow,
+    HandoverRow,
+    LotMovementRow,
+    LotPositionRow,
+    LotRow,
+    PackageRow,
+    PurposeChangeRow,
+    RecallRow,
+)
 from ledger.tables.parties import AuthorisationRow, CertificateRow
 from ledger.tables.supply import OfferRow
 
+_PARTS: Final = (PackageRow, HandoverRow, DiscrepancyRow, PurposeChangeRow)
+"""Records of a lot by whose ids statements name it."""
 ROWS_MAX: Final = 10_000
 """Rows of one kind about one subject; far beyond any party of ours."""
 
@@ -43,6 +60,97 @@ def offers_about(session: Session, organisation_id: str) -> Sequence[OfferRow]:
     """Offers of an organisation."""
     mine = OfferRow.organisation_id == organisation_id
     return session.scalars(select(OfferRow).where(mine).limit(ROWS_MAX)).all()
+
+
+def lots_about(session: Session, party_id: str) -> Sequence[LotRow]:
+    """Lots that an organisation gave, received, held or was asked to take, or that a person signed for."""
+    held = select(LotPositionRow.lot_id).where(LotPositionRow.holder_id == party_id)
+    handed = select(HandoverRow.lot_id).where(
+        or_(
+            HandoverRow.from_id == party_id,
+            HandoverRow.to_id == party_id,
+            HandoverRow.inspected_by == party_id,
+            HandoverRow.accepted_by == party_id,
+        )
+    )
+    said = select(CustodyStatementRow.subject).where(
+        CustodyStatementRow.person_id == party_id, CustodyStatementRow.done_at.is_not(None)
+    )
+    mine = [
+        LotRow.giver_id == party_id,
+        LotRow.receiver_id == party_id,
+        LotRow.opened_by == party_id,
+        LotRow.id.in_(held),
+        LotRow.id.in_(handed),
+        LotRow.id.in_(said),
+    ]
+    mine += [LotRow.id.in_(select(one.lot_id).where(one.id.in_(said))) for one in _PARTS]
+    recalled = (
+        select(RecallRow.id)
+        .where(RecallRow.id.in_(said))
+        .where(RecallRow.batch_number == LotRow.batch_number, RecallRow.item == LotRow.item)
+    )
+    mine.append(recalled.exists())
+    return session.scalars(select(LotRow).where(or_(*mine)).limit(ROWS_MAX)).all()
+
+
+def lot_ended(session: Session, lot: LotRow) -> bool:
+    """Whether every unit is used or lost, and no recall, discrepancy or change of use is open."""
+    live = select(LotPositionRow.lot_id).where(
+        LotPositionRow.lot_id == lot.id,
+        LotPositionRow.shelf.in_(LIVE),
+        LotPositionRow.quantity > 0,
+    )
+    disputed = select(DiscrepancyRow.id).where(
+        DiscrepancyRow.lot_id == lot.id, DiscrepancyRow.state.in_(("open", "answered"))
+    )
+    asked = select(PurposeChangeRow.id).where(
+        PurposeChangeRow.lot_id == lot.id, PurposeChangeRow.state == "asked"
+    )
+    waiting = [session.scalar(one.limit(1)) for one in (live, disputed, asked)]
+    return lot.recall_id is None and waiting == [None, None, None]
+
+
+def last_moved(session: Session, lot: LotRow) -> datetime:
+    """When units of a lot moved last."""
+    newest = (
+        select(LotMovementRow.moved_at)
+        .where(LotMovementRow.lot_id == lot.id)
+        .order_by(LotMovementRow.number.desc())
+        .limit(1)
+    )
+    return session.scalar(newest) or lot.opened_at
+
+
+@dataclass(frozen=True, slots=True)
+class LotRecords:
+    """Rows about one lot that hold words, and the digests of its bundles."""
+
+    handovers: Sequence[HandoverRow]
+    discrepancies: Sequence[DiscrepancyRow]
+    changes: Sequence[PurposeChangeRow]
+    statements: Sequence[CustodyStatementRow]
+    files: frozenset[str]
+
+
+def records_of_lot(session: Session, lot_id: str) -> LotRecords:
+    """What an erasure of a lot clears."""
+    handovers = custody.handovers_of(session, lot_id)
+    discrepancies = custody.discrepancies_of(session, lot_id)
+    changes = custody.purpose_changes_of(session, lot_id)
+    packages = select(PackageRow.id).where(PackageRow.lot_id == lot_id)
+    subjects = [lot_id, *(row.id for row in handovers), *(row.id for row in discrepancies)]
+    subjects += [row.id for row in changes]
+    said = or_(CustodyStatementRow.subject.in_(subjects), CustodyStatementRow.subject.in_(packages))
+    statements = session.scalars(select(CustodyStatementRow).where(said).limit(ROWS_MAX)).all()
+    files = session.scalars(select(BundleRow.sha256).where(BundleRow.subject == lot_id)).all()
+    return LotRecords(
+        handovers=handovers,
+        discrepancies=discrepancies,
+        changes=changes,
+        statements=statements,
+        files=frozenset(files),
+    )
 
 
 def authorisations_about(session: Session, party_id: str) -> Sequence[AuthorisationRow]:

@@ -123,6 +123,22 @@ def notices_of(session: Session, organisation_id: str, *, limit: int) -> Sequenc
     ).all()
 
 
+def unseen_of(
+    session: Session, organisation_id: str, *, prefix: str, limit: int
+) -> Sequence[NoticeRow]:
+    """Notices of kinds that begin with `prefix` and that nobody has marked as seen, newest first."""
+    return session.scalars(
+        select(NoticeRow)
+        .where(
+            NoticeRow.organisation_id == organisation_id,
+            NoticeRow.kind.startswith(prefix, autoescape=True),
+            NoticeRow.seen_at.is_(None),
+        )
+        .order_by(NoticeRow.created_at.desc(), NoticeRow.id)
+        .limit(min(limit, PAGE_MAX))
+    ).all()
+
+
 def unseen(session: Session, organisation_id: str) -> int:
     """How many notices nobody has marked as seen."""
     return (

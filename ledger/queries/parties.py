@@ -27,6 +27,16 @@ def parties_by_ids(session: Session, ids: Sequence[str]) -> dict[str, PartyRow]:
     return {row.id: row for row in rows}
 
 
+def any_invented(session: Session) -> bool:
+    """Whether any party was made up."""
+    return session.scalar(select(PartyRow.id).where(PartyRow.invented).limit(1)) is not None
+
+
+def any_demonstrated(session: Session) -> bool:
+    """Whether any agreement belongs to a demonstration."""
+    return session.scalar(select(AgreementRow.id).where(AgreementRow.demo).limit(1)) is not None
+
+
 def parties_page(
     session: Session, *, category: str | None = None, after: str = "", limit: int = 50
 ) -> Sequence[PartyRow]:

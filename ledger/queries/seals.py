@@ -78,3 +78,14 @@ def draft_of(session: Session, draft_id: str, *, at: datetime) -> UploadDraftRow
     """An upload that waits for its fields to be placed and is not too old."""
     row = session.get(UploadDraftRow, draft_id)
     return row if row is not None and row.expires_at > at else None
+
+
+def expired_drafts(session: Session, *, at: datetime, limit: int) -> Sequence[UploadDraftRow]:
+    """Uploads past their day, the oldest first; rows that another process is deleting are left to it."""
+    return session.scalars(
+        select(UploadDraftRow)
+        .where(UploadDraftRow.expires_at <= at)
+        .order_by(UploadDraftRow.expires_at, UploadDraftRow.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    ).all()

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
+from ledger.tables.live import UrgentNeedRow
 from ledger.tables.supply import (
     AllocationRow,
     HospitalRow,
@@ -150,9 +151,14 @@ def count_needs(session: Session, *, state: str = "open") -> int:
 
 
 def round_needs_page(
-    session: Session, *, as_of: date, after: str, limit: int = PAGE_MAX
+    session: Session,
+    *,
+    as_of: date,
+    after: str,
+    items: Sequence[str] | None = None,
+    limit: int = PAGE_MAX,
 ) -> Sequence[tuple[NeedRow, HospitalRow]]:
-    """Needs that a round on `as_of` takes: open, posted, deadline not past."""
+    """Needs that a round on `as_of` takes: open, posted, deadline not past; of these items only, if named."""
     query = (
         select(NeedRow, HospitalRow)
         .join(HospitalRow, HospitalRow.id == NeedRow.hospital_id)
@@ -163,6 +169,8 @@ def round_needs_page(
             NeedRow.id > after,
         )
     )
+    if items is not None:
+        query = query.where(NeedRow.item.in_(items))
     rows = session.execute(query.order_by(NeedRow.id).limit(_limit(limit))).all()
     return [(row[0], row[1]) for row in rows]
 
@@ -186,11 +194,14 @@ def offers_page(
     item: str | None = None,
     organisation_id: str | None = None,
     source_key: str | None = None,
+    items: Sequence[str] | None = None,
     after: str = "",
     limit: int = 50,
 ) -> Sequence[OfferRow]:
     """Offers after id `after`."""
     query = select(OfferRow).where(OfferRow.id > after)
+    if items is not None:
+        query = query.where(OfferRow.item.in_(items))
     if state is not None:
         query = query.where(OfferRow.state == state)
     if kind is not None:
@@ -244,8 +255,15 @@ def open_round(session: Session) -> RoundRow | None:
 
 
 def rounds_page(session: Session, *, before: str = "~", limit: int = 50) -> Sequence[RoundRow]:
-    """Rounds, newest id first, before id `before`."""
-    query = select(RoundRow).where(RoundRow.id < before).order_by(RoundRow.id.desc())
+    """Scheduled rounds, newest id first, before id `before`; decisions on urgent needs have their own list."""
+    query = (
+        select(RoundRow)
+        .where(
+            RoundRow.id < before,
+            ~exists(select(UrgentNeedRow.need_id).where(UrgentNeedRow.round_id == RoundRow.id)),
+        )
+        .order_by(RoundRow.id.desc())
+    )
     return session.scalars(query.limit(_limit(limit))).all()
 
 

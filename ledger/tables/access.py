@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Boolean, ForeignKey, String
+from sqlalchemy import BigInteger, Boolean, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ledger.store import Base, UtcDateTime
@@ -57,3 +57,16 @@ class ApiKeyRow(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class AttemptRow(Base):
+    """How often somebody tried something in the window that is running; see `ledger.attempts`."""
+
+    __tablename__ = "attempt"
+
+    rule: Mapped[str] = mapped_column(String(40), primary_key=True)
+    who: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """Keyed digest of an address, a login name or an account."""
+    window_end: Mapped[int] = mapped_column(BigInteger, index=True)
+    """Seconds since 1970."""
+    tries: Mapped[int] = mapped_column(BigInteger)

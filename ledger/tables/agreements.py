@@ -121,6 +121,8 @@ class IntentRow(Base):
     nonce: Mapped[str] = mapped_column(String(128), unique=True)
     statement: Mapped[str] = mapped_column(Text)
     """Canonical JSON of signing.intent.statement."""
+    annex: Mapped[str | None] = mapped_column(Text)
+    """Canonical JSON of signing.annexes.annex, where the statement names one."""
     proof: Mapped[str | None] = mapped_column(Text)
     """Hex DER ECDSA signature over signing.intent.intent_message."""
     certificate_id: Mapped[str | None] = mapped_column(ForeignKey("certificate.id"))

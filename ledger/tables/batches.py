@@ -41,3 +41,5 @@ class BatchItemRow(Base):
     agreement_id: Mapped[str] = mapped_column(ForeignKey("agreement.id"))
     salt: Mapped[str | None] = mapped_column(String(32))
     """Hex; made anew with each statement."""
+    annex: Mapped[str | None] = mapped_column(Text)
+    """Canonical JSON of signing.annexes.annex, where the item names one."""

@@ -244,6 +244,8 @@ class RecallRow(Base):
     opened_at: Mapped[datetime] = mapped_column(UtcDateTime)
     closed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
+    __table_args__ = (Index("ix_batch_recall_state", "state", "opened_at"),)
+
 
 class PurposeChangeRow(Base):
     """A wish to use a lot for something else; it counts when the giver has signed."""
@@ -259,6 +261,8 @@ class PurposeChangeRow(Base):
     due_at: Mapped[datetime] = mapped_column(UtcDateTime)
     asked_at: Mapped[datetime] = mapped_column(UtcDateTime)
     decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    __table_args__ = (Index("ix_purpose_change_state", "state", "due_at"),)
 
 
 class CustodyStatementRow(Base):

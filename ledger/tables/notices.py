@@ -19,9 +19,9 @@ class NoticeRow(Base):
     """`ntc_…`"""
     organisation_id: Mapped[str] = mapped_column(ForeignKey("party.id"))
     kind: Mapped[str] = mapped_column(String(40))
-    """key.revoked | key.revoked_after_signing"""
+    """key.revoked, key.revoked_after_signing, ratification.…, goods.…: the page's text is `notice.<kind>`."""
     subject: Mapped[str] = mapped_column(String(40))
-    """The agreement it is about."""
+    """The agreement, lot or recall it is about."""
     cause: Mapped[str] = mapped_column(String(40))
     """What happened, e.g. the certificate that was revoked."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -30,4 +30,5 @@ class NoticeRow(Base):
     __table_args__ = (
         UniqueConstraint("organisation_id", "kind", "subject", "cause"),
         Index("ix_notice_organisation_created", "organisation_id", "created_at"),
+        Index("ix_notice_cause", "cause", "kind"),
     )

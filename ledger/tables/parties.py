@@ -193,5 +193,10 @@ class RatificationRow(Base):
     decided_by: Mapped[str | None] = mapped_column(String(40))
     """The natural person who decided."""
     decision_reason: Mapped[str | None] = mapped_column(String(500))
+    statement: Mapped[str | None] = mapped_column(Text)
+    """Canonical JSON of signing.ratification_intent, the newest one made for whoever decides."""
+    proof: Mapped[str | None] = mapped_column(Text)
+    """Hex signature over the statement by the decider's key."""
+    certificate_id: Mapped[str | None] = mapped_column(String(40))
 
     __table_args__ = (Index("ix_ratification_state_due", "state", "due_at"),)

@@ -92,6 +92,6 @@ class UploadDraftRow(Base):
     request: Mapped[str] = mapped_column(Text, default="{}")
     """JSON of the form as typed; the page of placement sends it on."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
 
     __table_args__ = (UniqueConstraint("id", "sha256"),)

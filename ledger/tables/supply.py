@@ -1,4 +1,4 @@
-"""Tables of supply and demand: hospitals, needs, offers, lanes, imports, rounds and allocations.
+"""Tables of supply and demand: hospitals, needs, offers, resources, lanes, imports, rounds and allocations.
 
 Quantities are whole pieces, places are degrees * 10**6, dates are calendar dates in China's sense of a day.
 """
@@ -176,6 +176,16 @@ class OfferRow(Base):
     directed_to: Mapped[list[str]] = mapped_column(JSON)
     """Hospital ids; empty = any."""
     related_to: Mapped[list[str]] = mapped_column(JSON)
+    pack: Mapped[int] = mapped_column(BigInteger, default=1)
+    """Units move in whole packs or pallets of this size."""
+    smallest: Mapped[int] = mapped_column(BigInteger, default=1)
+    """No line of it is smaller."""
+    receivers_max: Mapped[int | None] = mapped_column(Integer)
+    """To how many hospitals its donor splits all its offers at most; the least of them counts."""
+    resource_id: Mapped[str | None] = mapped_column(String(40), index=True)
+    """What makes it, where other offers need that too; of a capacity only."""
+    per_unit: Mapped[int] = mapped_column(BigInteger, default=0)
+    """How much of the resource one unit takes, in the resource's unit."""
     frozen: Mapped[bool] = mapped_column(Boolean)
     generated: Mapped[bool] = mapped_column(Boolean)
     defaults: Mapped[list[str]] = mapped_column(JSON)
@@ -193,8 +203,67 @@ class OfferRow(Base):
     )
 
 
+class ResourceRow(Base):
+    """A plant, line, machine, product or service with a daily capacity that several offers draw on."""
+
+    __tablename__ = "resource"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    organisation_id: Mapped[str] = mapped_column(ForeignKey("party.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(12))
+    """plant | line | machine | product | service"""
+    name: Mapped[str] = mapped_column(String(200))
+    unit: Mapped[str] = mapped_column(String(12))
+    """minute | hour | piece | kilogram: what `capacity` counts"""
+    capacity: Mapped[int] = mapped_column(BigInteger)
+    """Of each day."""
+    available_on: Mapped[date] = mapped_column(Date)
+    windows: Mapped[int] = mapped_column(Integer)
+    """Days from `available_on`."""
+    state: Mapped[str] = mapped_column(String(12))
+    """open | withdrawn"""
+    withdrawn_reason: Mapped[str | None] = mapped_column(String(200))
+    fingerprint: Mapped[str] = mapped_column(Text)
+    created_by: Mapped[str] = mapped_column(String(40))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    __table_args__ = (
+        CheckConstraint("capacity > 0", name="capacity_positive"),
+        CheckConstraint("windows > 0", name="windows_positive"),
+    )
+
+
+class SupplyFileRow(Base):
+    """One file of offers or needs that an organisation sent; `supply_file_line` says what each line made."""
+
+    __tablename__ = "supply_file"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    organisation_id: Mapped[str] = mapped_column(ForeignKey("party.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(12))
+    """offers | needs"""
+    sha256: Mapped[str] = mapped_column(String(64))
+    lines: Mapped[int] = mapped_column(Integer)
+    created_by: Mapped[str] = mapped_column(String(40))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    withdrawn_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    __table_args__ = (UniqueConstraint("organisation_id", "kind", "sha256"),)
+
+
+class SupplyFileLineRow(Base):
+    """A line of a sent file and the record it made."""
+
+    __tablename__ = "supply_file_line"
+
+    file_id: Mapped[str] = mapped_column(ForeignKey("supply_file.id"), primary_key=True)
+    line: Mapped[int] = mapped_column(Integer, primary_key=True)
+    subject_id: Mapped[str] = mapped_column(String(40), index=True)
+    """The need or offer."""
+
+
 class LaneRow(Base):
-    """A carrier's lane into the province."""
+    """A carrier's lane: from a province, or the whole country, to a city."""
 
     __tablename__ = "lane"
 
@@ -210,6 +279,16 @@ class LaneRow(Base):
     latitude_micro: Mapped[int] = mapped_column(BigInteger)
     individuals: Mapped[bool] = mapped_column(Boolean)
     published_on: Mapped[date | None] = mapped_column(Date)
+    organisation_id: Mapped[str | None] = mapped_column(String(40), index=True)
+    """The carrier, where a registered one published it."""
+    open_from: Mapped[date | None] = mapped_column(Date)
+    open_to: Mapped[date | None] = mapped_column(Date)
+    """First and last day on which rounds may use it; None = from ever, for ever."""
+    state: Mapped[str] = mapped_column(String(12), default="open")
+    """open | withdrawn"""
+    withdrawn_reason: Mapped[str | None] = mapped_column(String(200))
+    fingerprint: Mapped[str] = mapped_column(Text, default="{}")
+    created_by: Mapped[str] = mapped_column(String(40), default="system")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 

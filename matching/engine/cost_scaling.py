@@ -1,7 +1,7 @@
 """OR-Tools' cost scaling, with the dual prices that it does not return. The only module that imports OR-Tools.
 
-Prices are shortest distances in the residual graph of its flow: Bellman-Ford over whole arrays. OR-Tools cannot
-be interrupted, so the portfolio gives it only graphs of bounded size.
+Prices are shortest distances in the residual graph of its flow: Bellman-Ford with a queue. OR-Tools cannot be
+interrupted, so the portfolio gives it only graphs of bounded size.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from typing import Final
 
 import numpy as np
 import ortools
-from numpy.typing import NDArray
 from ortools.graph.python import min_cost_flow
 
 from ledger.core.errors import InputError, LimitError
-from matching.engine.graph import UNBOUNDED, Graph
+from matching.engine.graph import UNBOUNDED, Graph, Int32s
+from matching.engine.jit import compiled
 from matching.geo import Int64s
 
 NAME: Final = f"ortools {ortools.__version__} SimpleMinCostFlow"
@@ -78,20 +78,51 @@ def recover_prices(graph: Graph, flows: Int64s) -> Int64s:
     tails = np.concatenate([graph.tails[forward], graph.heads[backward]])
     heads = np.concatenate([graph.heads[forward], graph.tails[backward]])
     costs = np.concatenate([graph.costs[forward], -graph.costs[backward]])
-    order = np.argsort(heads, kind="stable")
-    tails, heads, costs = tails[order], heads[order], costs[order]
+    order = np.argsort(tails, kind="stable")
+    starts = np.searchsorted(tails[order], np.arange(graph.nodes + 1))
     distances: Int64s = np.zeros(graph.nodes, dtype=np.int64)
-    if not len(heads):
-        return distances
-    starts: NDArray[np.int64] = np.flatnonzero(np.r_[True, heads[1:] != heads[:-1]])
-    reached = heads[starts]
-    for _ in range(graph.nodes + 1):
-        shorter = np.minimum(
-            distances[reached], np.minimum.reduceat(distances[tails] + costs, starts)
+    if not _shorten(starts, heads[order], costs[order], distances):
+        raise InputError(
+            "a negative residual cycle: this flow is not optimal", code="graph.not_optimal"
         )
-        if np.array_equal(shorter, distances[reached]):
-            return distances
-        distances[reached] = shorter
-    raise InputError(
-        "a negative residual cycle: this flow is not optimal", code="graph.not_optimal"
-    )
+    return distances
+
+
+@compiled
+def _shorten(starts: Int64s, heads: Int32s, costs: Int64s, distances: Int64s) -> bool:
+    """Bellman-Ford with a queue; false where a negative cycle keeps it going.
+
+    Args:
+        starts: arcs of node n are [starts[n], starts[n + 1]).
+        distances: lowered in place.
+    """
+    nodes = len(distances)
+    queue = np.arange(nodes).astype(np.int32)
+    waiting = np.ones(nodes, dtype=np.int8)
+    head, count = 0, nodes
+    # A pass is the queue as it was when the pass began; a path without a cycle is done in so many.
+    passes = 0
+    while count > 0:
+        passes += 1
+        if passes > nodes + 1:
+            return False
+        for _ in range(count):
+            node = queue[head]
+            head += 1
+            if head == nodes:
+                head = 0
+            count -= 1
+            waiting[node] = 0
+            for arc in range(starts[node], starts[node + 1]):
+                other = heads[arc]
+                distance = distances[node] + costs[arc]
+                if distance < distances[other]:
+                    distances[other] = distance
+                    if waiting[other] == 0:
+                        waiting[other] = 1
+                        place = head + count
+                        if place >= nodes:
+                            place -= nodes
+                        queue[place] = other
+                        count += 1
+    return True

@@ -1,18 +1,15 @@
-"""The inner loop of the network simplex: price, ratio test, flow change, tree change. Plain arrays only.
+"""The inner loop of the network simplex: price an arc, exchange it, shift prices. Plain arrays only.
 
-Tree: `parent`, `pred` (the arc to the parent), `upward` (that arc points to the parent), `depth`, and the
-nodes in preorder as a ring (`after`, `before`) from the root. A pivot cuts one subtree, re-hangs it by the
-entering arc and shifts its potentials; only that subtree is touched.
+The tree is that of `exchange`. Reduced cost of an arc a -> b is cost + price(a) - price(b); arcs of the tree
+have zero. `state` is 1 for an arc at zero, -1 for an arc at its bound, 0 for an arc of the tree and for one
+that can carry nothing.
 
-Reduced cost of an arc a -> b is cost + price(a) - price(b); tree arcs have zero. `state` is 1 for an arc at
-zero, -1 for an arc at its bound, 0 for an arc of the tree and for one that can carry nothing.
+An exchange cuts the tree in two, and the prices of one side shift against those of the other. Only differences
+count, so the smaller side shifts; at the end of a run all prices are set off against the root's, which is 0.
 
 Ties (the written rule): arcs are scanned in their order, in blocks, from where the last scan stopped; the
-first arc with the most negative reduced cost of a block enters. Of all arcs that block the cycle the last one
-in the direction of the push, counted from the cycle's apex, leaves: that keeps the tree strongly feasible
-(from every node a unit could go to the root), so the method cannot cycle.
-
-Sources: Cunningham 1976 (strongly feasible trees); Ahuja, Magnanti, Orlin, Network Flows, ch. 11.
+first arc with the most negative reduced cost of a block enters; `exchange` says which one leaves, so that the
+tree stays strongly feasible and the method cannot cycle.
 """
 
 from __future__ import annotations
@@ -22,6 +19,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from matching.engine.exchange import exchange, measure
 from matching.engine.jit import compiled
 from matching.geo import Int64s
 
@@ -45,7 +43,8 @@ def run_pivots(
     parent: Int32s,
     pred: Int32s,
     upward: Int8s,
-    depth: Int32s,
+    size: Int32s,
+    last: Int32s,
     after: Int32s,
     before: Int32s,
     price: Int64s,
@@ -57,7 +56,64 @@ def run_pivots(
     Args:
         span: [first arc to price, end, where the next scan starts, block size, pivots done]; updated.
     """
+    outcome = _pivot(
+        tails,
+        heads,
+        costs,
+        bounds,
+        flows,
+        state,
+        parent,
+        pred,
+        upward,
+        size,
+        last,
+        after,
+        before,
+        price,
+        span,
+        limit,
+    )
+    _level(parent, price)
+    return outcome
+
+
+@compiled
+def _level(parent: Int32s, price: Int64s) -> None:
+    """Prices from the root's on, which may have moved."""
+    root = 0
+    while parent[root] >= 0:
+        root = parent[root]
+    moved = price[root]
+    if moved != 0:
+        for node in range(len(price)):
+            price[node] -= moved
+
+
+@compiled
+def _pivot(
+    tails: Int32s,
+    heads: Int32s,
+    costs: Int64s,
+    bounds: Int64s,
+    flows: Int64s,
+    state: Int8s,
+    parent: Int32s,
+    pred: Int32s,
+    upward: Int8s,
+    size: Int32s,
+    last: Int32s,
+    after: Int32s,
+    before: Int32s,
+    price: Int64s,
+    span: Int64s,
+    limit: int,
+) -> int:
     first_arc, end, cursor, block = span[0], span[1], span[2], span[3]
+    root = 0
+    while parent[root] >= 0:
+        root = parent[root]
+    half = size[root] // 2
     total = end - first_arc
     done = 0
     outcome = 1
@@ -88,121 +144,37 @@ def run_pivots(
             outcome = 0
             break
         cursor = arc
-        # The push goes along the entering arc from `first` to `second`, then round through the tree.
-        if state[entering] == 1:
-            first, second = tails[entering], heads[entering]
-        else:
-            first, second = heads[entering], tails[entering]
-        a, b = first, second
-        while a != b:
-            if depth[a] > depth[b]:
-                a = parent[a]
-            elif depth[a] < depth[b]:
-                b = parent[b]
-            else:
-                a = parent[a]
-                b = parent[b]
-        apex = a
-        # Ratio test: `<` below `first` and `<=` below `second` pick the last blocking arc from the apex.
-        push = bounds[entering]
-        side = 0
-        leaver = -1
-        node = first
-        while node != apex:
-            link = pred[node]
-            room = flows[link] if upward[node] == 1 else bounds[link] - flows[link]
-            if room < push:
-                push = room
-                leaver = node
-                side = 1
-            node = parent[node]
-        node = second
-        while node != apex:
-            link = pred[node]
-            room = bounds[link] - flows[link] if upward[node] == 1 else flows[link]
-            if room <= push:
-                push = room
-                leaver = node
-                side = 2
-            node = parent[node]
-        # 1 << 61: an unbounded arc less any flow is still above it, and no bounded cycle is.
-        if push > 2305843009213693952:
+        inner, tip = exchange(
+            tails,
+            heads,
+            bounds,
+            flows,
+            state,
+            parent,
+            pred,
+            upward,
+            size,
+            last,
+            after,
+            before,
+            entering,
+            1 if state[entering] == 1 else 0,
+        )
+        if inner == -2:
             outcome = 2
             break
-        if push > 0:
-            flows[entering] += state[entering] * push
-            node = first
-            while node != apex:
-                if upward[node] == 1:
-                    flows[pred[node]] -= push
-                else:
-                    flows[pred[node]] += push
-                node = parent[node]
-            node = second
-            while node != apex:
-                if upward[node] == 1:
-                    flows[pred[node]] += push
-                else:
-                    flows[pred[node]] -= push
-                node = parent[node]
         done += 1
-        if side == 0:
-            state[entering] = -state[entering]
+        if inner == -1:
             continue
-        inner, outer = (first, second) if side == 1 else (second, first)
-        reduced = costs[entering] + price[tails[entering]] - price[heads[entering]]
-        state[entering] = 0
-        left = pred[leaver]
-        if bounds[left] == 0:
-            state[left] = 0
-        else:
-            state[left] = 1 if flows[left] == 0 else -1
-        # Cut the subtree below `leaver` out of the ring, in the new preorder from `inner`.
-        last = inner
-        while depth[after[last]] > depth[inner]:
-            last = after[last]
-        prior, next_ = before[inner], after[last]
-        after[prior] = next_
-        before[next_] = prior
-        tip = last
-        node = inner
-        while node != leaver:
-            node = parent[node]
-            last = prior
-            if depth[next_] > depth[node]:
-                last = next_
-                while depth[after[last]] > depth[node]:
-                    last = after[last]
-            # `last` may be `prior`, which lies in node's subtree or is node itself.
-            prior, next_ = before[node], after[last]
-            after[prior] = next_
-            before[next_] = prior
-            after[tip] = node
-            before[node] = tip
-            tip = last
-        next_ = after[outer]
-        after[outer] = inner
-        before[inner] = outer
-        after[tip] = next_
-        before[next_] = tip
-        # Turn the path from `inner` to `leaver` round.
-        new_parent, new_arc = outer, entering
-        new_up = 1 if tails[entering] == inner else 0
-        node = inner
-        while True:
-            up_parent, up_arc, up_dir = parent[node], pred[node], upward[node]
-            parent[node], pred[node], upward[node] = new_parent, new_arc, new_up
-            if node == leaver:
-                break
-            new_parent, new_arc, new_up = node, up_arc, 1 - up_dir
-            node = up_parent
-        shift = -reduced if tails[entering] == inner else reduced
-        node = inner
-        while True:
+        shift = costs[entering] + price[tails[entering]] - price[heads[entering]]
+        if tails[entering] == inner:
+            shift = -shift
+        # Prices count from the root's, so either side of the cut may move: the smaller one does.
+        node, stop = inner, after[tip]
+        if size[inner] > half:
+            node, stop, shift = stop, node, -shift
+        while node != stop:
             price[node] += shift
-            depth[node] = depth[parent[node]] + 1
-            if node == tip:
-                break
             node = after[node]
     span[2] = cursor
     span[4] += done
@@ -216,13 +188,14 @@ def plant(
     parent: Int32s,
     pred: Int32s,
     upward: Int8s,
-    depth: Int32s,
+    size: Int32s,
+    last: Int32s,
     after: Int32s,
     before: Int32s,
     price: Int64s,
     root: int,
 ) -> None:
-    """Fill in the ring, the depths and the prices of a tree given by `parent` and `pred`."""
+    """Fill in the ring, the sizes and the prices of a tree given by `parent` and `pred`."""
     nodes = len(parent)
     child = np.full(nodes, -1, np.int32)
     sibling = np.full(nodes, -1, np.int32)
@@ -231,26 +204,25 @@ def plant(
             sibling[node] = child[parent[node]]
             child[parent[node]] = node
             upward[node] = 1 if tails[pred[node]] == node else 0
-    depth[root] = 0
     price[root] = 0
-    last = root
+    prior = root
     node = child[root]
     while node >= 0:
         up = parent[node]
-        depth[node] = depth[up] + 1
         # Zero reduced cost on the tree arc.
         price[node] = price[up] + (-costs[pred[node]] if upward[node] == 1 else costs[pred[node]])
-        after[last] = node
-        before[node] = last
-        last = node
+        after[prior] = node
+        before[node] = prior
+        prior = node
         if child[node] >= 0:
             node = child[node]
         else:
             while node != root and sibling[node] < 0:
                 node = parent[node]
             node = sibling[node] if node != root else -1
-    after[last] = root
-    before[root] = last
+    after[prior] = root
+    before[root] = prior
+    measure(parent, size, last, before, root)
 
 
 @compiled
@@ -264,7 +236,8 @@ def run_components(
     parent: Int32s,
     pred: Int32s,
     upward: Int8s,
-    depth: Int32s,
+    size: Int32s,
+    last: Int32s,
     after: Int32s,
     before: Int32s,
     price: Int64s,
@@ -275,11 +248,12 @@ def run_components(
     span: Int64s,
 ) -> int:
     """`run_pivots` to the optimum of each stretch of arcs in turn; OPTIMAL or ENDLESS."""
+    outcome = 0
     for at in range(len(members)):
         first, end = ends[members[at]], ends[members[at] + 1]
         span[0], span[1], span[2] = first, end, first
         span[3] = max(block_min, int(block_factor * np.sqrt(float(end - first))))
-        outcome = run_pivots(
+        outcome = _pivot(
             tails,
             heads,
             costs,
@@ -289,7 +263,8 @@ def run_components(
             parent,
             pred,
             upward,
-            depth,
+            size,
+            last,
             after,
             before,
             price,
@@ -297,5 +272,6 @@ def run_components(
             4611686018427387904,
         )
         if outcome != 0:
-            return outcome
-    return 0
+            break
+    _level(parent, price)
+    return outcome

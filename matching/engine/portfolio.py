@@ -5,8 +5,9 @@ The rule (figures: docs/guides/matching.md and `make bench ARGS=matching`):
 1. A root-hub graph is split by component; every component of at most `SCALING_ARCS` arcs, or with fewer than
    `SCALING_DENSITY` arcs a node, goes to our own network simplex, warm from the start tree.
 2. A larger, denser component is where cost scaling wins: OR-Tools, one component at a time, prices recovered.
-3. A graph without a start tree: a transportation problem goes to our own simplex, arcs sorted by head; a
-   network with transit nodes too, below `GENERAL_ARCS`, and to OR-Tools from there on.
+3. A graph without a start tree: a transportation problem goes to our own simplex, arcs sorted by head; so does
+   a network with fewer than `GRID_DENSITY` arcs a node. Any other network with transit nodes goes to our own
+   simplex below `GENERAL_ARCS`, and to OR-Tools from there on.
 4. Without numba everything goes to OR-Tools; where OR-Tools refuses the costs, to our own simplex.
 5. Under a time limit only our own simplex is used: it can be stopped, and then leaves a feasible flow.
 
@@ -33,6 +34,8 @@ SCALING_ARCS: Final = 1_500_000
 SCALING_DENSITY: Final = 20
 TRANSIT_SHARE: Final = 10
 """A graph in which at most one arc in ten leads to a node that passes goods on is a transportation problem."""
+GRID_DENSITY: Final = 5
+"""Grids and roads have three or four arcs a node; networks in the manner of NETGEN have eight and more."""
 GENERAL_ARCS: Final = 150_000
 """From so many arcs on, a network with transit nodes goes to cost scaling."""
 
@@ -91,23 +94,27 @@ def solve_with_simplex(graph: Graph, *, until: float | None = None) -> Solved:
 
 
 def warm_up() -> None:
-    """Compile everything that a solve needs, on a graph of two nodes; a second call costs nothing."""
+    """Compile everything that a graph needs, on one of two nodes; a second call costs nothing.
+
+    `matching.incremental.warm.warm_up` compiles what rounds and events need as well.
+    """
     one = np.ones(1, dtype=np.int64)
-    solve_graph(
-        make_graph(
-            tails=np.zeros(1, dtype=np.int32),
-            heads=np.ones(1, dtype=np.int32),
-            bounds=one,
-            costs=one,
-            supplies=np.array([1, -1], dtype=np.int64),
-        )
+    graph = make_graph(
+        tails=np.zeros(1, dtype=np.int32),
+        heads=np.ones(1, dtype=np.int32),
+        bounds=one,
+        costs=one,
+        supplies=np.array([1, -1], dtype=np.int64),
     )
+    solve_graph(graph)
+    _scaled(graph)
 
 
 def _solve_general(graph: Graph, *, until: float | None) -> Solved:
     gives = np.zeros(graph.nodes, dtype=np.bool_)
     gives[graph.tails] = True
-    if int(gives[graph.heads].sum()) * TRANSIT_SHARE <= graph.arcs and jit.HAS_NUMBA:
+    few_transit = int(gives[graph.heads].sum()) * TRANSIT_SHARE <= graph.arcs
+    if jit.HAS_NUMBA and (few_transit or graph.arcs < GRID_DENSITY * graph.nodes):
         return _solve_sorted(graph, until=until)
     if until is None and (graph.arcs >= GENERAL_ARCS or not jit.HAS_NUMBA):
         try:

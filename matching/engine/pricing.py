@@ -1,49 +1,25 @@
 """Pricing over all eligible pairs: a tree of boxes per kind of lot, searched with every rule inside.
 
-For each need the search returns the eligible lots of smallest value = weight * transport + lot value, below a
-limit. A box is skipped only if no lot in it can be below: its smallest lot value plus the weight times a lower
-bound of the way to it (`market.km_at_least`) already passes. So nothing is pruned by nearness, and an empty
-answer for every need is a proof that no pair is missing.
+For each need the search (`look`) returns the eligible lots of smallest value = weight * transport + lot value,
+below a limit. An empty answer for every need is a proof that no pair is missing.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
 from matching.engine.jit import compiled
-from matching.engine.market import Int32s, Market, km_at_least, pair_transport
+from matching.engine.look import NOBODY, NOBODY_KNOWN, Boxes, look
+from matching.engine.market import Int32s, Market, pair_transport
 from matching.geo import Int64s
 
-LEAF: Final = 12
+LEAF: Final = 8
 """Lots in a leaf: fewer make more boxes, more make more pairs to look at."""
-_DEPTH_MAX: Final = 64
 _TRIES: Final = 4
 """Random draws per wanted random lot, before giving up on a need with few compatible lots."""
-
-
-class Boxes(NamedTuple):
-    """Trees of all kinds in one pool. Children come after their parent.
-
-    Attributes:
-        order: lots, so that a box holds order[first[b]:end[b]].
-        left: left child or -1; the right child is `right`.
-        low, high: corners, shape (boxes, 3).
-        root_of: kind of lot -> root box or -1.
-        least: smallest lot value in the box, refreshed before each search.
-    """
-
-    order: Int32s
-    first: Int32s
-    end: Int32s
-    left: Int32s
-    right: Int32s
-    low: Int64s
-    high: Int64s
-    root_of: Int32s
-    least: Int64s
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +92,20 @@ def search(
     transports = np.empty((len(needs), most), dtype=np.int64)
     values = np.empty((len(needs), most), dtype=np.int64)
     counts = np.zeros(len(needs), dtype=np.int64)
-    _search(
-        market, boxes, needs, lot_values, limits, weight, most, lots, transports, values, counts
+    look(
+        market,
+        boxes,
+        NOBODY,
+        lot_values,
+        NOBODY_KNOWN,
+        needs,
+        limits,
+        weight,
+        1,
+        lots,
+        transports,
+        values,
+        counts,
     )
     taken = np.arange(most)[None, :] < counts[:, None]
     return Found(np.repeat(needs, counts), lots[taken], transports[taken], values[taken])
@@ -195,107 +183,6 @@ def refresh(boxes: Boxes, lot_values: Int64s) -> None:
             for at in range(boxes.first[box], boxes.end[box]):
                 least = min(least, lot_values[boxes.order[at]])
             boxes.least[box] = least
-
-
-@compiled
-def km_to_box(boxes: Boxes, box: int, x: int, y: int, z: int) -> int:
-    """A lower bound of the way from a point to anything in the box."""
-    chord = 0
-    away = max(boxes.low[box, 0] - x, x - boxes.high[box, 0], 0)
-    chord += away * away
-    away = max(boxes.low[box, 1] - y, y - boxes.high[box, 1], 0)
-    chord += away * away
-    away = max(boxes.low[box, 2] - z, z - boxes.high[box, 2], 0)
-    chord += away * away
-    return km_at_least(chord)
-
-
-@compiled
-def _search(
-    market: Market,
-    boxes: Boxes,
-    needs: Int32s,
-    lot_values: Int64s,
-    limits: Int64s,
-    weight: int,
-    most: int,
-    lots: Int32s,
-    transports: Int64s,
-    values: Int64s,
-    counts: Int64s,
-) -> None:
-    stack = np.empty(_DEPTH_MAX, dtype=np.int32)
-    bounds = np.empty(_DEPTH_MAX, dtype=np.int64)
-    for at in range(len(needs)):
-        need = needs[at]
-        x, y, z = market.need_xyz[need, 0], market.need_xyz[need, 1], market.need_xyz[need, 2]
-        limit = limits[at]
-        count = 0
-        for kind in range(len(boxes.root_of)):
-            penalty = market.fit[market.need_kind[need], kind]
-            if penalty < 0 or boxes.root_of[kind] < 0:
-                continue
-            root = boxes.root_of[kind]
-            km = km_to_box(boxes, root, x, y, z)
-            stack[0] = root
-            bounds[0] = boxes.least[root] + weight * (km + 1 + penalty)
-            top = 1
-            while top > 0:
-                top -= 1
-                box = stack[top]
-                if bounds[top] >= limit:
-                    continue
-                left = boxes.left[box]
-                if left < 0:
-                    for place in range(boxes.first[box], boxes.end[box]):
-                        lot = boxes.order[place]
-                        chord = 0
-                        for axis in range(3):
-                            step = market.lot_xyz[lot, axis] - market.need_xyz[need, axis]
-                            chord += step * step
-                        own = lot_values[lot]
-                        if own + weight * (km_at_least(chord) + 1 + penalty) >= limit:
-                            continue
-                        transport = pair_transport(market, lot, need)
-                        if transport < 0:
-                            continue
-                        value = own + weight * transport
-                        if value >= limit:
-                            continue
-                        slot = min(count, most - 1)
-                        while slot > 0 and values[at, slot - 1] > value:
-                            values[at, slot] = values[at, slot - 1]
-                            lots[at, slot] = lots[at, slot - 1]
-                            transports[at, slot] = transports[at, slot - 1]
-                            slot -= 1
-                        values[at, slot] = value
-                        lots[at, slot] = lot
-                        transports[at, slot] = transport
-                        count = min(count + 1, most)
-                        if count == most:
-                            limit = min(limit, values[at, most - 1])
-                    continue
-                right = boxes.right[box]
-                km_left = km_to_box(boxes, left, x, y, z)
-                km_right = km_to_box(boxes, right, x, y, z)
-                low_left = boxes.least[left] + weight * (km_left + 1 + penalty)
-                low_right = boxes.least[right] + weight * (km_right + 1 + penalty)
-                # The more promising half comes off the stack first.
-                if low_left <= low_right:
-                    if low_right < limit:
-                        stack[top], bounds[top] = right, low_right
-                        top += 1
-                    if low_left < limit:
-                        stack[top], bounds[top] = left, low_left
-                        top += 1
-                else:
-                    if low_left < limit:
-                        stack[top], bounds[top] = left, low_left
-                        top += 1
-                    if low_right < limit:
-                        stack[top], bounds[top] = right, low_right
-                        top += 1
-        counts[at] = count
 
 
 @compiled

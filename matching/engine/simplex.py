@@ -92,7 +92,8 @@ class Simplex:
         # An arc that can carry nothing is never looked at.
         self.state[self.bounds == 0] = 0
         self.upward: Int8s = np.zeros(nodes, dtype=np.int8)
-        self.depth: Int32s = np.zeros(nodes, dtype=np.int32)
+        self.size: Int32s = np.ones(nodes, dtype=np.int32)
+        self.last: Int32s = np.arange(nodes, dtype=np.int32)
         self.after: Int32s = np.zeros(nodes, dtype=np.int32)
         self.before: Int32s = np.zeros(nodes, dtype=np.int32)
         self.price: Int64s = np.zeros(nodes, dtype=np.int64)
@@ -104,14 +105,15 @@ class Simplex:
         self.replant()
 
     def replant(self) -> None:
-        """Recompute ring, depths and prices of the tree, after its costs changed."""
+        """Recompute ring, sizes and prices of the tree, after its costs changed."""
         plant(
             self.tails,
             self.costs,
             self.parent,
             self.pred,
             self.upward,
-            self.depth,
+            self.size,
+            self.last,
             self.after,
             self.before,
             self.price,
@@ -197,7 +199,8 @@ class Simplex:
             self.parent,
             self.pred,
             self.upward,
-            self.depth,
+            self.size,
+            self.last,
             self.after,
             self.before,
             self.price,
@@ -263,7 +266,9 @@ class Simplex:
         self.flows[arc : arc + more] = flows
         self.state[arc : arc + more] = 0
         self.parent[nodes], self.pred[nodes] = self.root, links
-        self.upward[nodes], self.depth[nodes] = giving, 1
+        self.upward[nodes], self.size[nodes], self.last[nodes] = giving, 1, nodes
+        self.size[self.root] += more
+        self.last[self.root] = nodes[-1] if more else self.last[self.root]
         self.price[nodes] = self.price[self.root] + np.where(giving, -costs, costs)
         # The new leaves follow one another at the end of the ring.
         ring = np.concatenate([[self.before[self.root]], nodes, [self.root]]).astype(np.int32)
@@ -300,9 +305,9 @@ class Simplex:
             return
         room = wanted + max(64, wanted >> 3)
         self.parent, self.pred = _longer(self.parent, room), _longer(self.pred, room)
-        self.upward, self.depth = _longer(self.upward, room), _longer(self.depth, room)
+        self.upward, self.price = _longer(self.upward, room), _longer(self.price, room)
+        self.size, self.last = _longer(self.size, room), _longer(self.last, room)
         self.after, self.before = _longer(self.after, room), _longer(self.before, room)
-        self.price = _longer(self.price, room)
 
 
 def _longer(values: NDArray[_Scalar], room: int) -> NDArray[_Scalar]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,56 +22,123 @@ def market_of(problem: Problem, *, hospitals: Mapping[str, int] | None = None) -
     Args:
         hospitals: numbers that hospitals have already, in a round that lives on; None numbers them by name.
     """
-    needs, lots = problem.needs, problem.lots
-    names = sorted({item.item_class for item in problem.catalogue.items.values()})
-    of_class = {name: number for number, name in enumerate(names)}
-    of_item = {key: of_class[item.item_class] for key, item in problem.catalogue.items.items()}
     if hospitals is None:
-        hospitals = {name: place for place, name in enumerate(sorted({n.hospital for n in needs}))}
-    need_kind, need_samples = _kinds(needs, [_need_key(need) for need in needs])
-    lot_kind, lot_samples = _kinds(lots, [_lot_key(lot, problem) for lot in lots])
-    routes = _Routes(problem)
-    lot_seats = [seat(lot, catalogue=problem.catalogue) for lot in lots]
-    need_seats = [seat(need, catalogue=problem.catalogue) for need in needs]
-    directed_start, directed = _lists([lot.directed_to for lot in lots], hospitals)
-    related_start, related = _lists([lot.related_to for lot in lots], hospitals)
-    return Market(
-        lot_quantity=_int64([lot.quantity for lot in lots]),
-        lot_class=_int32([of_item[lot.item] for lot in lots]),
-        lot_kind=lot_kind,
-        lot_region=routes.lot_region,
-        lot_xyz=_vectors(lot_seats),
-        lot_ready=_int64([max(lot.available_day, problem.day) for lot in lots]),
-        lot_expires=_int64([NEVER if x.expires_day is None else x.expires_day for x in lots]),
-        lot_life=_int64([life_days(lot, day=problem.day) for lot in lots]),
-        lot_short=_int8([_short(lot) for lot in lots]),
-        lot_certificate=_int8([lot.certificate for lot in lots]),
-        lot_sterile=_int8([lot.sterile for lot in lots]),
-        lot_frozen=_int8([lot.frozen for lot in lots]),
-        directed_start=directed_start,
-        directed=directed,
-        related_start=related_start,
-        related=related,
-        lot_hub_km=routes.km_to_hubs(lot_seats),
-        need_quantity=_int64([need.quantity for need in needs]),
-        need_class=_int32([of_item[need.items[0]] for need in needs]),
-        need_kind=need_kind,
-        need_region=routes.need_region,
-        need_xyz=_vectors(need_seats),
-        need_hospital=_int32([hospitals[need.hospital] for need in needs]),
-        need_tier=_int8([need.tier for need in needs]),
-        need_deadline=_int64([need.deadline_day for need in needs]),
-        need_certificate=_int8([need.certificate_min for need in needs]),
-        need_sterile=_int8([need.sterile for need in needs]),
-        need_remaining=_int64([need.remaining_days_min for need in needs]),
-        need_hub_km=routes.km_to_hubs(need_seats),
-        fit=_fit(need_samples, lot_samples, problem),
-        need_regions=_int64([max(1, routes.need_regions)]),
-        route_start=routes.start,
-        route_hub=routes.hub,
-        route_days=routes.days,
-        km_per_day=_int64([problem.policy.km_per_day]),
-        chords=chord_table(),
+        names = sorted({need.hospital for need in problem.needs})
+        hospitals = {name: place for place, name in enumerate(names)}
+    return Translator(problem, hospitals=hospitals).market
+
+
+class Translator:
+    """Numbers of everything that is named, so that a row that comes later is one row's work.
+
+    Attributes:
+        market: the problem as arrays.
+    """
+
+    def __init__(self, problem: Problem, *, hospitals: Mapping[str, int]) -> None:
+        needs, lots = problem.needs, problem.lots
+        self._day, self._hospitals, self._catalogue = problem.day, hospitals, problem.catalogue
+        names = sorted({item.item_class for item in problem.catalogue.items.values()})
+        of_class = {name: number for number, name in enumerate(names)}
+        self._of_item = {
+            key: of_class[item.item_class] for key, item in problem.catalogue.items.items()
+        }
+        self._routes = _Routes(problem)
+        self._need_kinds, need_samples = _kinds(needs, [_need_key(need) for need in needs])
+        self._lot_kinds, lot_samples = _kinds(lots, [self._lot_key(lot) for lot in lots])
+        self.market = Market(
+            **self._lot_columns(lots),
+            **self._need_columns(needs),
+            fit=_fit(need_samples, lot_samples, problem),
+            need_regions=_int64([max(1, self._routes.need_regions)]),
+            route_start=self._routes.start,
+            route_hub=self._routes.hub,
+            route_days=self._routes.days,
+            km_per_day=_int64([problem.policy.km_per_day]),
+            chords=chord_table(),
+        )
+
+    def with_need(self, market: Market, need: Need) -> Market | None:
+        """The market with one more need; None where it brings a kind, region or hospital that is new to it."""
+        known = (
+            _need_key(need) in self._need_kinds
+            and self._routes.knows(need=seat(need, catalogue=self._catalogue))
+            and need.hospital in self._hospitals
+        )
+        # Where a lot names a hospital without a number, it may be this one.
+        if not known or (market.directed < 0).any() or (market.related < 0).any():
+            return None
+        return _longer(market, self._need_columns([need]))
+
+    def with_lot(self, market: Market, lot: Lot) -> Market | None:
+        """The market with one more lot; None where it brings a kind or region that is new to it."""
+        at = seat(lot, catalogue=self._catalogue)
+        known = self._lot_key(lot) in self._lot_kinds
+        if not known or not self._routes.knows(lot=(at, lot.donor_kind)):
+            return None
+        columns = self._lot_columns([lot])
+        for name, values in (
+            ("directed_start", market.directed),
+            ("related_start", market.related),
+        ):
+            # The first start of the one row is the last one of those before.
+            columns[name] = (columns[name] + len(values)).astype(np.int32)[1:]
+        return _longer(market, columns)
+
+    def _lot_key(self, lot: Lot) -> tuple[object, ...]:
+        state = None
+        if lot.standard is not None and lot.edition is not None:
+            state = self._catalogue.edition_state(lot.standard, lot.edition, day=lot.produced_day)
+        return (lot.item, lot.standard, lot.edition, state)
+
+    def _lot_columns(self, lots: Sequence[Lot]) -> dict[str, Any]:
+        seats = [seat(lot, catalogue=self._catalogue) for lot in lots]
+        directed_start, directed = _lists([lot.directed_to for lot in lots], self._hospitals)
+        related_start, related = _lists([lot.related_to for lot in lots], self._hospitals)
+        return {
+            "lot_quantity": _int64([lot.quantity for lot in lots]),
+            "lot_class": _int32([self._of_item[lot.item] for lot in lots]),
+            "lot_kind": _int32([self._lot_kinds[self._lot_key(lot)] for lot in lots]),
+            "lot_region": self._routes.lot_regions(lots, seats),
+            "lot_xyz": _vectors(seats),
+            "lot_ready": _int64([max(lot.available_day, self._day) for lot in lots]),
+            "lot_expires": _int64(
+                [NEVER if lot.expires_day is None else lot.expires_day for lot in lots]
+            ),
+            "lot_life": _int64([life_days(lot, day=self._day) for lot in lots]),
+            "lot_short": _int8([_short(lot) for lot in lots]),
+            "lot_certificate": _int8([lot.certificate for lot in lots]),
+            "lot_sterile": _int8([lot.sterile for lot in lots]),
+            "lot_frozen": _int8([lot.frozen for lot in lots]),
+            "directed_start": directed_start,
+            "directed": directed,
+            "related_start": related_start,
+            "related": related,
+            "lot_hub_km": self._routes.km_to_hubs(seats),
+        }
+
+    def _need_columns(self, needs: Sequence[Need]) -> dict[str, Any]:
+        seats = [seat(need, catalogue=self._catalogue) for need in needs]
+        return {
+            "need_quantity": _int64([need.quantity for need in needs]),
+            "need_class": _int32([self._of_item[need.items[0]] for need in needs]),
+            "need_kind": _int32([self._need_kinds[_need_key(need)] for need in needs]),
+            "need_region": self._routes.need_regions_of(seats),
+            "need_xyz": _vectors(seats),
+            "need_hospital": _int32([self._hospitals[need.hospital] for need in needs]),
+            "need_tier": _int8([need.tier for need in needs]),
+            "need_deadline": _int64([need.deadline_day for need in needs]),
+            "need_certificate": _int8([need.certificate_min for need in needs]),
+            "need_sterile": _int8([need.sterile for need in needs]),
+            "need_remaining": _int64([need.remaining_days_min for need in needs]),
+            "need_hub_km": self._routes.km_to_hubs(seats),
+        }
+
+
+def _longer(market: Market, columns: Mapping[str, Any]) -> Market:
+    """The market with these rows behind those that it has."""
+    return market._replace(
+        **{name: np.concatenate([getattr(market, name), more]) for name, more in columns.items()}
     )
 
 
@@ -80,31 +147,42 @@ class _Routes:
 
     def __init__(self, problem: Problem) -> None:
         self._hubs: dict[Place, int] = {}
-        origins: dict[tuple[str, str], int] = {}
-        regions: dict[tuple[str, str], int] = {}
-        self.lot_region = _int32(
-            [
-                origins.setdefault(
-                    (seat(x, catalogue=problem.catalogue).province, x.donor_kind), len(origins)
-                )
-                for x in problem.lots
-            ]
-        )
-        self.need_region = _int32(
-            [
-                regions.setdefault((place.province, place.city), len(regions))
-                for place in (seat(x, catalogue=problem.catalogue) for x in problem.needs)
-            ]
-        )
-        self.need_regions = len(regions)
+        self._origins: dict[tuple[str, str], int] = {}
+        self._regions: dict[tuple[str, str], int] = {}
+        for lot in problem.lots:
+            at = seat(lot, catalogue=problem.catalogue)
+            self._origins.setdefault((at.province, lot.donor_kind), len(self._origins))
+        for need in problem.needs:
+            at = seat(need, catalogue=problem.catalogue)
+            self._regions.setdefault((at.province, at.city), len(self._regions))
+        self.need_regions = len(self._regions)
         starts, hubs, days = [0], [], []
-        for origin in origins:
-            for region in regions:
+        for origin in self._origins:
+            for region in self._regions:
                 for hub, onward in sorted(self._options(problem, origin, region)):
                     hubs.append(hub)
                     days.append(onward)
                 starts.append(len(hubs))
         self.start, self.hub, self.days = _int32(starts), _int32(hubs), _int32(days)
+
+    def knows(self, *, need: Place | None = None, lot: tuple[Place, str] | None = None) -> bool:
+        """Whether the region of a need, or of a lot and who gives it, has its routes."""
+        if need is not None:
+            return (need.province, need.city) in self._regions
+        return lot is not None and (lot[0].province, lot[1]) in self._origins
+
+    def lot_regions(self, lots: Sequence[Lot], seats: Sequence[Place]) -> NDArray[np.int32]:
+        """Where each lot starts."""
+        return _int32(
+            [
+                self._origins[(at.province, lot.donor_kind)]
+                for lot, at in zip(lots, seats, strict=True)
+            ]
+        )
+
+    def need_regions_of(self, seats: Sequence[Place]) -> NDArray[np.int32]:
+        """Where each need is."""
+        return _int32([self._regions[(at.province, at.city)] for at in seats])
 
     def _options(
         self, problem: Problem, origin: tuple[str, str], region: tuple[str, str]
@@ -136,25 +214,17 @@ def _need_key(need: Need) -> tuple[object, ...]:
     return (need.items, need.accepts_substitutes, need.standard, need.edition)
 
 
-def _lot_key(lot: Lot, problem: Problem) -> tuple[object, ...]:
-    state = None
-    if lot.standard is not None and lot.edition is not None:
-        state = problem.catalogue.edition_state(lot.standard, lot.edition, day=lot.produced_day)
-    return (lot.item, lot.standard, lot.edition, state)
-
-
 def _kinds(
     rows: Sequence[_Row], keys: Sequence[tuple[object, ...]]
-) -> tuple[NDArray[np.int32], list[_Row]]:
-    """(number of each row's kind, the first row of each kind)."""
+) -> tuple[dict[tuple[object, ...], int], list[_Row]]:
+    """(number of each kind, the first row of each kind)."""
     numbers: dict[tuple[object, ...], int] = {}
     samples: list[_Row] = []
-    found = []
     for row, key in zip(rows, keys, strict=True):
         if key not in numbers:
             samples.append(row)
-        found.append(numbers.setdefault(key, len(numbers)))
-    return _int32(found), samples
+            numbers[key] = len(numbers)
+    return numbers, samples
 
 
 def _fit(needs: list[Need], lots: list[Lot], problem: Problem) -> NDArray[np.int32]:

@@ -17,14 +17,18 @@ from numpy.typing import NDArray
 from ledger.core.errors import LimitError
 from matching.engine.columns import run_class
 from matching.engine.graph import FLOW_LIMIT
+from matching.engine.look import NOBODY
 from matching.engine.market import Int32s, Market
 from matching.engine.network import TIERS, Network, class_network, segment_sizes
 from matching.geo import Int64s
 from matching.incremental.live_tree import LiveTree, arrays_of
-from matching.incremental.offers import NOBODY, Offers, suspects
-from matching.incremental.places import Group, Places
+from matching.incremental.offers import Offers, Pairs
+from matching.incremental.places import Group, Places, row_of
 from matching.incremental.tree import GROUP, LOT, NEED, OTHER
 
+KEPT: Final = 32
+"""Kilometres: pairs without goods whose reduced cost is larger lose their arc after a cold solve. The search
+finds them again when prices come near, and until then every look at all arcs is shorter."""
 PASSES_MAX: Final = 400
 """Passes of one event; each adds pairs that were not there, so they end. Past this the class is solved anew."""
 
@@ -69,7 +73,8 @@ class LiveClass:
         self.owner: Int32s = saved["owner"]
         for key, node, first, total in saved["groups"].tolist():
             self.groups[key] = Group(node, first, total)
-        self.renumber(market, self.owner)
+        self._number(market, self.owner)
+        self._introduce(market, saved["worst"], shift=int(saved["shift"][0]))
 
     def _build(self, market: Market) -> None:
         self.rebuilt += 1
@@ -83,23 +88,21 @@ class LiveClass:
         assert network is not None
         self._market = market
         run = run_class(market, network, transport_cost=self._weight, near=self._near)
-        self.live = LiveTree(arrays_of(run.simplex))
+        within = None if self._near else KEPT * self._weight
+        self.live = LiveTree(arrays_of(run.simplex, base=network.base.arcs, within=within))
         self.owner = np.zeros(self.live.nodes, dtype=np.int32)
         self._name_nodes(market, network)
-        self._meet(market)
+        self._introduce(market)
 
-    def _meet(self, market: Market) -> None:
-        """Both sides learn the prices of the other."""
+    def _introduce(self, market: Market, worst: Int64s | None = None, *, shift: int = 0) -> None:
+        """Both sides meet, at worst prices by node or, after a cold solve, at the present ones."""
         role, owner = self.live.tree.role[: self.live.nodes], self.owner[: self.live.nodes]
-        self._offers = Offers(
-            market,
-            np.sort(owner[role == NEED]),
-            np.sort(owner[role == LOT]),
-            weight=self._weight,
-            near=self._near,
-        )
-        everybody = np.arange(self.live.nodes, dtype=np.int32)
-        self._offers.publish(market, self.live.tree, self.owner, everybody)
+        needs, lots = np.sort(owner[role == NEED]), np.sort(owner[role == LOT])
+        self._offers = Offers(market, needs, lots, weight=self._weight, near=self._near)
+        if worst is None:
+            self._offers.meet(market, self.live.tree, role, owner)
+        else:
+            self._offers.restore(role, owner, worst, shift=shift)
 
     def renumber(self, market: Market, owner: Int32s) -> None:
         """The rows have other numbers in this market.
@@ -107,6 +110,15 @@ class LiveClass:
         Args:
             owner: by node, the row's new number.
         """
+        worst, shift = self._worst(), self._offers.shift
+        self._number(market, owner)
+        self._introduce(market, worst, shift=shift)
+
+    def _worst(self) -> Int64s:
+        count = self.live.nodes
+        return self._offers.values(self.live.tree.role[:count], self.owner[:count])
+
+    def _number(self, market: Market, owner: Int32s) -> None:
         self._market, self.owner = market, owner
         tree, places = self.live.tree, self._places
         role, arcs = tree.role, np.arange(self.live.arcs, dtype=np.int32)
@@ -119,13 +131,14 @@ class LiveClass:
         places.need_link[owner[tree.heads[links]]] = links
         links = arcs[(role[tails] == LOT) & (heads == self.live.root)]
         places.lot_link[owner[tree.tails[links]]] = links
-        self._meet(market)
 
     def saved(self) -> dict[str, NDArray[Any]]:
         """Everything that `LiveClass(saved=…)` needs to go on."""
         groups = [(key, one.node, one.first, one.total) for key, one in self.groups.items()]
         return self.live.saved() | {
             "owner": self.owner[: self.live.nodes].copy(),
+            "worst": self._worst(),
+            "shift": np.array([self._offers.shift], dtype=np.int64),
             "groups": np.array(groups, dtype=np.int64).reshape(len(groups), 4),
         }
 
@@ -166,7 +179,7 @@ class LiveClass:
         self._enter(node, number)
         self._places.need_node[number], self._places.need_link[number] = node, link
         self._offers.add_need(market, number)
-        self._finish(_one(number), NOBODY)
+        self._finish(row_of(number), NOBODY)
 
     def change_need(self, market: Market, number: int, *, units: int) -> None:
         """Another quantity; zero takes the need away for good."""
@@ -190,7 +203,7 @@ class LiveClass:
             live.retire(node)
             live.tree.role[node] = OTHER
             self._offers.drop_need(number)
-        self._finish(_one(number) if units else NOBODY, NOBODY)
+        self._finish(row_of(number) if units else NOBODY, NOBODY)
 
     def add_lot(self, market: Market, number: int) -> None:
         """A new lot, unused at first."""
@@ -202,7 +215,7 @@ class LiveClass:
         self._enter(node, number)
         self._places.lot_node[number], self._places.lot_link[number] = node, link
         self._offers.add_lot(market, number)
-        self._finish(NOBODY, _one(number))
+        self._finish(NOBODY, row_of(number))
 
     def change_lot(self, market: Market, number: int, *, units: int) -> None:
         """Another quantity; zero takes the lot away for good (withdrawn, expired, recalled)."""
@@ -220,7 +233,7 @@ class LiveClass:
             live.retire(node)
             live.tree.role[node] = OTHER
             self._offers.drop_lot(number)
-        self._finish(NOBODY, _one(number) if units else NOBODY)
+        self._finish(NOBODY, row_of(number) if units else NOBODY)
 
     # ------------------------------------------------------------------ what is
     def lines(self) -> tuple[Int32s, Int32s, Int64s, Int64s]:
@@ -359,38 +372,29 @@ class LiveClass:
 
     # ------------------------------------------------------------------ pricing
     def _finish(self, needs: Int32s, lots: Int32s) -> None:
-        """Optimum, then pricing of what moved, until nothing prices out."""
+        """Optimum, then pricing of what got worse than its worst price, until nothing did."""
         for found in self._offers.greet(self._market, needs, lots):
-            self._join(*found)
-        if not self.live.reoptimise():
-            self._build(self._market)
-            return
+            self._join(found)
         for _ in range(PASSES_MAX):
-            nodes, moved = self.live.touched()
-            if self._near:
-                return
-            self._offers.publish(self._market, self.live.tree, self.owner, nodes)
-            needs, lots = suspects(
-                self.live.tree, self.owner, self.live.nodes, needs, lots, nodes, moved
-            )
-            needs, lots, found = self._offers.search(self._market, needs, lots)
-            if not len(found[0]):
-                return
-            self._join(*found)
             if not self.live.reoptimise():
                 break
+            nodes = self.live.touched()
+            if self._near:
+                return
+            pairs = self._offers.ask(
+                self._market, self.live.tree, self.owner, self._places, nodes, self.live.nodes
+            )
+            if pairs is None:
+                return
+            self._join(pairs)
         self._build(self._market)
 
-    def _join(self, needs: Int32s, lots: Int32s, transports: Int64s) -> None:
+    def _join(self, pairs: Pairs) -> None:
         """New arcs for these pairs."""
-        heads = self._places.need_node[needs]
+        heads = self._places.need_node[pairs.needs]
         self.live.add_arcs(
-            self._places.lot_node[lots],
+            self._places.lot_node[pairs.lots],
             heads,
-            transports * self._weight + self._market.lot_life[lots],
+            pairs.transports * self._weight + self._market.lot_life[pairs.lots],
         )
-        self.live.soil(*np.unique(heads).tolist())
-
-
-def _one(number: int) -> Int32s:
-    return np.array([number], dtype=np.int32)
+        self.live.soil(*np.unique(heads[pairs.out]).tolist())

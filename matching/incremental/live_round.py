@@ -22,7 +22,7 @@ from matching.engine import jit
 from matching.engine.levels import Weights, split_levels
 from matching.engine.market import Int32s, Market
 from matching.engine.portfolio import SIMPLEX
-from matching.engine.translate import market_of
+from matching.engine.translate import Translator
 from matching.incremental.events import (
     Event,
     LotArrived,
@@ -227,7 +227,7 @@ class LiveRound:
         self._needs.append(need)
         row = len(self._needs) - 1
         self._need_row[need.id] = row
-        self._market = self._translated()
+        self._market = self._translator.with_need(self._market, need) or self._translated()
         self._live.add_need(self._market, row)
 
     def _need_changes(self, need: Need) -> None:
@@ -249,7 +249,7 @@ class LiveRound:
         self._lots.append(lot)
         row = len(self._lots) - 1
         self._lot_row[lot.id] = row
-        self._market = self._translated()
+        self._market = self._translator.with_lot(self._market, lot) or self._translated()
         self._live.add_lot(self._market, row)
 
     def _lot_changes(self, lot: Lot) -> None:
@@ -285,7 +285,8 @@ class LiveRound:
         for need in self._needs:
             self._hospitals.setdefault(need.hospital, len(self._hospitals))
         rows = replace(self._problem, needs=tuple(self._needs), lots=tuple(self._lots))
-        market = market_of(rows, hospitals=self._hospitals)
+        self._translator = Translator(rows, hospitals=self._hospitals)
+        market = self._translator.market
         gone = np.ones(len(self._needs), dtype=np.bool_)
         gone[list(self._need_row.values())] = False
         market.need_class[gone] = -1

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ledger.core.errors import InputError
+from matching.engine.exchange import measure
 from matching.engine.graph import UNBOUNDED
 from matching.engine.pivots import run_pivots
 from matching.engine.simplex import Simplex
@@ -31,8 +32,8 @@ from matching.incremental.tree import (
     touch_moved,
 )
 
-SCANS_MIN: Final = 50_000
-SCANS_SHARE: Final = 4
+SCANS_MIN: Final = 20_000
+SCANS_SHARE: Final = 2
 """Arcs looked at node by node in one event, at least and as a share of all, before the plain simplex takes
 over: it looks at all arcs once at the end anyway, and faster one by one."""
 PIVOTS_MAX: Final = 2_000_000
@@ -43,7 +44,6 @@ _SAVED_NODES: Final = (
     "parent",
     "pred",
     "upward",
-    "depth",
     "after",
     "before",
     "price",
@@ -54,7 +54,6 @@ _EMPTY_NODES: Final = {
     "queue": np.int32,
     "marked": np.int8,
     "touched": np.int32,
-    "old": np.int64,
     "stir_marked": np.int8,
     "stirred": np.int32,
     "start": np.int64,
@@ -178,15 +177,13 @@ class LiveTree:
                 arc = int(after[arc])
         return found
 
-    def touched(self) -> tuple[Int32s, Int64s]:
-        """(nodes whose price moved since this was last asked, by how much); nodes that are new included."""
+    def touched(self) -> Int32s:
+        """Nodes whose price was moved since this was last asked; nodes that are new included."""
         tree = self.tree
-        count = int(tree.work[2])
-        nodes = tree.touched[:count].copy()
-        moved = tree.price[nodes] - tree.old[nodes]
+        nodes = tree.touched[: int(tree.work[2])].copy()
         tree.marked[nodes] = 0
         tree.work[2] = 0
-        return nodes, moved
+        return nodes
 
     def reoptimise(self) -> bool:
         """Back to the optimum over the arcs there are; False where the tree has to be built anew."""
@@ -204,19 +201,19 @@ class LiveTree:
         for edits in (self._hung, self._soiled, self._impure):
             edits.clear()
         if outcome == SPENT:
-            return self._sweep()
+            return self.sweep()
         if outcome != DONE:
             raise _endless()
         return True
 
-    def _sweep(self) -> bool:
-        """The plain simplex over all arcs."""
+    def sweep(self) -> bool:
+        """The plain simplex over all arcs; False where it did not end within its pivots."""
         self.fallbacks += 1
         tree = self.tree
         before = tree.price[: self.nodes].copy()
         block = max(_BLOCK_MIN, int(_BLOCK_FACTOR * self.arcs**0.5))
         span = np.array([0, self.arcs, 0, block, 0], dtype=np.int64)
-        outcome = int(_run(*tree[:6], *tree[8:15], span, PIVOTS_MAX))
+        outcome = int(_run(*tree[:6], *tree[8:16], span, PIVOTS_MAX))
         tree.work[4] += span[4]
         empty_queue(tree)
         touch_moved(tree, before)
@@ -251,12 +248,28 @@ class LiveTree:
             self.tree = self.tree._replace(**longer, queue=queue)
 
 
-def arrays_of(simplex: Simplex) -> dict[str, NDArray[Any]]:
-    """What a living tree starts from; the roles of the nodes are for the caller to fill in."""
+def arrays_of(simplex: Simplex, *, base: int, within: int | None) -> dict[str, NDArray[Any]]:
+    """What a living tree starts from; the roles of the nodes are for the caller to fill in.
+
+    Args:
+        base: so many arcs at the beginning stay in any case.
+        within: arcs that carry nothing and whose reduced cost is larger are left out; None keeps all.
+    """
     arcs, nodes = simplex.arcs, simplex.nodes
     found = {name: getattr(simplex, name)[:arcs] for name in _SAVED_ARCS}
     found |= {name: getattr(simplex, name)[:nodes] for name in _SAVED_NODES if name != "role"}
-    return found | {"role": np.zeros(nodes, dtype=np.int8)}
+    found["role"] = np.zeros(nodes, dtype=np.int8)
+    if within is None:
+        return found
+    tails, heads, price = found["tails"], found["heads"], found["price"]
+    kept = found["costs"] + price[tails] - price[heads] <= within
+    kept |= found["flows"] > 0
+    kept[:base] = True
+    # Arcs of the tree have no reduced cost, so they all stay.
+    place = np.cumsum(kept, dtype=np.int32) - np.int32(1)
+    found |= {name: found[name][kept] for name in _SAVED_ARCS}
+    found["pred"] = np.where(found["pred"] >= 0, place[found["pred"]], np.int32(-1))
+    return found
 
 
 def _tree_of(arrays: Mapping[str, NDArray[Any]]) -> Tree:
@@ -270,6 +283,9 @@ def _tree_of(arrays: Mapping[str, NDArray[Any]]) -> Tree:
         fields[name] = np.full(arc_room, -1, dtype=np.int32)
     for name in ("first_out", "first_in"):
         fields[name] = np.full(node_room, -1, dtype=np.int32)
+    fields["size"] = np.ones(node_room, dtype=np.int32)
+    fields["last"] = np.arange(node_room, dtype=np.int32)
+    measure(fields["parent"], fields["size"], fields["last"], fields["before"], 0)
     return Tree(**fields, work=np.zeros(WORDS, dtype=np.int64))
 
 

@@ -40,5 +40,10 @@ class Places:
                 setattr(self, name, longer)
 
 
+def row_of(number: int) -> Int32s:
+    """One row as the array that compiled code takes."""
+    return np.array([number], dtype=np.int32)
+
+
 def _empty(size: int) -> Int32s:
     return np.full(size, -1, dtype=np.int32)

@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from matching.engine.exchange import append, exchange
 from matching.engine.jit import compiled
 from matching.geo import Int64s
 
@@ -43,7 +44,7 @@ class Tree(NamedTuple):
         tails … price: as in `engine.pivots`; `state` 0 also on arcs that are out of use (bound 0).
         first_out, first_in: by node, its newest arc; next_out, next_in: by arc, the next older one; -1 ends.
         dirty, queue: nodes whose arcs are to be looked at, each once.
-        marked, touched, old: nodes whose price moved since the last event, and what it was.
+        marked, touched: nodes whose price was moved since that was last asked.
         role: NEED, LOT or something else; says in which direction a move of the price can matter.
         stir_marked, stirred, start: nodes whose price moved while one node was worked on, and what it was.
     """
@@ -59,7 +60,8 @@ class Tree(NamedTuple):
     parent: Int32s
     pred: Int32s
     upward: Int8s
-    depth: Int32s
+    size: Int32s
+    last: Int32s
     after: Int32s
     before: Int32s
     price: Int64s
@@ -69,7 +71,6 @@ class Tree(NamedTuple):
     queue: Int32s
     marked: Int8s
     touched: Int32s
-    old: Int64s
     role: Int8s
     stir_marked: Int8s
     stirred: Int32s
@@ -106,11 +107,12 @@ def hang(tree: Tree, node: int, arc: int) -> None:
     up = 1 if tree.tails[arc] == node else 0
     parent = tree.heads[arc] if up == 1 else tree.tails[arc]
     tree.parent[node], tree.pred[node], tree.upward[node] = parent, arc, up
-    tree.depth[node] = tree.depth[parent] + 1
     tree.price[node] = tree.price[parent] + (-tree.costs[arc] if up == 1 else tree.costs[arc])
-    next_ = tree.after[parent]
-    tree.after[parent], tree.before[node] = node, parent
-    tree.after[node], tree.before[next_] = next_, node
+    tree.size[node], tree.last[node] = 1, node
+    append(tree.parent, tree.last, tree.after, tree.before, parent, node, node)
+    while parent >= 0:
+        tree.size[parent] += 1
+        parent = tree.parent[parent]
     tree.state[arc] = 0
     soil(tree, node)
     touch(tree, node)
@@ -118,10 +120,9 @@ def hang(tree: Tree, node: int, arc: int) -> None:
 
 @compiled
 def touch(tree: Tree, node: int) -> None:
-    """Remember the price that a node had before the event."""
+    """Remember that the price of a node was moved."""
     if tree.marked[node] == 0:
         tree.marked[node] = 1
-        tree.old[node] = tree.price[node]
         tree.touched[tree.work[2]] = node
         tree.work[2] += 1
 
@@ -164,125 +165,48 @@ def touch_moved(tree: Tree, before: Int64s) -> None:
     for node in range(len(before)):
         if tree.price[node] != before[node] and tree.marked[node] == 0:
             touch(tree, node)
-            tree.old[node] = before[node]
 
 
 @compiled
 def pivot(tree: Tree, entering: int, forward: int) -> int:
-    """Push along an arc outside the tree and round through the tree; DONE or ENDLESS."""
-    if forward == 1:
-        first, second = tree.tails[entering], tree.heads[entering]
-        push = tree.bounds[entering] - tree.flows[entering]
-    else:
-        first, second = tree.heads[entering], tree.tails[entering]
-        push = tree.flows[entering]
-    a, b = first, second
-    while a != b:
-        if tree.depth[a] > tree.depth[b]:
-            a = tree.parent[a]
-        elif tree.depth[a] < tree.depth[b]:
-            b = tree.parent[b]
-        else:
-            a = tree.parent[a]
-            b = tree.parent[b]
-    apex = a
-    side = 0
-    leaver = -1
-    node = first
-    while node != apex:
-        arc = tree.pred[node]
-        room = tree.flows[arc] if tree.upward[node] == 1 else tree.bounds[arc] - tree.flows[arc]
-        if room < push:
-            push, leaver, side = room, node, 1
-        node = tree.parent[node]
-    node = second
-    while node != apex:
-        arc = tree.pred[node]
-        room = tree.bounds[arc] - tree.flows[arc] if tree.upward[node] == 1 else tree.flows[arc]
-        if room <= push:
-            push, leaver, side = room, node, 2
-        node = tree.parent[node]
-    if push > 2305843009213693952:
+    """Exchange an arc and shift the prices of the subtree that moved; DONE or ENDLESS."""
+    inner, tip = exchange(
+        tree.tails,
+        tree.heads,
+        tree.bounds,
+        tree.flows,
+        tree.state,
+        tree.parent,
+        tree.pred,
+        tree.upward,
+        tree.size,
+        tree.last,
+        tree.after,
+        tree.before,
+        entering,
+        forward,
+    )
+    if inner == -2:
         return 2
     tree.work[4] += 1
-    if push > 0:
-        tree.flows[entering] += push if forward == 1 else -push
-        node = first
-        while node != apex:
-            tree.flows[tree.pred[node]] += -push if tree.upward[node] == 1 else push
-            node = tree.parent[node]
-        node = second
-        while node != apex:
-            tree.flows[tree.pred[node]] += push if tree.upward[node] == 1 else -push
-            node = tree.parent[node]
-    if side == 0:
-        tree.state[entering] = 1 if tree.flows[entering] == 0 else -1
+    if inner == -1:
         return 0
-    inner, outer = (first, second) if side == 1 else (second, first)
-    rehang(tree, entering, inner, outer, leaver)
-    return 0
-
-
-@compiled
-def rehang(tree: Tree, entering: int, inner: int, outer: int, leaver: int) -> None:
-    """Cut the subtree below `leaver`, hang it by the entering arc, shift its prices and mark its nodes."""
-    reduced = (
+    shift = (
         tree.costs[entering] + tree.price[tree.tails[entering]] - tree.price[tree.heads[entering]]
     )
-    tree.state[entering] = 0
-    left = tree.pred[leaver]
-    if tree.bounds[left] == 0:
-        tree.state[left] = 0
-    else:
-        tree.state[left] = 1 if tree.flows[left] == 0 else -1
-    after, before, depth, parent = tree.after, tree.before, tree.depth, tree.parent
-    last = inner
-    while depth[after[last]] > depth[inner]:
-        last = after[last]
-    prior, next_ = before[inner], after[last]
-    after[prior] = next_
-    before[next_] = prior
-    tip = last
-    node = inner
-    while node != leaver:
-        node = parent[node]
-        last = prior
-        if depth[next_] > depth[node]:
-            last = next_
-            while depth[after[last]] > depth[node]:
-                last = after[last]
-        prior, next_ = before[node], after[last]
-        after[prior] = next_
-        before[next_] = prior
-        after[tip] = node
-        before[node] = tip
-        tip = last
-    next_ = after[outer]
-    after[outer] = inner
-    before[inner] = outer
-    after[tip] = next_
-    before[next_] = tip
-    new_parent, new_arc = outer, entering
-    new_up = 1 if tree.tails[entering] == inner else 0
-    node = inner
-    while True:
-        up_parent, up_arc, up_dir = parent[node], tree.pred[node], tree.upward[node]
-        parent[node], tree.pred[node], tree.upward[node] = new_parent, new_arc, new_up
-        if node == leaver:
-            break
-        new_parent, new_arc, new_up = node, up_arc, 1 - up_dir
-        node = up_parent
-    shift = -reduced if tree.tails[entering] == inner else reduced
-    node = inner
-    while True:
-        depth[node] = depth[parent[node]] + 1
-        if shift != 0:
-            touch(tree, node)
-            stir(tree, node)
-            tree.price[node] += shift
-        if node == tip:
-            break
-        node = after[node]
+    if shift == 0:
+        return 0
+    if tree.tails[entering] == inner:
+        shift = -shift
+    # Shifting is work as looking at arcs is.
+    tree.work[3] += 2 * tree.size[inner]
+    node, stop = inner, tree.after[tip]
+    while node != stop:
+        touch(tree, node)
+        stir(tree, node)
+        tree.price[node] += shift
+        node = tree.after[node]
+    return 0
 
 
 @compiled
@@ -300,8 +224,8 @@ def purify(tree: Tree, arc: int) -> int:
 @compiled
 def settle(tree: Tree, scans_max: int, pivots_max: int) -> int:
     """Pivot at the nodes in the queue until it is empty: DONE. SPENT where a limit stopped it before."""
-    scans = 0
     outcome = 0
+    spent = tree.work[3] + scans_max
     started = tree.work[4]
     while tree.work[1] > 0:
         node = tree.queue[tree.work[0]]
@@ -315,7 +239,7 @@ def settle(tree: Tree, scans_max: int, pivots_max: int) -> int:
             least = 0
             arc = tree.first_out[node]
             while arc >= 0:
-                scans += 1
+                tree.work[3] += 1
                 if tree.state[arc] != 0:
                     reduced = tree.state[arc] * (
                         tree.costs[arc] + tree.price[node] - tree.price[tree.heads[arc]]
@@ -325,7 +249,7 @@ def settle(tree: Tree, scans_max: int, pivots_max: int) -> int:
                 arc = tree.next_out[arc]
             arc = tree.first_in[node]
             while arc >= 0:
-                scans += 1
+                tree.work[3] += 1
                 if tree.state[arc] != 0:
                     reduced = tree.state[arc] * (
                         tree.costs[arc] + tree.price[tree.tails[arc]] - tree.price[node]
@@ -338,14 +262,13 @@ def settle(tree: Tree, scans_max: int, pivots_max: int) -> int:
             outcome = pivot(tree, entering, 1 if tree.state[entering] == 1 else 0)
             if outcome != 0:
                 break
-            if scans > scans_max or tree.work[4] - started > pivots_max:
+            if tree.work[3] > spent or tree.work[4] - started > pivots_max:
                 soil(tree, node)
                 outcome = 1
                 break
         calm(tree)
         if outcome != 0:
             break
-    tree.work[3] += scans
     return outcome
 
 

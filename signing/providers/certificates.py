@@ -53,7 +53,7 @@ class ExternalAuthority:
 
     def __init__(self, fallback: Fallback, *, token: str, roots: Sequence[bytes]) -> None:
         """The authority behind `fallback` whose certificates lead to `roots` (DER)."""
-        self._fallback = fallback
+        self.fallback = fallback
         self._headers = (("Authorization", f"Bearer {token}"),)
         self._roots = tuple(roots)
         self._lists: tuple[datetime, tuple[bytes, ...]] | None = None
@@ -91,7 +91,7 @@ class ExternalAuthority:
             self._issued(answer, spki=spki, subject=subject, at=at)
             return answer
 
-        answer = self._fallback.ask(self._message("/certificates", body), accept=accept)
+        answer = self.fallback.ask(self._message("/certificates", body), accept=accept)
         return self._issued(answer, spki=spki, subject=subject, at=at)
 
     def issued_for(self, public_spki: bytes) -> tuple[IssuedCertificate, ...]:
@@ -113,7 +113,7 @@ class ExternalAuthority:
                 raise VerificationError("another certificate was revoked", code="ca.answer")
             return answer
 
-        self._fallback.ask(self._message("/revocations", body), accept=accept)
+        self.fallback.ask(self._message("/revocations", body), accept=accept)
         with self._lock:
             self._lists = None
         del at
@@ -139,7 +139,7 @@ class ExternalAuthority:
             headers=self._headers,
         )
         try:
-            answer = self._fallback.ask(
+            answer = self.fallback.ask(
                 message, accept=lambda data: self._checked_lists(data, at=at)
             )
         except FuqiError:

@@ -12,9 +12,7 @@ from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlsplit
 
-from ledger.core.canonical import tagged_digest
 from ledger.core.errors import InputError, UnavailableError, VerificationError
-from ledger.core.units import utc_text
 from signing.identity_kinds import KINDS, Answered, require_alternatives
 from signing.providers.identity_wire import (
     ANSWER_BYTES_MAX,
@@ -26,10 +24,10 @@ from signing.providers.identity_wire import (
 )
 from signing.providers.outside import Fallback, Message
 from signing.verification import (
-    EVIDENCE_TAG,
     Status,
     VerificationRequest,
     VerificationResult,
+    answered,
     require_request,
 )
 
@@ -127,29 +125,7 @@ class HttpProvider:
         reference: str = "",
     ) -> VerificationResult:
         """One result under this provider's name."""
-        return VerificationResult(
-            status=status,
-            provider=self.name,
-            label_en=self.label_en,
-            label_zh=self.label_zh,
-            mock=False,
-            request_id=request.request_id,
-            kind=request.kind,
-            subject=request.subject,
-            checked_at=checked_at,
-            evidence_digest=tagged_digest(
-                EVIDENCE_TAG,
-                {
-                    "request": request.request_id,
-                    "kind": request.kind,
-                    "nonce": request.nonce,
-                    "status": status.value,
-                    "provider": self.name,
-                    "reference": reference,
-                    "at": utc_text(checked_at),
-                },
-            ),
-        )
+        return answered(self, request, status, at=checked_at, evidence={"reference": reference})
 
     def _own_answer(self, data: bytes, request: VerificationRequest) -> Answer:
         answer = read_answer(data, secret=self.secret, at=datetime.now(UTC))

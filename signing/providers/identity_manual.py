@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from ledger.core.canonical import tagged_digest
+from ledger.core.canonical import Json
 from ledger.core.errors import InputError
-from ledger.core.units import utc_text
 from signing.identity_kinds import KINDS, Answered
 from signing.verification import (
-    EVIDENCE_TAG,
     Status,
     VerificationRequest,
     VerificationResult,
+    answered,
     require_request,
 )
 
@@ -81,7 +79,7 @@ class ManualReviewProvider:
         """Take the question; errors as in `VerificationProvider.verify`."""
         rule = require_request(request)
         status = Status.PENDING if rule.answered is Answered.REVIEW else Status.UNSUPPORTED
-        return self._result(request, status, at=request.at, documents=())
+        return answered(self, request, status, at=request.at, evidence={"documents": []})
 
     def decide(
         self, request: VerificationRequest, decision: Decision, *, at: datetime
@@ -94,36 +92,5 @@ class ManualReviewProvider:
         rule = KINDS.get(request.kind)
         if rule is None or rule.answered is not Answered.REVIEW:
             raise InputError("this kind is not reviewed", code="identity.kind")
-        return self._result(request, decision.status, at=at, documents=decision.documents)
-
-    def _result(
-        self,
-        request: VerificationRequest,
-        status: Status,
-        *,
-        at: datetime,
-        documents: Sequence[str],
-    ) -> VerificationResult:
-        return VerificationResult(
-            status=status,
-            provider=self.name,
-            label_en=self.label_en,
-            label_zh=self.label_zh,
-            mock=False,
-            request_id=request.request_id,
-            kind=request.kind,
-            subject=request.subject,
-            checked_at=at,
-            evidence_digest=tagged_digest(
-                EVIDENCE_TAG,
-                {
-                    "request": request.request_id,
-                    "kind": request.kind,
-                    "nonce": request.nonce,
-                    "status": status.value,
-                    "provider": self.name,
-                    "documents": list(documents),
-                    "at": utc_text(at),
-                },
-            ),
-        )
+        evidence: dict[str, Json] = {"documents": list(decision.documents)}
+        return answered(self, request, decision.status, at=at, evidence=evidence)

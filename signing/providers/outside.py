@@ -188,6 +188,12 @@ class Fallback:
             asked=len(awake),
         )
 
+    def resting(self) -> int:
+        """How many of the addresses failed last and rest now."""
+        now = self.clock()
+        with self._lock:
+            return sum(until > now for _count, until in self._rests.values())
+
     def _failed(self, endpoint: Endpoint) -> None:
         with self._lock:
             count = self._rests.get(endpoint.url, (0, 0.0))[0] + 1

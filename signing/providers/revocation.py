@@ -13,6 +13,7 @@ from asn1crypto import ocsp, x509
 from ledger.core.errors import VerificationError
 from signing.cms import signature_names, verify_signature
 from signing.ocsp import certificate_id, make_request
+from signing.parsed import ASN1_ERRORS
 from signing.providers.outside import Fallback, Message
 
 ANSWER_BYTES_MAX: Final = 64 * 1024
@@ -21,7 +22,6 @@ NONCE_BYTES: Final = 32
 CLOCK_SKEW: Final = timedelta(minutes=5)
 AGE_MAX: Final = timedelta(days=7)
 """Of an answer without a nonce and without nextUpdate."""
-_PARSE_ERRORS: Final = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def read_ocsp(
         responder = _responder(basic, body, issuer=issuer, at=at)
         _require_signature(basic, responder)
         finding = _finding(body, single, responder)
-    except _PARSE_ERRORS as exc:
+    except ASN1_ERRORS as exc:
         raise VerificationError("this is no OCSP answer in DER", code="ocsp.malformed") from exc
     _require_time(finding, at=at)
     return finding
@@ -80,7 +80,7 @@ class ExternalOcsp:
     """OCSP responders by address, asked in order; every answer is verified before it is used."""
 
     def __init__(self, fallback: Fallback) -> None:
-        self._fallback = fallback
+        self.fallback = fallback
 
     def fetch(self, certificate: bytes, issuer: bytes, *, at: datetime) -> bytes:
         """A verified answer (DER) about `certificate`, `good` or `revoked`.
@@ -104,7 +104,7 @@ class ExternalOcsp:
                 )
             return answer
 
-        return self._fallback.ask(message, accept=accept)
+        return self.fallback.ask(message, accept=accept)
 
 
 def _opened(answer_der: bytes) -> tuple[ocsp.BasicOCSPResponse, ocsp.ResponseData]:

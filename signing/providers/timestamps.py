@@ -13,6 +13,7 @@ from asn1crypto import tsp
 from ledger.core.errors import InputError, VerificationError
 from ledger.core.report import Verdict
 from signing.cms import STRONG_HASHES, TimeStamp, check_container, read_timestamp
+from signing.parsed import ASN1_ERRORS
 from signing.providers.outside import Fallback, Message
 from signing.sm import sm3
 from signing.trust import Purpose, check_path
@@ -55,7 +56,7 @@ class ExternalTimestampAuthority:
         Args:
             policy: object identifier that is asked for and must come back, or None for any.
         """
-        self._fallback = fallback
+        self.fallback = fallback
         self._roots = tuple(roots)
         self._policy = policy
         names = ", ".join(dict.fromkeys(one.host for one in fallback.endpoints))
@@ -105,7 +106,7 @@ class ExternalTimestampAuthority:
             self._require(token, imprint=imprint, hash_name=hash_name, nonce=nonce, at=at)
             return token
 
-        return self._fallback.ask(message, accept=accept)
+        return self.fallback.ask(message, accept=accept)
 
     def _require(
         self, token: bytes, *, imprint: bytes, hash_name: str, nonce: int, at: datetime
@@ -169,7 +170,7 @@ def token_of(response_der: bytes) -> bytes:
                 "the time-stamp authority refused", code="tsa.refused", status=status
             )
         return bytes(response["time_stamp_token"].dump())
-    except (ValueError, TypeError, KeyError, RecursionError) as exc:
+    except ASN1_ERRORS as exc:
         raise VerificationError(
             "this is no time-stamp answer in DER", code="tsa.answer_malformed"
         ) from exc

@@ -25,6 +25,20 @@ def party_block(organisation: Organisation, *, role: str, field_name: str) -> Pa
     )
 
 
+def head_facts(fields: Fields) -> tuple[tuple[str, str], ...]:
+    """What stands above the parties: number, and, where given, place and the allocation behind it.
+
+    Raises:
+        InputError: `template.*`.
+    """
+    facts = [("合同编号 No.", fields.text("agreement_no"))]
+    for title, name in (("签订地点 place", "place"), ("撮合记录 allocation", "allocation")):
+        text = fields.text(name, optional=True)
+        if text:
+            facts.append((title, text))
+    return tuple(facts)
+
+
 def item_standard(item: Item) -> str:
     """`GB 19083-2023（2023版）`: a standard without its edition is a quarrel to come."""
     return f"{item.standard}（{item.edition}）" if item.edition else item.standard

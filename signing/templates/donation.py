@@ -6,6 +6,7 @@ from signing.templates.common import (
     closing_clause,
     disputes,
     electronic_form,
+    head_facts,
     item_standard,
     party_block,
     preservation,
@@ -23,18 +24,12 @@ def build(fields: Fields, *, demo: bool) -> Document:
     """
     donor, recipient = fields.organisation("party_a"), fields.organisation("party_b")
     items = fields.items("items", priced=False)
-    facts = [("合同编号 No.", fields.text("agreement_no"))]
-    place = fields.text("place", optional=True)
-    if place:
-        facts.append(("签订地点 place", place))
-    allocation = fields.text("allocation", optional=True)
-    if allocation:
-        facts.append(("撮合记录 allocation", allocation))
+    facts = head_facts(fields)
     return Document(
         title="公益捐赠协议",
         title_en="Agreement on a Donation for the Public Good",
         number=fields.text("agreement_no"),
-        facts=tuple(facts),
+        facts=facts,
         parties=(
             party_block(donor, role="甲方（捐赠人）donor", field_name="party_a"),
             party_block(recipient, role="乙方（受赠人）recipient", field_name="party_b"),

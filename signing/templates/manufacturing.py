@@ -8,6 +8,7 @@ from signing.templates.common import (
     closing_clause,
     disputes,
     electronic_form,
+    head_facts,
     item_standard,
     party_block,
     preservation,
@@ -29,18 +30,12 @@ def build(fields: Fields, *, demo: bool) -> Document:
     """
     orderer, maker = fields.organisation("party_a"), fields.organisation("party_b")
     items = fields.items("items", priced=True)
-    facts = [("合同编号 No.", fields.text("agreement_no"))]
-    place = fields.text("place", optional=True)
-    if place:
-        facts.append(("签订地点 place", place))
-    allocation = fields.text("allocation", optional=True)
-    if allocation:
-        facts.append(("撮合记录 allocation", allocation))
+    facts = head_facts(fields)
     return Document(
         title="医用物资加工承揽合同",
         title_en="Contract for the Manufacture of Medical Supplies",
         number=fields.text("agreement_no"),
-        facts=tuple(facts),
+        facts=facts,
         parties=(
             party_block(orderer, role="甲方（定作人）orderer", field_name="party_a"),
             party_block(maker, role="乙方（承揽人）maker", field_name="party_b"),

@@ -17,15 +17,16 @@ from starlette.testclient import TestClient
 from api.app import create_app, rules_of
 from api.callers import Caller, Role
 from api.deps import Rule
-from api.flows import agreements, rounds, supply
+from api.flows import agreements, annexes, resources, rounds, supply
 from api.flows.access import create_account, make_key
 from api.flows.batches import open_batch
 from api.flows.registration import register
+from api.flows.urgent import NewUrgentNeed, post_urgent_need
 from api.flows.verification_levels import NewCheck
 from api.flows.verification_levels_codes import ask_code
 from api.flows.verification_levels_reviews import add_document, ask_review
 from api.settings import Settings
-from api.testing import PASSWORD, invented_registration
+from api.testing import PASSWORD, invented_hospital, invented_registration
 from ledger.acts_outbox import NewAct, queue
 from ledger.core.ids import new_id
 from ledger.queries import agreements as agreement_queries
@@ -46,7 +47,7 @@ from ledger.tables.notices import NoticeRow
 from ledger.tables.orders import OrderDocumentRow, WorkOrderRow
 from ledger.tables.parties import CertificateRow, RatificationRow
 from ledger.tables.seals import SealDutyRow, SealRow, UploadDraftRow
-from ledger.tables.supply import HospitalRow, LaneRow
+from ledger.tables.supply import LaneRow, SupplyFileRow
 from matching.problem import Place
 
 PLACE = Place("湖北", "武汉", 114_300_000, 30_600_000)
@@ -65,6 +66,8 @@ BODIES: dict[str, tuple[str, dict[str, Any]]] = {
         "json",
         {"id": "bun_01kdvdna00ncrmbvs7rqr9p8yr"},
     ),
+    "POST /api/v1/lots/{lot_id}/bundles": ("json", {"id": "bun_01kdvdna00ncrmbvs7rqr9p8yr"}),
+    "POST /goods/{lot_id}/bundle": (FORM, {}),
     "POST /api/v1/agreements/{agreement_id}/remind": ("json", {}),
     "POST /api/v1/signers/{signer_id}/forward": (
         "json",
@@ -79,6 +82,12 @@ BODIES: dict[str, tuple[str, dict[str, Any]]] = {
     "POST /api/v1/signers/{signer_id}/read": ("json", {"pages": 1, "seconds": 1}),
     "POST /api/v1/signers/{signer_id}/decline": ("json", REASON),
     "POST /api/v1/signers/{signer_id}/statements": ("json", {"act": "consent"}),
+    "POST /api/v1/signers/{signer_id}/clauses/{clause}": (
+        "json",
+        {"sha256": "00" * 32, "seconds": 1},
+    ),
+    "POST /api/v1/signers/{signer_id}/uploads": (FILE, {"id": "att_01kdvdna00ncrmbvs7rqr9p8yr"}),
+    "POST /api/v1/signers/{signer_id}/uploads/{attachment_id}/withdraw": ("json", {}),
     "POST /api/v1/signers/{signer_id}/signature/prepare": ("json", {}),
     "POST /api/v1/statements/{intent_id}/affirm": ("json", SIGNATURE),
     "POST /api/v1/prepared/{prepared_id}/complete": ("json", SIGNATURE),
@@ -91,8 +100,11 @@ BODIES: dict[str, tuple[str, dict[str, Any]]] = {
         "json",
         {"id": "rat_01kdvdna00ncrmbvs7rqr9p8yr", **REASON},
     ),
-    "POST /api/v1/ratifications/{ratification_id}": ("json", {"ratify": True, **REASON}),
-    "POST /me/ratifications/{ratification_id}": (FORM, {"decision": "ratify", **REASON}),
+    "POST /api/v1/ratifications/{ratification_id}/statement": (
+        "json",
+        {"ratify": True, **REASON},
+    ),
+    "POST /api/v1/ratifications/{ratification_id}": ("json", SIGNATURE),
     "POST /api/v1/identity/checks/{code_id}/answer": ("json", {"answer": "000000"}),
     "POST /me/identity/checks/{code_id}/answer": (FORM, {"answer": "000000"}),
     "POST /api/v1/identity/checks/{check_id}/documents": (
@@ -115,6 +127,13 @@ BODIES: dict[str, tuple[str, dict[str, Any]]] = {
     "POST /identity/transfers/{check_id}": (FORM, {}),
     "POST /api/v1/needs/{need_id}/withdraw": ("json", REASON),
     "POST /api/v1/offers/{offer_id}/withdraw": ("json", REASON),
+    "POST /api/v1/resources/{resource_id}/withdraw": ("json", REASON),
+    "POST /api/v1/lanes/{lane_id}/withdraw": ("json", REASON),
+    "POST /api/v1/supply-files/{file_id}/withdraw": ("json", REASON),
+    "POST /api/v1/supply-files/{kind}": (FILE, {}),
+    "POST /supply/resources/{resource_id}/withdraw": (FORM, {}),
+    "POST /supply/lanes/{lane_id}/withdraw": (FORM, {}),
+    "POST /supply/files/{file_id}/withdraw": (FORM, {}),
     "POST /api/v1/allocations/{allocation_id}/accept": ("json", {}),
     "POST /api/v1/allocations/{allocation_id}/decline": ("json", REASON),
     "POST /agreements/{agreement_id}/open": (FORM, {}),
@@ -157,6 +176,10 @@ NO_TENANT = {
     "GET /api/v1/rounds/{round_id}/policy",
     "GET /api/v1/rounds/{round_id}/documents/{name}",
     "GET /rounds/{round_id}",
+    # A kind of file, no record.
+    "GET /api/v1/supply-files/{kind}/template",
+    "POST /api/v1/supply-files/{kind}",
+    "GET /supply/files/{kind}.csv",
 }
 PUBLIC_ROUTES = {
     "GET /",
@@ -293,6 +316,9 @@ def key_for(session: Any, account_id: str, *, at: Any) -> str:
 def make_records(ports: Any, caller: Caller, *, at: Any) -> dict[str, str]:
     """One record of each kind, all of the owner's."""
     with transaction(ports.sessions) as session:
+        attachment = annexes.keep_file(
+            session, ports, caller, new_id("att", at=at), name="a.pdf", data=a_pdf(), at=at
+        )
         agreement = agreements.create_from_upload(
             session,
             ports,
@@ -303,6 +329,7 @@ def make_records(ports: Any, caller: Caller, *, at: Any) -> dict[str, str]:
                 matter="donation",
                 signers=(agreements.SignerSpec(caller.organisation_id, caller.person_id, "party"),),
                 expires_at=at + timedelta(days=30),
+                attachments=(attachment.id,),
             ),
             data=a_pdf(),
             at=at,
@@ -320,25 +347,12 @@ def make_records(ports: Any, caller: Caller, *, at: Any) -> dict[str, str]:
             not_after=at,
             created_at=at,
         )
-        hospital = HospitalRow(
-            id=new_id("hos", at=at),
-            organisation_id=caller.organisation_id,
-            name="虚构医院",
-            province=PLACE.province,
-            city=PLACE.city,
-            district="",
-            adcode="420100",
-            longitude_micro=PLACE.longitude_micro,
-            latitude_micro=PLACE.latitude_micro,
-            precision="point",
-            agency=False,
-            front=False,
-            scale_percent=100,
-            invented=True,
-            created_at=at,
-        )
+        hospital = invented_hospital(caller.organisation_id, at=at)
+        # An organisation's own hospital gets nothing from it (legal.md DN-4): its gift goes to this one.
+        elsewhere = invented_hospital(None, at=at, name="别家虚构医院")
         lane = LaneRow(
             id=new_id("lane", at=at),
+            organisation_id=caller.organisation_id,
             name="虚构承运",
             origin=None,
             province=PLACE.province,
@@ -348,7 +362,7 @@ def make_records(ports: Any, caller: Caller, *, at: Any) -> dict[str, str]:
             individuals=True,
             created_at=at,
         )
-        session.add_all([certificate, hospital, lane])
+        session.add_all([certificate, hospital, elsewhere, lane])
         session.flush()
         intent = IntentRow(
             id=new_id("int", at=at),
@@ -443,6 +457,41 @@ def make_records(ports: Any, caller: Caller, *, at: Any) -> dict[str, str]:
             ),
             at=at,
         )
+        supply.post_need(
+            session,
+            ports,
+            Caller("system", None, None, frozenset({Role.OPERATOR})),
+            supply.NewNeed(
+                id=new_id("need", at=at),
+                hospital_id=elsewhere.id,
+                item="医用外科口罩",
+                specification="",
+                quantity=100,
+                tier=0,
+                deadline_on=at.date() + timedelta(days=20),
+                remaining_days_min=0,
+            ),
+            at=at,
+        )
+        resource = resources.post_resource(
+            session,
+            ports,
+            caller,
+            resources.NewResource(
+                new_id("res", at=at), "line", "虚构产线", "minute", 480, at.date(), 5
+            ),
+            at=at,
+        )
+        file = SupplyFileRow(
+            id=new_id("sfl", at=at),
+            organisation_id=caller.organisation_id,
+            kind="needs",
+            sha256="00",
+            lines=0,
+            created_by=caller.account_id,
+            created_at=at,
+        )
+        session.add(file)
         offer = supply.post_offer(
             session,
             ports,
@@ -512,6 +561,23 @@ def make_records(ports: Any, caller: Caller, *, at: Any) -> dict[str, str]:
     rounds.solve_and_close_round(ports, operator, round_id=round_id, at=at)
     with transaction(ports.readers) as session:
         line = supply_queries.allocations_page(session, round_id=round_id)[0][0]
+    pressing = post_urgent_need(
+        ports,
+        caller,
+        NewUrgentNeed(
+            supply.NewNeed(
+                id=new_id("need", at=at),
+                hospital_id=hospital.id,
+                item="医用外科口罩",
+                specification="",
+                quantity=1,
+                tier=0,
+                deadline_on=at.date() + timedelta(days=2),
+            ),
+            "invented",
+        ),
+        at=at,
+    )
     return {
         **make_lot(ports, caller, line, agreement.id, hospital.id, at=at),
         "agreement_id": agreement.id,
@@ -529,9 +595,16 @@ def make_records(ports: Any, caller: Caller, *, at: Any) -> dict[str, str]:
         "authorisation_id": authorisation.id,
         "need_id": need.id,
         "offer_id": offer.id,
+        "kind": "offers",
+        "resource_id": resource.id,
+        "lane_id": lane.id,
+        "file_id": file.id,
         "allocation_id": line.id,
         "round_id": round_id,
+        "urgent_id": pressing.need_id,
         "number": "0",
+        "clause": "1",
+        "attachment_id": attachment.id,
         "page": "1",
         "name": "outcomes",
         "leaf": entry.leaf,
@@ -606,7 +679,11 @@ def make_lot(
             id=new_id("ord", at=at), kind="manufacture", buyer_id=owner, maker_id=other, what="invented",
             specification="", quantity=1, state="requested", due_on=at.date(), opened_at=at, changed_at=at,
         )  # fmt: skip
-        session.add_all([statement, order])
+        bundle = BundleRow(
+            id=new_id("bun", at=at), subject=lot.id, sha256=ports.blobs.put(b"a lot's"), size_bytes=7,
+            purpose="party", exported_by=caller.account_id, created_at=at,
+        )  # fmt: skip
+        session.add_all([statement, order, bundle])
         session.flush()
         document = OrderDocumentRow(
             id=new_id("doc", at=at), order_id=order.id, kind="drawing", sha256=ports.blobs.put(b"invented"),
@@ -617,6 +694,7 @@ def make_lot(
         "order_id": order.id,
         "paper_id": document.id,
         "lot_id": lot.id,
+        "lot_bundle_id": bundle.id,
         "recall_id": recall.id,
         "statement_id": statement.id,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -14,7 +15,8 @@ from sqlalchemy import select
 from api.callers import Caller, Role
 from api.flows import agreements, authority, parties, places, ratification, signatures
 from api.flows import verification_levels as levels
-from api.flows.evidence import export_bundle, installation_trust
+from api.flows.evidence import installation_trust
+from api.flows.exporting import export_bundle
 from api.flows.registration import NewHandler, Registered, add_handler, register
 from api.flows.verification_levels_asking import ask
 from api.flows.verification_levels_codes import answer
@@ -37,9 +39,10 @@ from ledger.tables.notices import NoticeRow
 from ledger.tables.parties import AuthorisationRow, PartyRow, RatificationRow
 from signing.ca import CertificateSubject
 from signing.identity import Basis, invented_resident_id
-from signing.identity_policy import BUILT_IN, LevelPolicy, PolicyRow, read_policy
+from signing.identity_policy import BUILT_IN, TRIAL, LevelPolicy, PolicyRow, read_policy
 from signing.intent import intent_message
 from signing.keys.device import DeviceKey
+from signing.ratification_intent import ratification_message
 
 YUAN = 100
 
@@ -278,7 +281,6 @@ def bundle_check(desk: Desk, place: str) -> Any:
     agreement = desk.agreement_of(place)
     with transaction(desk.ports.sessions) as session:
         _, data = export_bundle(
-            session,
             desk.ports,
             desk.head,
             agreement_id=agreement.id,
@@ -452,6 +454,7 @@ def test_channel_control_of_both_lets_them_act_from_a_hundred_thousand_yuan(desk
     refused("identity.level_too_low", lambda: desk.publish(desk.clerk, amount))
     for who, party, kind, factors in (
         (desk.clerk, desk.clerk.person_id, "person_phone_code", {"phone": "13800138000"}),
+        (desk.head, desk.head.person_id, "person_phone_code", {"phone": "13800138001"}),
         (
             desk.head,
             desk.boss.organisation.id,
@@ -466,8 +469,66 @@ def test_channel_control_of_both_lets_them_act_from_a_hundred_thousand_yuan(desk
         assert asked is not None
         answer(desk.ports, who, new.id, text=asked.mock_answer or "", at=desk.at)
     place = desk.publish(desk.clerk, amount)
+    refused("authority.not_signed", lambda: desk.sign(desk.clerk, place))
+    know_representative(desk)
+    row = propose(desk, amount_max=amount)
+    desk.sign(desk.head, letter_place(desk, row))
     desk.sign(desk.clerk, place)
     assert desk.agreement_of(place).state == "formed"
+    found = bundle_check(desk, place)
+    assert f"under a signed letter ({row.agreement_id})" in found.summary_en
+    assert list(found.details["bases"].values()) == ["signed"]
+
+
+def test_what_nobody_signed_covers_small_amounts_only_and_the_evidence_says_so(desk: Desk) -> None:
+    small, more = desk.publish(desk.clerk, 9_999 * YUAN), desk.publish(desk.clerk, 10_000 * YUAN)
+    refused("authority.not_signed", lambda: desk.sign(desk.clerk, more))
+    desk.sign(desk.clerk, small)
+    found = bundle_check(desk, small)
+    assert found.verdict is Verdict.PASSED
+    assert "declared authority only" in found.summary_en
+    assert "无人签署" in found.summary_zh
+    # The representative needs no letter: they act by law.
+    know_representative(desk)
+    own = desk.publish(desk.head, 10_000 * YUAN)
+    desk.sign(desk.head, own)
+    assert "as legal representative" in bundle_check(desk, own).summary_en
+
+
+def test_in_production_leaving_the_amount_out_is_no_way_around_the_letter(desk: Desk) -> None:
+    shell = desk.world.app.state.shell
+    desk.world.app.state.shell = replace(shell, ports=replace(shell.ports, levels=BUILT_IN))
+    try:
+        place = desk.publish(desk.clerk, None)
+        refused("authority.not_signed", lambda: desk.sign(desk.clerk, place))
+        know_representative(desk)
+        # Nobody is locked out: the representative signs a letter, and releases it, without an amount.
+        row = propose(desk, amount_max=99_999 * YUAN)
+        desk.sign(desk.head, letter_place(desk, row))
+        refused("identity.level_too_low", lambda: propose(desk, amount_max=None))
+        stated = desk.publish(desk.clerk, 99_999 * YUAN)
+        desk.sign(desk.clerk, stated)
+        # A letter with a limit covers no agreement that states no amount.
+        refused("authority.amount_unknown", lambda: desk.sign(desk.clerk, place))
+    finally:
+        desk.world.app.state.shell = shell
+
+
+def test_whoever_registers_as_the_representative_acts_by_law_after_a_match(world: Any) -> None:
+    ports, at = world.app.state.shell.ports, world.clock.at
+    for name, representative, wanted in (
+        ("says-so", True, {"declared", "statutory"}),
+        ("says-nothing", False, {"declared"}),
+    ):
+        new = invented_registration(name, "donor", at=at, representative=representative)
+        made = register(ports, new, at=at)
+        # Sent again, as after a lost answer: nothing is doubled.
+        assert register(ports, new, at=at).person.id == made.person.id
+        with transaction(ports.readers) as session:
+            held = party_queries.authorisations_of(session, organisation_id=made.organisation.id)
+        assert sorted(row.basis for row in held) == sorted(wanted)
+        page = world.client(name).get("/me?lang=en").text
+        assert ("declared only; nobody has signed it" in page) is not representative
 
 
 def test_releasing_a_letter_ends_it(desk: Desk) -> None:
@@ -524,12 +585,23 @@ def ask_to_ratify(desk: Desk, place: str, **changes: Any) -> RatificationRow:
     )
 
 
-def decide(desk: Desk, row: RatificationRow, who: Caller, *, ratify: bool = True) -> Any:
-    return desk.write(
-        lambda session: ratification.decide_ratification(
-            session, desk.ports, who, row.id, ratify=ratify, reason="虚构", at=desk.at
+def decide(
+    desk: Desk, row: RatificationRow, who: Caller, *, ratify: bool = True, key: str = ""
+) -> Any:
+    """The statement, signed by the key of `who` (or of person `key`), and the decision."""
+
+    def act(session: Any) -> Any:
+        made = ratification.make_decision(
+            session, who, row.id, ratify=ratify, reason="虚构", at=desk.at
         )
-    )
+        value = canonical_parse((made.statement or "").encode())
+        assert isinstance(value, dict)
+        proof = desk.keys[key or who.person_id or ""].sign(ratification_message(value))
+        return ratification.decide_ratification(
+            session, desk.ports, who, row.id, proof=proof, at=desk.at
+        )
+
+    return desk.write(act)
 
 
 def test_an_act_beyond_an_authority_waits_for_ratification_and_the_bundle_says_so(
@@ -543,8 +615,15 @@ def test_an_act_beyond_an_authority_waits_for_ratification_and_the_bundle_says_s
     assert last_body(desk, place, "signature.applied")["ratification"] == row.id
     assert bundle_check(desk, place).verdict is Verdict.INDETERMINATE
     refused("ratification.own_act", lambda: decide(desk, row, desk.clerk))
-    assert decide(desk, row, desk.head).state == "ratified"
-    assert decide(desk, row, desk.head).state == "ratified"
+    refused("intent.proof", lambda: decide(desk, row, desk.head, key=desk.clerk.person_id or ""))
+    done = decide(desk, row, desk.head)
+    assert (done.state, done.decided_by) == ("ratified", desk.head.person_id)
+    again = desk.write(
+        lambda session: ratification.decide_ratification(
+            session, desk.ports, desk.head, row.id, proof=bytes.fromhex(done.proof), at=desk.at
+        )
+    )
+    assert again.state == "ratified"
     refused("ratification.decided", lambda: decide(desk, row, desk.head, ratify=False))
     check = bundle_check(desk, place)
     assert check.verdict is Verdict.PASSED, check
@@ -629,19 +708,21 @@ def test_the_checks_of_a_bundle_know_the_same_faults() -> None:
 
 def test_the_table_is_public_and_its_digest_is_the_one_in_the_evidence(world: Any) -> None:
     shown = world.anyone.get("/api/v1/level-policy").json()
-    assert shown["sha256"] == BUILT_IN.digest.hex()
+    assert shown["sha256"] == TRIAL.digest.hex()
     rebuilt = read_policy(
-        json.dumps({name: shown[name] for name in ("v", "edition", "rows")}).encode()
+        json.dumps({name: shown[name] for name in ("v", "edition", "unstated_as", "rows")}).encode()
     )
-    assert rebuilt == BUILT_IN
+    assert rebuilt == TRIAL
 
 
 def test_every_row_that_fits_applies_and_the_strictest_decides() -> None:
-    assert BUILT_IN.need(matter="other", amount=None).as_json() == {
-        "person": 1,
-        "organisation": 1,
-        "authority": "declared",
-    }
+    small = {"person": 1, "organisation": 1, "authority": "declared"}
+    assert TRIAL.need(matter="other", amount=None).as_json() == small
+    assert BUILT_IN.need(matter="other", amount=None).as_json() == small | {"authority": "signed"}
+    for table in (TRIAL, BUILT_IN):
+        assert table.need(matter="other", amount=999_999).as_json() == small
+        assert table.need(matter="other", amount=1_000_000).authority is Basis.SIGNED
+        assert (table.declared_below, table.top) == (1_000_000, 1_000_000_000)
     assert BUILT_IN.need(matter="other", amount=9_999_999).person == 1
     assert BUILT_IN.need(matter="other", amount=10_000_000).person == 2
     top = BUILT_IN.need(matter="other", amount=1_000_000_000)
@@ -663,7 +744,11 @@ def row_with(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "change",
     [
-        {"v": "fuqi/level-policy/v2"},
+        {"v": "fuqi/level-policy/v1"},
+        {"v": "fuqi/level-policy/v3"},
+        {"unstated_as": None},
+        {"unstated_as": -1},
+        {"unstated_as": True},
         {"edition": ""},
         {"rows": []},
         {"more": 1},
@@ -717,14 +802,16 @@ def test_letters_and_ratifications_over_http_and_on_the_pages(desk: Desk) -> Non
     assert asked.status_code == 303
     (row,) = boss.get("/api/v1/ratifications").json()
     assert (row["state"], row["lack"]) == ("asked", "authority.amount")
-    own = clerk.post(f"/api/v1/ratifications/{row['id']}", json={"ratify": True, "reason": "x"})
+    path = f"/api/v1/ratifications/{row['id']}"
+    own = clerk.post(f"{path}/statement", json={"ratify": True, "reason": "x"})
     assert (own.status_code, own.json()["code"]) == (403, "ratification.own_act")
-    done = boss.post(
-        f"/me/ratifications/{row['id']}",
-        data={"decision": "ratify", "reason": "同意（虚构）"},
-        follow_redirects=False,
-    )
-    assert done.status_code == 303
+    made = boss.post(f"{path}/statement", json={"ratify": True, "reason": "同意（虚构）"}).json()
+    assert "追认" in made["statement"]["text_zh"]
+    proof = desk.keys[desk.head.person_id or ""].sign(base64.b64decode(made["message_base64"]))
+    done = boss.post(path, json={"signature_base64": base64.b64encode(proof).decode()})
+    assert (done.status_code, done.json()["state"]) == (200, "ratified")
     listed = clerk.get(f"/api/v1/agreements/{row['agreement_id']}/ratifications").json()
     assert [one["state"] for one in listed] == ["ratified"]
     assert "已追认" in boss.get("/me/ratifications?lang=zh", headers=html).text
+    page = clerk.get(f"/agreements/{row['agreement_id']}?lang=zh", headers=html).text
+    assert "已追认" in page

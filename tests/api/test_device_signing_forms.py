@@ -9,10 +9,9 @@ import pytest
 
 from api.callers import OPERATOR
 from api.flows import supply
-from api.testing import PASSWORD, invented_pdf
+from api.testing import PASSWORD, invented_hospital, invented_pdf
 from ledger.core.ids import new_id
 from ledger.store import transaction
-from ledger.tables.supply import HospitalRow
 from signing.identity import invented_resident_id, invented_uscc
 
 HTML = {"Accept": "text/html"}
@@ -40,23 +39,7 @@ def hospital_id(world: Any) -> str:
     """A hospital behind the hospital's organisation."""
     at = world.clock.at
     ports = world.app.state.shell.ports
-    hospital = HospitalRow(
-        id=new_id("hos", at=at),
-        organisation_id=None,
-        name="虚构第一医院",
-        province="湖北",
-        city="武汉",
-        district="",
-        adcode="420100",
-        longitude_micro=114_300_000,
-        latitude_micro=30_600_000,
-        precision="point",
-        agency=False,
-        front=False,
-        scale_percent=100,
-        invented=True,
-        created_at=at,
-    )
+    hospital = invented_hospital(None, at=at, name="虚构第一医院")
     with transaction(ports.sessions) as session:
         session.add(hospital)
         session.flush()

@@ -7,12 +7,15 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from api.callers import Caller, Role
-from api.flows.evidence import export_bundle, installation_trust
+from api.flows.evidence import installation_trust
+from api.flows.exporting import export_bundle
 from api.flows.registration import NewHandler, add_handler
 from api.flows.signatures import pki_trust
 from api.testing import PASSWORD, invented_pdf
@@ -29,11 +32,12 @@ from ledger.embedded_chain import open_embedded_chain
 from ledger.queries import log as log_queries
 from ledger.store import transaction
 from ledger.tables.parties import PartyRow
-from signing.ca import CertificateSubject
+from signing.ca import CertificateSubject, requested_spki
 from signing.changes import byte_ranges
 from signing.identity import invented_resident_id
 from signing.intent import intent_message
 from signing.keys.device import DeviceKey
+from signing.seal_maker import ExternalSealMaker, certify_maker, request_maker
 from signing.seal_object import read_seal_object
 from signing.seal_reading import seals_in
 from signing.validate import validate_pdf
@@ -244,6 +248,32 @@ def test_a_sealed_signature_is_bound_recorded_and_audited(
     assert formed.json()["state"] == "formed", formed.text
 
 
+def test_a_maker_certified_outside_seals_and_without_one_it_is_said_what_to_set(
+    desk: Desk, seal: str, scope: None, world: Any, clock: Any, tmp_path: Path
+) -> None:
+    shell = world.app.state.shell
+    main = shell.ports.authority.main
+    folder = tmp_path / "maker"
+    certificate = certify_maker(main, requested_spki(request_maker(folder)), at=clock.at)
+    (folder / "seal-maker.der").write_bytes(certificate.public_bytes(Encoding.DER))
+    outside = ExternalSealMaker(folder, roots=[main.root_der], at=clock.at)
+    try:
+        agreement = an_agreement(desk, world, clock)
+        signer = agreement["signers"][0]["id"]
+        world.app.state.shell = replace(shell, ports=replace(shell.ports, seal_maker=None))
+        assert refusal(desk.sign("sealer", signer, {"seal_id": seal})) == (503, "seal.no_maker")
+        world.app.state.shell = replace(shell, ports=replace(shell.ports, seal_maker=outside))
+        done = desk.sign("sealer", signer, {"seal_id": seal})
+    finally:
+        world.app.state.shell = shell
+    assert done.status_code == 200, done.text
+    data = shell.ports.blobs.get(done.json()["current_sha256"])
+    (held,) = seals_in(data, byte_ranges(data)).values()
+    assert read_seal_object(held[0]).maker == (folder / "seal-maker.der").read_bytes()
+    report = validate_pdf(data, trust=pki_trust(shell.ports, at=clock.at), at=clock.at)
+    assert report.verdict is Verdict.PASSED, report.as_json()
+
+
 def test_another_choice_of_marks_prepares_anew_and_the_same_does_not(
     desk: Desk, seal: str, scope: None, agreement: dict[str, Any]
 ) -> None:
@@ -335,7 +365,6 @@ def context(desk: Desk, seal: str, scope: None, world: Any, clock: Any) -> Conte
         chain.close()
     with transaction(ports.sessions) as session:
         _, data = export_bundle(
-            session,
             ports,
             Caller(
                 world.donor.account_id,

@@ -559,6 +559,8 @@ FORMS = (
     "/agreements/bulk",
     "/supply/needs/new",
     "/supply/offers/new",
+    "/supply/resources/new",
+    "/supply/files",
     "/me/handlers/new",
     "/agreements/upload",
     "/agreements/template",
@@ -613,12 +615,12 @@ def test_an_offer_form_shows_what_its_kind_needs(
     for name, value in {
         "quantity": "20000",
         "windows": "5",
-        "province": "江西",
         "city": "南昌",
         "longitude": "115.8579",
         "latitude": "28.682",
     }.items():
         page.fill(f"input[name={name}]", value)
+    page.select_option("select[name=province]", "江西")
     page.select_option("select[name=item]", "mask_surgical")
     page.click("main form button[type=submit]")
     page.wait_for_url(re.compile(r"/supply(#offers)?$"))

@@ -29,12 +29,16 @@ ONLY_IN = {  # foreign package -> the modules that may import it
         "signing.longterm",
         "signing.demo_mark",
         "signing.edge_seal",
+        "signing.form_fill",
         "signing.pdf_reading",
         "signing.differences",
         "signing.quick_reader",
+        "signing.usages",
+        "signing.few_fields",
+        "signing.touched",
         "signing.opinions",
     },
-    "pyhanko_certvalidator": {"signing.trust", "signing.opinions"},
+    "pyhanko_certvalidator": {"signing.trust", "signing.revocation_rules", "signing.opinions"},
 }
 SHELL_LIBRARIES = {"sqlalchemy", "alembic", "fastapi", "starlette", "web3", "uvicorn"}
 PURE = ("matching", "signing", "arbitration.checks")

@@ -19,7 +19,7 @@ from matching.engine.market import pair_transport
 from matching.engine.network import class_network
 from matching.engine.portfolio import solve_graph
 from matching.engine.pricing import build_boxes, search
-from matching.engine.translate import market_of
+from matching.engine.translate import Translator, market_of
 from matching.problem import Policy, make_problem
 from matching.solve import solve, solve_priced
 from matching.testing import DAY, LANES, random_problem
@@ -347,3 +347,42 @@ def test_the_first_level_is_proven_before_the_others_and_is_the_same(seed):
         segments = slice(network.base.arcs - len(network.segment_rank), network.base.arcs)
         units = [int(run.simplex.flows[segments] @ network.segment_rank) for run in (early, done)]
         assert units[0] == units[1]
+
+
+@settings(max_examples=25)
+@given(SEEDS, st.booleans())
+def test_a_row_that_comes_later_is_translated_as_if_it_had_been_there(seed, named):
+    problem = random_problem(f"later{seed}", needs=9, lots=9)
+    fewer = replace(problem, needs=problem.needs[:-1], lots=problem.lots[:-1])
+    those = problem.needs if named else fewer.needs
+    numbers = {need.hospital: row for row, need in enumerate(those)}
+    translator = Translator(fewer, hospitals=numbers)
+    need, lot = problem.needs[-1], problem.lots[-1]
+    with_need = translator.with_need(translator.market, need)
+    if with_need is not None:
+        whole = market_of(replace(fewer, needs=problem.needs), hospitals=numbers)
+        same_arrays(with_need, whole)
+    else:
+        known = {(x.items, x.accepts_substitutes, x.standard, x.edition) for x in fewer.needs}
+        mine = (need.items, need.accepts_substitutes, need.standard, need.edition)
+        cities = {x.place.city for x in fewer.needs}
+        unnamed = any(set(x.directed_to + x.related_to) - set(numbers) for x in fewer.lots)
+        new = need.hospital not in numbers
+        assert new or mine not in known or need.place.city not in cities or unnamed
+    with_lot = translator.with_lot(translator.market, lot)
+    if with_lot is not None:
+        same_arrays(with_lot, market_of(replace(fewer, lots=problem.lots), hospitals=numbers))
+    else:
+        assert all(
+            (x.item, x.standard, x.edition) != (lot.item, lot.standard, lot.edition)
+            or (x.place.province, x.donor_kind) != (lot.place.province, lot.donor_kind)
+            or x.produced_day != lot.produced_day
+            for x in fewer.lots
+        )
+
+
+def same_arrays(one, other):
+    for name in one._fields:
+        mine, whole = getattr(one, name), getattr(other, name)
+        assert mine.dtype == whole.dtype, name
+        np.testing.assert_array_equal(mine, whole, err_msg=name)

@@ -9,6 +9,7 @@ from ledger.core.errors import InputError, LimitError
 from ledger.core.report import Verdict
 from matching.check_graph import check_flow
 from matching.engine import cost_scaling, portfolio
+from matching.engine.exchange import measure
 from matching.engine.graph import UNBOUNDED, make_graph
 from matching.engine.portfolio import limit_of, solve_graph, solve_with_simplex
 from matching.engine.simplex import Ended, Simplex
@@ -331,3 +332,17 @@ def test_the_largest_allowed_words_are_exact(supply, cost):
     solved = solve_graph(graph)
     assert solved.flows.tolist() == [supply]
     assert judged(graph, solved.flows, solved.prices) is Verdict.PASSED
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 10**6))
+def test_sizes_and_last_nodes_of_subtrees_stay_what_the_ring_says(seed):
+    simplex = Simplex(feasible_graph(seed, nodes=12, arcs=60))
+    simplex.run()
+    size, last = simplex.size.copy(), simplex.last.copy()
+    measure(simplex.parent, simplex.size, simplex.last, simplex.before, simplex.root)
+    assert size.tolist() == simplex.size.tolist()
+    assert last.tolist() == simplex.last.tolist()
+    assert size[simplex.root] == simplex.nodes
+    # The root's price is where all others count from.
+    assert simplex.price[simplex.root] == 0

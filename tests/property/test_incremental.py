@@ -1,5 +1,6 @@
 """A living round equals a cold solve after every event, proven, conserved, and after any crash."""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -11,8 +12,10 @@ from ledger.core.errors import InputError, LimitError
 from ledger.core.report import Verdict
 from matching.check import check_plan
 from matching.check_pairs import contradictions
+from matching.engine import jit
 from matching.engine.columns import run_class
 from matching.engine.levels import Weights
+from matching.engine.market import pair_transport
 from matching.engine.network import class_network
 from matching.incremental import live_class, live_round, live_tree
 from matching.incremental.events import (
@@ -25,10 +28,12 @@ from matching.incremental.events import (
 )
 from matching.incremental.live_market import LiveMarket
 from matching.incremental.live_round import LiveRound
+from matching.incremental.offers import fewest
 from matching.incremental.state import pack_round, unpack_round
+from matching.incremental.warm import warm_up
 from matching.incremental.what_if import what_if
 from matching.problem import Policy
-from matching.solve import solve
+from matching.solve import solve, solve_priced
 from matching.testing import random_problem
 from matching.testing_markets import synthetic_market
 
@@ -335,3 +340,69 @@ def test_a_question_is_answered_like_a_round_and_leaves_the_round_as_it_was(monk
     with pytest.raises(LimitError) as fault:
         what_if(base, [NeedArrived(urgent), NeedCancelled("urgent")])
     assert fault.value.error_code == "matching.too_large"
+
+
+def dispatchers():
+    """Every compiled function of the package, by name."""
+    found = {}
+    for name, module in sorted(sys.modules.items()):
+        if name.startswith("matching."):
+            for key, value in vars(module).items():
+                if hasattr(value, "nopython_signatures"):
+                    found[f"{value.__module__}.{key}"] = value
+    return found
+
+
+@pytest.mark.skipif(not jit.HAS_NUMBA, reason="nothing is compiled without numba")
+def test_after_the_warm_up_neither_rounds_nor_events_compile_anything():
+    warm_up()
+    before = {name: len(one.nopython_signatures) for name, one in dispatchers().items()}
+    assert before["matching.engine.look.look"] > 0
+    base = random_problem("warm", needs=12, lots=12, policy=Policy(segments=4))
+    solve(base)
+    solve_priced(base)
+    live = LiveRound(base)
+    for event in random_events(5, base, 40):
+        live.apply(event)
+    unpack_round(pack_round(live))
+    after = {name: len(one.nopython_signatures) for name, one in dispatchers().items()}
+    assert after == before
+
+
+@settings(max_examples=8)
+@given(SEEDS, st.sampled_from([6, 25, 60]), st.sampled_from([1, 4]))
+def test_at_worst_prices_no_pair_without_an_arc_prices_out(seed, size, segments):
+    market, happen = stream(seed, size, 15, max(1, size // 4))
+    live = LiveMarket(market, segments=segments, weights_of=lambda *_: WEIGHTS)
+    for _ in range(15):
+        happen(live)
+    for number, one in live.classes.items():
+        saved = one.saved()
+        worst, shift = saved["worst"], int(saved["shift"][0])
+        tree, places = one.live.tree, live.places
+        arcs = slice(0, one.live.arcs)
+        joined = set(zip(tree.tails[arcs].tolist(), tree.heads[arcs].tolist(), strict=True))
+        needs = np.flatnonzero(market.need_class == number)
+        lots = np.flatnonzero(market.lot_class == number)
+        for need in needs:
+            node = int(places.need_node[need])
+            # No worse than its worst price, moved together with all others.
+            assert -tree.price[node] >= worst[node] - shift
+            for lot in lots:
+                other = int(places.lot_node[lot])
+                assert tree.price[other] + market.lot_life[lot] >= worst[other] + shift
+                transport = pair_transport(market, lot, need)
+                if transport >= 0 and (other, node) not in joined:
+                    assert worst[other] + worst[node] + WEIGHTS.lower * transport >= 0
+
+
+@given(
+    st.lists(st.integers(-9, 9), max_size=12).map(np.array),
+    st.lists(st.integers(-9, 9), max_size=12).map(np.array),
+)
+def test_the_common_move_leaves_the_fewest(rises, falls):
+    if not len(rises) + len(falls):
+        return
+    counts = {move: int((rises > move).sum() + (falls < move).sum()) for move in range(-10, 11)}
+    chosen = fewest(rises.astype(np.int64), falls.astype(np.int64))
+    assert counts[chosen] == min(counts.values())

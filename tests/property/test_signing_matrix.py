@@ -67,7 +67,8 @@ def drawn(
     buffer = io.BytesIO()
     canvas = Canvas(buffer, pagesize=size, invariant=1)
     for number in range(pages):
-        canvas.drawString(size[0] / 3, size[1] / 2, f"page {number + 1} of {pages}")
+        # Above every box: a signature may not cover what is written.
+        canvas.drawString(size[0] / 3, size[1] * 0.93, f"page {number + 1} of {pages}")
         canvas.setPageRotation(turn)
         if crop:
             canvas.setCropBox(crop)

@@ -5,16 +5,19 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from api.settings import Settings
 from arbitration.container import pack, unpack
+from ledger.queries import acts as act_queries
+from ledger.queries import custody as custody_queries
 from ledger.queries import demo as demo_queries
 from ledger.queries import log as log_queries
 from ledger.store import make_engine, readers
+from ledger.tables.custody import LotRow
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 DEMO = [sys.executable, "-m", "api.cli", "demo"]
@@ -62,11 +65,41 @@ def test_the_whole_story_runs_on_the_packaged_sample(told: tuple[Path, str]) -> 
     assert counts["agreement.formed"] == 3
     assert counts["signature.applied"] == 6
     assert counts["round.opened"] == counts["round.closed"] == 1
-    assert counts["bundle.exported"] == 3
+    assert counts["bundle.exported"] == 4
     assert counts["allocation.proposed"] > 20
     for line in ("identity.rid_checksum", "need.quantity_negative", "offer.expired"):
         assert line in output
     assert "fuqi serve --demo" in output
+
+
+def test_the_goods_go_from_the_accepted_line_to_the_ward_and_every_unit_has_a_place(
+    told: tuple[Path, str],
+) -> None:
+    home, output = told
+    counts = _counts(home)
+    assert {name: counts[name] for name in counts if name.startswith(("lot.", "recall.", "disc"))} == {
+        "lot.opened": 1, "lot.packed": 2, "lot.handed": 3, "lot.received": 3, "lot.inspected": 1,
+        "lot.released": 1, "lot.used": 1, "recall.opened": 1, "recall.closed": 1,
+        "discrepancy.opened": 1, "discrepancy.answered": 1, "discrepancy.settled": 1,
+    }  # fmt: skip
+    for refusal in ("udi.check_digit", "custody.same_person", "custody.recalled"):
+        assert refusal in output
+    for paper in ("labels.pdf", "certificate.pdf"):
+        assert (home / "demo/out" / paper).read_bytes().startswith(b"%PDF")
+    engine = make_engine(Settings(home=home / "demo").database)
+    with readers(engine)() as session:
+        (lot,) = session.scalars(select(LotRow))
+        held: dict[str, int] = {}
+        for one in custody_queries.positions_of(session, [lot.id]):
+            held[one.shelf] = held.get(one.shelf, 0) + one.quantity
+        calls = [one.call for one in act_queries.acts_of(session, lot.id, limit=100)]
+        states = {one.state for one in act_queries.acts_of(session, lot.id, limit=100)}
+    engine.dispose()
+    assert set(held) == {"stock", "used", "lost", "packed"}
+    assert sum(held.values()) == lot.quantity
+    assert states == {"final"}
+    assert calls.count("reject") == 1
+    assert calls.count("consume") == 2
 
 
 def test_running_it_again_adds_nothing(told: tuple[Path, str]) -> None:
@@ -83,7 +116,8 @@ def test_the_round_was_committed_to_the_chain_before_it_was_solved(told: tuple[P
     receipts = [json.loads(data) for path, data in files.items() if path.startswith("receipts/")]
     anchored = {}
     for receipt in receipts:
-        body = receipt["private"]["body"]
+        # What the hospital does in other matters stays closed, its second handler's authority for one.
+        body = (receipt["private"] or {"body": {}})["body"]
         for kind, field in (("opened", "inputs_sha256"), ("closed", "plan_sha256")):
             if body.get(field) and "round" in body and "allocation" not in body:
                 anchored[kind] = receipt["anchor"]["block_number"]
@@ -129,27 +163,47 @@ def test_every_part_of_a_bundle_is_protected(told: tuple[Path, str]) -> None:
     assert all(codes for _, _, codes in lines), "each failure names its check"
 
 
+def _killed_after(home: Path, seconds: float) -> bool:
+    """Run the story and kill it after so long; whether there was still something to kill."""
+    process = subprocess.Popen(
+        DEMO, cwd=home, env=_environment(home), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        process.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        return True
+    finally:
+        process.wait(timeout=30)
+    return False
+
+
+def _killed_at(home: Path, words: str) -> bool:
+    """Run the story and kill it as soon as it says `words`; whether it did."""
+    process = subprocess.Popen(
+        DEMO,
+        cwd=home,
+        env=_environment(home),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    with process.stdout as lines:
+        said = any(words in line for line in lines)
+        process.send_signal(signal.SIGKILL)
+    process.wait(timeout=30)
+    return said
+
+
 def test_killed_at_any_moment_it_loses_and_doubles_nothing(
     told: tuple[Path, str], tmp_path: Path
 ) -> None:
     expected = _counts(told[0])
-    delays = [1.2, 2.0, 2.6, 3.2, 3.8, 4.4, 5.0, 6.0]
-    killed = 0
-    for delay in delays:
-        process = subprocess.Popen(
-            DEMO,
-            cwd=tmp_path,
-            env=_environment(tmp_path),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            process.wait(timeout=delay)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            killed += 1
-        process.wait(timeout=30)
-        time.sleep(0.05)
-    assert killed >= 4, "the machine is so fast that nothing was interrupted"
+    killed = [_killed_after(tmp_path, delay) for delay in (1.2, 2.6, 3.8, 5.0)]
+    assert sum(killed) >= 3, "the machine is so fast that nothing was interrupted"
+    # Then in the midst of the goods' way, at places that are the same on every machine.
+    for words in ("开立批次", "移交承运方", "两人验收", "反向"):
+        assert _killed_at(tmp_path, words), words
     _run(tmp_path)
     assert _counts(tmp_path) == expected

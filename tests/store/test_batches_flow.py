@@ -14,7 +14,7 @@ import pytest
 
 from api.callers import OPERATOR, Caller
 from api.compose import open_chain, open_ports
-from api.flows import agreements, batches, evidence, signatures
+from api.flows import agreements, batches, evidence, exporting, signatures
 from api.flows.agreements import NewAgreement, SignerSpec
 from api.flows.batches import express_batch, make_batch_statement, open_batch, standing_of
 from api.flows.parties import issue_certificate
@@ -194,8 +194,7 @@ def test_each_document_of_a_batch_is_signed_and_proven_alone(desk):
         assert {one.code for one in standing_of(session, batch, at=LATER)} == {"signed", "awaiting"}
     settle(ports, open_chain(ports.settings), clock=lambda: LATER, seconds_max=60)
     with transaction(ports.sessions) as session:
-        _row, data = evidence.export_bundle(
-            session,
+        _row, data = exporting.export_bundle(
             ports,
             OPERATOR,
             agreement_id=made[0][0],

@@ -13,7 +13,7 @@ import pytest
 
 from api.callers import OPERATOR, Caller, Role
 from api.compose import open_chain, open_ports
-from api.flows import agreements, evidence, parties, places, relations, signatures
+from api.flows import agreements, evidence, exporting, parties, places, relations, signatures
 from api.flows.agreements import NewAgreement, SignerSpec
 from api.flows.parties import NewAuthorisation, NewParty
 from api.ports import Ports
@@ -153,8 +153,7 @@ class Desk:
         chain = open_chain(self.ports.settings)
         settle(self.ports, chain, clock=lambda: AT, seconds_max=60)
         with transaction(self.ports.sessions) as session:
-            _row, data = evidence.export_bundle(
-                session,
+            _row, data = exporting.export_bundle(
                 self.ports,
                 OPERATOR,
                 agreement_id=agreement,

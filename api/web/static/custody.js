@@ -3,33 +3,18 @@
 
 import * as device from "./device.js";
 import { canonicalBytes, canonicalText, concat, equal, fromBase64, sha256, toBase64, toHex } from "./encoding.js";
-import { busy, call, hideProblem, Problem, showProblem, textsOf } from "./page.js";
+import { busy, call, hideProblem, newId, Problem, showProblem, textsOf } from "./page.js";
 
 const TAG = "fuqi/custody-statement/v1";
 const FIELDS = [
   "act", "at", "fields", "nonce", "organisation", "organisation_name", "person", "text_en", "text_zh", "v",
 ];
-const ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz";
-const ID_TIME_CHARACTERS = 10;
-const ID_RANDOM_CHARACTERS = 16;
 
 const root = document.getElementById("goods");
 const text = textsOf(root);
 const dialog = document.getElementById("statement");
 const part = (name) => dialog.querySelector(`[data-part="${name}"]`);
 let pending = null;
-
-/** An id as ledger/core/ids.py makes them: time in milliseconds, then 80 random bits. */
-function newId(prefix) {
-  let time = Date.now();
-  let head = "";
-  for (let n = 0; n < ID_TIME_CHARACTERS; n += 1) {
-    head = ALPHABET[time % 32] + head;
-    time = Math.floor(time / 32);
-  }
-  const dice = crypto.getRandomValues(new Uint8Array(ID_RANDOM_CHARACTERS));
-  return `${prefix}_${head}${Array.from(dice, (one) => ALPHABET[one & 31]).join("")}`;
-}
 
 /** The fields of a form: `data-kind` says what each is; `data-id` makes a fresh id once for each form. */
 function fieldsOf(form) {

@@ -3,12 +3,28 @@
 const TRIES = 3;
 const TIMEOUT_MS = 60_000;
 const WAIT_MS = 700;
+const ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz";
+const ID_TIME_CHARACTERS = 10;
+const ID_RANDOM_CHARACTERS = 16;
+const UPLOAD_TIMEOUT_MS = 300_000; // ten megabytes over a slow telephone network
 
 export class Problem extends Error {
   constructor({ code, detail, status = 0, retryable = false, requestId = "" }) {
     super(detail);
     Object.assign(this, { code, detail, status, retryable, requestId });
   }
+}
+
+/** An id as ledger/core/ids.py makes them: time in milliseconds, then 80 random bits. */
+export function newId(prefix) {
+  let time = Date.now();
+  let head = "";
+  for (let n = 0; n < ID_TIME_CHARACTERS; n += 1) {
+    head = ALPHABET[time % 32] + head;
+    time = Math.floor(time / 32);
+  }
+  const dice = crypto.getRandomValues(new Uint8Array(ID_RANDOM_CHARACTERS));
+  return `${prefix}_${head}${Array.from(dice, (one) => ALPHABET[one & 31]).join("")}`;
 }
 
 /** The texts the page carries in its own language: `text("sign.read", {done: 1})`. */
@@ -26,14 +42,15 @@ const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function once(method, path, body) {
   let response;
+  const file = body instanceof FormData;
   try {
     response = await fetch(path, {
       method,
-      body: body === undefined ? undefined : JSON.stringify(body),
-      headers: { Accept: "application/json", ...(body === undefined ? {} : { "Content-Type": "application/json" }) },
+      body: body === undefined || file ? body : JSON.stringify(body),
+      headers: { Accept: "application/json", ...(body === undefined || file ? {} : { "Content-Type": "application/json" }) },
       credentials: "same-origin",
       cache: "no-store",
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(file ? UPLOAD_TIMEOUT_MS : TIMEOUT_MS),
     });
   } catch (error) {
     throw new Problem({ code: "device.offline", detail: String(error), retryable: true });

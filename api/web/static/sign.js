@@ -6,11 +6,12 @@ import { fromBase64, sha256, toBase64, toHex } from "./encoding.js";
 import { busy, call, download, hideProblem, Problem, showProblem, showTime, textsOf } from "./page.js";
 import { marksOf } from "./marks.js";
 import { Reading } from "./reading.js";
+import { Annexes, highlight } from "./annexes.js";
 import { attributesOf, messageOf } from "./statement.js";
 
 const POLL_MS = 5000;
 const STATEMENT_MS = 9 * 60_000; // the server takes a statement for ten minutes
-const RENEW = new Set(["intent.stale", "intent.used"]);
+const RENEW = new Set(["intent.stale", "intent.used", "intent.other_annex"]);
 
 const root = document.getElementById("sign");
 const text = textsOf(root);
@@ -54,6 +55,10 @@ function phase() {
   if (!me.needed) return "not_needed";
   if (new Date(state.facts.expires_at) <= new Date()) return "expired";
   if (!me.read_at) return "read";
+  if (me.act === "sign" && !me.intent_at) {
+    if (Annexes.open(state.facts, me).length > 0) return "clauses";
+    if (Annexes.missing(state.facts, me).length > 0) return "files";
+  }
   if (state.fault) return "device";
   if (me.act === "approve") return me.turn ? "approve" : "wait_turn";
   if (!me.consented_at) return "consent";
@@ -67,10 +72,11 @@ function showSteps(now) {
   const times = {
     open: me.opened_at, read: me.read_at, consent: me.consented_at, sign: me.intent_at, apply: me.signed_at, approve: me.approved_at,
   };
-  const running = { read: "read", consent: "consent", sign: "sign", finish: "apply", approve: "approve" }[now];
+  const annexed = { clauses: Annexes.open(state.facts, me).length === 0, files: Annexes.missing(state.facts, me).length === 0 };
+  const running = { clauses: "clauses", files: "files", read: "read", consent: "consent", sign: "sign", finish: "apply", approve: "approve" }[now];
   for (const item of root.querySelectorAll("[data-step]")) {
     const at = times[item.dataset.step];
-    item.className = at ? "done" : item.dataset.step === running ? "now" : "";
+    item.className = at || (annexed[item.dataset.step] && me.read_at) ? "done" : item.dataset.step === running ? "now" : "";
     item.querySelector("span").textContent = at ? showTime(at) : "";
     if (item.dataset.step === running) item.setAttribute("aria-current", "step");
     else item.removeAttribute("aria-current");
@@ -140,6 +146,8 @@ async function render() {
     reading: now === "read",
     "reading-hint": now === "read",
     document: true,
+    clauses: now === "clauses",
+    files: state.facts.attachments.length + state.facts.demands.length > 0 || now === "files",
     consent: now === "consent",
     approve: now === "approve",
     sign: now === "sign" || now === "finish",
@@ -150,6 +158,7 @@ async function render() {
   for (const [name, yes] of Object.entries(shown)) part(name).hidden = !yes;
   part("device-hint").hidden = !state.fault || shown.done;
   if (state.fault && !shown.done) showProblem(part("device-problem"), state.fault, text);
+  annexes.show(state.facts, mine());
   if (now === "read") showReading();
   if (shown.waiting) showWaiting(now);
   if (shown.done) showResult(now);
@@ -173,7 +182,7 @@ function goTo(now, shown) {
     if (reading.read.size > 0 && next) next.scrollIntoView({ block: "start" });
     return;
   }
-  const place = { consent: "consent", sign: "sign", approve: "approve", finish: "sign", device: "device-hint" }[now] ?? (shown.done ? "done" : "waiting");
+  const place = { clauses: "clauses", files: "files", consent: "consent", sign: "sign", approve: "approve", finish: "sign", device: "device-hint" }[now] ?? (shown.done ? "done" : "waiting");
   part(place).scrollIntoView({ block: "start" });
 }
 
@@ -195,7 +204,7 @@ async function showStatement(act, { anew = false } = {}) {
   part(`${act}-statement`).hidden = true;
   await checkFile();
   const made = await call("POST", `${signerPath}/statements`, { act });
-  const message = messageOf(made, { agreement: state.facts, signer: mine(), act });
+  const message = await messageOf(made, { agreement: state.facts, signer: mine(), act });
   part(`${act}-zh`).textContent = made.statement.text_zh;
   part(`${act}-en`).textContent = made.statement.text_en;
   part(`${act}-digest`).textContent = made.statement.document_sha256;
@@ -288,6 +297,7 @@ press("approve", "sign.busy", () => affirm("approve"));
 press("again", "sign.busy", lookForKey);
 press("refresh", "sign.busy", async () => {});
 
+const annexes = new Annexes(root, { text, act, signerPath, agreementPath });
 const sheets = part("sheets");
 let zoom = 1;
 for (const button of root.querySelectorAll("[data-zoom-by]")) {
@@ -312,6 +322,10 @@ async function begin() {
   await refresh();
   await lookForKey();
   if (!mine().opened_at && open()) state.facts = await call("POST", `${signerPath}/open`);
+  highlight(reading.figures, state.facts.clauses, {
+    label: (one) => text("clause.mark", { number: one.number, kind: text(`clause.kind.${one.kind}`) }),
+    chosen: () => part("clauses").hidden || part("clauses").scrollIntoView({ block: "start" }),
+  });
   if (mine().read_at || !open()) reading.stop();
   else reading.start();
 }

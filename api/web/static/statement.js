@@ -5,6 +5,10 @@ import { canonicalBytes, concat, equal, fromBase64, includes, fromHex, sha256, t
 import { DeviceError } from "./device.js";
 
 const TAG = "fuqi/intent/v1";
+const ANNEXED_TAG = "fuqi/intent/v2";
+const ANNEX_TAG = "fuqi/annex/v1";
+const CLAUSE_TAG = "fuqi/clause/v1";
+const ANNEXED_ITEM_TAG = "fuqi/batch-item/v2";
 const BATCH_TAG = "fuqi/batch-intent/v1";
 const ITEM_TAG = "fuqi/batch-item/v1";
 const BATCH_FIELDS = [
@@ -20,6 +24,7 @@ const FIELDS = [
   "act", "agreement", "at", "document_sha256", "field", "method", "nonce", "organisation",
   "organisation_name", "person", "person_name", "text_en", "text_zh", "v",
 ];
+const ANNEXED_FIELDS = [...FIELDS, "annex_sha256", "attachments", "clauses"].sort();
 const SIGNED_ATTRIBUTES_TAG = 0x31;
 
 function refuse(why) {
@@ -29,21 +34,58 @@ function refuse(why) {
 function texts(statement) {
   const [zh, en] = VERBS[statement.act];
   const { person_name: person, organisation_name: organisation, document_sha256: digest } = statement;
-  return [
-    `本人${person}，代表${organisation}，${zh}（SHA-256：${digest}）。`,
-    `I, ${person}, for ${organisation}, ${en} document ${digest} (SHA-256).`,
+  let told = [
+    `本人${person}，代表${organisation}，${zh}（SHA-256：${digest}）`,
+    `I, ${person}, for ${organisation}, ${en} document ${digest} (SHA-256)`,
   ];
+  if (statement.v !== ANNEXED_TAG) return [`${told[0]}。`, `${told[1]}.`];
+  const { clauses, attachments, annex_sha256: list } = statement;
+  if (clauses) {
+    told = [
+      `${told[0]}；向本人提示的${clauses}条条款，本人已逐条阅读并确认`,
+      `${told[1]}; I have read and confirmed, one by one, the ${clauses} clauses pointed out to me`,
+    ];
+  }
+  if (attachments) {
+    told = [`${told[0]}；随附文件${attachments}份为其组成部分`, `${told[1]}; the ${attachments} files attached belong to it`];
+  }
+  return [`${told[0]}（清单 SHA-256：${list}）。`, `${told[1]} (list ${list}, SHA-256).`];
+}
+
+/** The annex is of what stands on the screen: the clauses this signer confirmed, the files listed there. */
+async function requireAnnex(annex, statement, { agreement, signer }) {
+  const digest = toHex(await sha256(tagged(ANNEX_TAG, annex)));
+  if (statement.annex_sha256 !== digest) refuse("it names another annex");
+  if (statement.clauses !== annex.clauses.length || statement.attachments !== annex.attachments.length) refuse("it counts otherwise");
+  if (annex.agreement !== agreement.id || annex.document_sha256 !== agreement.document_sha256 || annex.field !== signer.field) {
+    refuse("its annex is of another place");
+  }
+  const confirmed = new Set(signer.confirmed.map((one) => one.number));
+  for (const one of annex.clauses) {
+    const shown = agreement.clauses.find((clause) => clause.number === one.number);
+    if (!shown || !confirmed.has(one.number)) refuse(`clause ${one.number} was not confirmed`);
+    const { number, kind, page, text, explanation } = shown;
+    const own = toHex(await sha256(tagged(CLAUSE_TAG, { v: CLAUSE_TAG, number, kind, page, text, explanation })));
+    if (own !== one.sha256) refuse(`clause ${one.number} reads otherwise`);
+  }
+  const listed = agreement.attachments.filter((one) => one.readable);
+  if (listed.length !== annex.attachments.length) refuse("its files are other ones");
+  for (const one of annex.attachments) {
+    const shown = listed.find((file) => file.id === one.id);
+    if (!shown || shown.sha256 !== one.sha256 || shown.name !== one.name || shown.size_bytes !== one.size) refuse(`file ${one.id} is another one`);
+  }
 }
 
 /**
  * The bytes to sign for `made` (the server's answer), made from the JSON that is shown.
  * @throws DeviceError `device.statement` when it is not about this document, this person and this act.
  */
-export function messageOf(made, { agreement, signer, act }) {
+export async function messageOf(made, { agreement, signer, act }) {
   const statement = made.statement;
-  if (Object.keys(statement).sort().join() !== FIELDS.join()) refuse("its fields are other ones");
+  const annexed = act !== "consent" && made.annex !== null;
+  if (Object.keys(statement).sort().join() !== (annexed ? ANNEXED_FIELDS : FIELDS).join()) refuse("its fields are other ones");
   const wanted = {
-    v: TAG,
+    v: annexed ? ANNEXED_TAG : TAG,
     agreement: agreement.id,
     document_sha256: agreement.document_sha256,
     person: signer.person_id,
@@ -57,9 +99,13 @@ export function messageOf(made, { agreement, signer, act }) {
   for (const [field, value] of Object.entries(wanted)) {
     if (statement[field] !== value) refuse(`its ${field} is another one`);
   }
+  if (annexed) await requireAnnex(made.annex, statement, { agreement, signer });
+  else if (act === "sign" && (signer.must_confirm || agreement.attachments.some((one) => one.readable))) {
+    refuse("it leaves out clauses or files");
+  }
   const [zh, en] = texts(statement);
   if (statement.text_zh !== zh || statement.text_en !== en) refuse("its text says something else");
-  const message = concat(new TextEncoder().encode(TAG), Uint8Array.of(0), canonicalBytes(statement));
+  const message = tagged(statement.v, statement);
   if (!equal(message, fromBase64(made.message_base64))) refuse("its bytes are other ones");
   return message;
 }
@@ -87,7 +133,7 @@ export async function batchMessageOf(made, { person, organisation, personName, o
     const item = opened[index];
     const same =
       item.agreement === shown.agreement_id && item.document_sha256 === shown.document_sha256 && item.field === shown.field;
-    if (!same || toHex(await sha256(tagged(ITEM_TAG, item))) !== statement.items[index]) refuse(`line ${index + 1} is another document`);
+    if (!same || toHex(await sha256(tagged(item.annex_sha256 ? ANNEXED_ITEM_TAG : ITEM_TAG, item))) !== statement.items[index]) refuse(`line ${index + 1} is another document`);
   }
   const list = toHex(await sha256(tagged(ITEM_TAG, { items: statement.items })));
   const zh = `本人${personName}，代表${organisationName}，已逐份阅读所列${items.length}份文件，同意以电子形式订立，并逐份签署（清单摘要 SHA-256：${list}）。`;

@@ -266,6 +266,13 @@ def test_matched_facts_must_be_the_logs(matched):
     assert _codes(report, Verdict.FAILED) == {"agreement.allocation"}
 
 
+def test_the_rule_of_an_urgent_need_is_the_one_the_log_names(matched):
+    files = matched.files
+    _set("17-allocation.json", "urgent_policy_sha256", to="44" * 32)(files)
+    report = verify_bundle(matched.insider(files), trust=matched.trust, at=matched.at)
+    assert _codes(report, Verdict.FAILED) == {"agreement.allocation"}
+
+
 def test_left_out_or_unrecorded_facts_of_a_match_leave_it_open(matched):
     files = matched.files
     del files["17-allocation.json"]
@@ -405,6 +412,9 @@ def test_every_check_has_a_vector_that_fails_it():
         "event.log",
         "anchor.chain",
         "signer.seal",  # tests/api/test_sealed_signing.py: a case with a real seal
+        "signer.clauses",  # tests/store/test_annexes_flow.py: an agreement with clauses and files
+        "document.attachments",
+        "document.fields",  # test_bundle_fields.py: a case with a filled field
     }
     assert {code for code, _ in FAILED} | elsewhere == {code for code, _ in CHECKS}
 

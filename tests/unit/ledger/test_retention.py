@@ -64,3 +64,19 @@ def test_a_term_from_the_29th_of_february_is_not_a_day_short():
     leap = datetime(2028, 2, 29, 1, 2, 3, tzinfo=UTC)
     assert add_years(leap, 3) == datetime(2031, 3, 1, 1, 2, 3, tzinfo=UTC)
     assert add_years(leap, 20) == datetime(2048, 2, 29, 1, 2, 3, tzinfo=UTC)
+
+
+def test_a_lot_is_kept_without_a_date_while_a_recall_must_find_its_units():
+    kept = retention.lot(expires_on=date(2027, 1, 31), last_moved_at=AT, ended=False)
+    assert kept == Keep("DN-12", None)
+    assert not strictest([kept]).allows_erasure(at=AT.replace(year=2999))
+
+
+def test_a_lot_that_ended_is_kept_two_years_after_expiry_or_five_where_there_is_none():
+    ended = {"last_moved_at": AT, "ended": True}
+    first = retention.lot(expires_on=date(2028, 10, 23), **ended)
+    assert first == Keep("DN-10", datetime(2030, 10, 23, tzinfo=UTC))
+    assert retention.lot(expires_on=None, **ended) == Keep("DN-10", AT.replace(year=2031))
+    # Written off after it had expired: two years from then.
+    late = retention.lot(expires_on=date(2026, 1, 1), **ended)
+    assert late == Keep("DN-10", AT.replace(year=2028))

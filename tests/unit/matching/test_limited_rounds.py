@@ -18,9 +18,7 @@ from matching.plan import certificate_from_json, plan_from_json
 from matching.problem import Resource, make_problem, problem_from_json
 from matching.shared_capacity import solve_limited
 from matching.solve import solve
-from matching.testing import numbers, random_problem
-
-LINE = Resource("line-1", "line", 60)
+from matching.testing import LINE, random_limited_problem, random_problem
 
 
 def rebuilt(problem, lots, resources=()):
@@ -36,25 +34,6 @@ def rebuilt(problem, lots, resources=()):
     )
 
 
-def limited(seed, *, kinds=("pack", "smallest", "receivers", "resource"), **sizes):
-    """A random round in which each lot has one of these limits."""
-    problem = random_problem(seed, **({"needs": 14, "lots": 10, "units": 40} | sizes))
-    stream = numbers(f"limits-{seed}")
-    lots = []
-    for lot in problem.lots:
-        kind = kinds[next(stream) % len(kinds)]
-        size = min(lot.quantity, 1 + next(stream) % 7)
-        change = {
-            "pack": {"pack": size},
-            "smallest": {"smallest": size},
-            "receivers": {"receivers_max": 1 + size % 2},
-            "resource": {"resource": LINE.id, "per_unit": size},
-        }[kind]
-        lots.append(replace(lot, **change))
-    resources = [LINE] if "resource" in kinds else []
-    return rebuilt(problem, lots, resources)
-
-
 def units_of(problem, plan):
     served = np.zeros((len(problem.needs), len(problem.lots)), dtype=np.int64)
     rows = {need.id: row for row, need in enumerate(problem.needs)}
@@ -66,7 +45,7 @@ def units_of(problem, plan):
 
 @pytest.mark.parametrize("seed", range(10))
 def test_a_limited_round_is_solved_checked_and_never_called_optimal_with_a_gap(seed):
-    problem = limited(f"all-{seed}")
+    problem = random_limited_problem(f"all-{seed}")
     solution = solve_limited(problem)
     report = check_plan(problem, solution.plan, solution.certificate)
     assert report.verdict is Verdict.PASSED
@@ -129,7 +108,7 @@ def best_weight(problem):
 def test_the_bound_is_below_the_true_optimum_and_the_plan_is_not():
     tried = reached = 0
     for seed in range(30):
-        problem = limited(f"tiny-{seed}", needs=3, lots=3, units=4)
+        problem = random_limited_problem(f"tiny-{seed}", needs=3, lots=3, units=4)
         problem = replace(
             problem, resources=tuple(replace(r, capacity=6) for r in problem.resources)
         )
@@ -152,7 +131,7 @@ def test_the_bound_is_below_the_true_optimum_and_the_plan_is_not():
 def test_shared_resources_alone_are_bounded_closely():
     gaps = []
     for seed in range(8):
-        problem = limited(f"line-{seed}", kinds=("resource",), needs=30, lots=12)
+        problem = random_limited_problem(f"line-{seed}", kinds=("resource",), needs=30, lots=12)
         problem = replace(problem, resources=(replace(LINE, capacity=150),))
         solution = solve_limited(problem)
         assert check_plan(problem, solution.plan, solution.certificate).verdict is Verdict.PASSED
@@ -163,7 +142,7 @@ def test_shared_resources_alone_are_bounded_closely():
 
 
 def test_prices_of_resources_tighten_the_bound():
-    problem = limited("line-3", kinds=("resource",), needs=30, lots=12)
+    problem = random_limited_problem("line-3", kinds=("resource",), needs=30, lots=12)
     problem = replace(problem, resources=(replace(LINE, capacity=40),))
     solution = solve_limited(problem)
     scale = solution.certificate.scale
@@ -182,7 +161,7 @@ def test_prices_of_resources_tighten_the_bound():
 )
 def test_the_flow_that_ignores_a_limit_is_rejected(kind, said):
     for seed in range(20):
-        problem = limited(f"ignored-{seed}", kinds=(kind,))
+        problem = random_limited_problem(f"ignored-{seed}", kinds=(kind,))
         free = solve(problem)
         report = check_plan(problem, free.plan, free.certificate)
         if limit_fault(problem, served=units_of(problem, free.plan)) is not None:
@@ -194,7 +173,7 @@ def test_the_flow_that_ignores_a_limit_is_rejected(kind, said):
 
 
 def test_every_changed_word_of_prices_and_gap_is_rejected_or_still_a_bound():
-    problem = limited("forged", kinds=("resource",), needs=20)
+    problem = random_limited_problem("forged", kinds=("resource",), needs=20)
     solution = solve_limited(problem)
     plan, certificate = solution.plan, solution.certificate
     assert certificate.gap is not None
@@ -215,7 +194,7 @@ def test_every_changed_word_of_prices_and_gap_is_rejected_or_still_a_bound():
 
 
 def test_problem_plan_and_certificate_of_a_limited_round_read_back():
-    problem = limited("again")
+    problem = random_limited_problem("again")
     solution = solve_limited(problem)
     again = problem_from_json(canonical_parse(canonical_bytes(problem.as_json())))
     assert again == problem
@@ -241,7 +220,7 @@ def test_limits_that_do_not_bind_leave_the_optimum_proven():
 
 
 def test_nobody_in_a_round_with_a_gap_is_told_that_more_was_impossible():
-    problem = limited("told")
+    problem = random_limited_problem("told")
     solution = solve_limited(problem)
     assert solution.certificate.gap is not None
     found = explain(problem, solution.plan, solution.certificate, candidates=solution.candidates)

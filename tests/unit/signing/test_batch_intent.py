@@ -15,10 +15,9 @@ from signing.batch_intent import (
     batch_message,
     batch_statement,
     item_digest,
-    require_fresh,
     verify_batch,
 )
-from signing.intent import intent_message, statement, statement_digest
+from signing.intent import intent_message, require_fresh, statement, statement_digest
 from signing.keys.device import DeviceKey
 
 AT = datetime(2026, 11, 23, 4, tzinfo=UTC)

@@ -23,6 +23,7 @@ from signing.ca import (
     CertificateSubject,
     identity_commitment,
 )
+from signing.certificates import certificate_spki
 from signing.keys.device import DeviceKey
 from signing.keys.files import load_private
 from signing.testing import FIXED_TIME
@@ -116,6 +117,18 @@ def test_what_is_no_request_is_refused(authority, data):
     with pytest.raises(InputError) as caught:
         authority.issue(data, subject=PERSON, at=FIXED_TIME)
     assert caught.value.error_code == "ca.csr_malformed"
+
+
+def test_a_request_or_certificate_of_an_unknown_version_is_refused(authority):
+    """Found by the fuzzer: `cryptography` raises InvalidVersion, which is no ValueError."""
+    request = DeviceKey.create().csr(PERSON).replace(b"\x02\x01\x00", b"\x02\x01\x70", 1)
+    with pytest.raises(InputError) as caught:
+        authority.issue(request, subject=PERSON, at=FIXED_TIME)
+    assert caught.value.error_code == "ca.csr_malformed"
+    root = authority.root_der
+    with pytest.raises(InputError) as caught:
+        certificate_spki(root.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x70", 1))
+    assert caught.value.error_code == "certificate.malformed"
 
 
 def test_bytes_after_a_request_are_refused(authority):

@@ -481,3 +481,15 @@ def test_rare_characters_of_seal_and_name_extract_from_the_signed_file(
     ).stdout
     assert "镕䶮㛃𠮷𬱖公司" in text
     assert "陈𬱖（虚构）" in text
+
+
+def test_values_nested_without_end_are_no_seal():
+    """Found by the fuzzer: asn1crypto gave up with a RecursionError."""
+    deep = b""
+    for _level in range(3_000):
+        size = len(deep)
+        length = bytes((size,)) if size < 128 else b"\x83" + size.to_bytes(3, "big")
+        deep = b"\x30" + length + deep
+    with pytest.raises(VerificationError) as caught:
+        read_seal_object(deep)
+    assert caught.value.error_code == "seal.object_malformed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -256,3 +257,111 @@ def test_validity_is_read_as_utc(pki):
     assert start == pki.at
     assert end.tzinfo == UTC
     assert replace(trust_of(pki), crls=()).crls == ()
+
+
+def mesh(size: int, *, signed_by: Maker) -> list[bytes]:
+    """Authorities that all certify each other under one key: certvalidator follows every path of names."""
+    makers = [Maker(f"示例网 {n}（虚构）", issuer=signed_by, ca=True) for n in range(size)]
+    for one in makers[1:]:
+        one.key = makers[0].key
+    found = [
+        holder.make(issuer, ca=True)
+        for issuer in makers
+        for holder in makers
+        if issuer is not holder
+    ]
+    return [*found, makers[0].make(signed_by, ca=True)]
+
+
+def test_authorities_that_all_name_each_other_cost_no_time():
+    """Twenty of them kept the path builder busy for hours: found while the fuzzer was written."""
+    pool = mesh(6, signed_by=Maker("示例别处（虚构）", ca=True))
+    issuer = Maker("示例网 0（虚构）", ca=True)
+    began = time.process_time()
+    found = path(Maker("普通姓名（虚构）", issuer=issuer).der, others=pool, roots=[issuer.der])
+    lost = path(Maker("普通姓名（虚构）", issuer=issuer).der, others=pool, roots=[])
+    assert time.process_time() - began < 5
+    assert (found.verdict, lost.reason) == (Verdict.PASSED, "untrusted_root")
+
+
+def test_a_crowd_of_real_authorities_is_not_judged(root):
+    pool = mesh(5, signed_by=root)
+    leaf = Maker("普通姓名（虚构）", issuer=root)
+    found = path(leaf.der, others=pool, roots=[root.der])
+    assert (found.verdict, found.reason) == (Verdict.INDETERMINATE, "too_many_certificates")
+    assert path(leaf.der, others=pool[:3], roots=[root.der]).verdict is Verdict.PASSED
+
+
+def test_bytes_behind_a_certificate_make_it_another_one(root):
+    """The fuzzer's first finding: what stood behind the signed bytes was passed over."""
+    leaf = Maker("普通姓名（虚构）", issuer=root).der
+    assert path(leaf, roots=[root.der]).verdict is Verdict.PASSED
+    found = path(leaf + b"\x05\x00", roots=[root.der])
+    assert (found.verdict, found.reason) == (Verdict.INDETERMINATE, "malformed")
+
+
+def test_a_root_with_an_unknown_kind_of_key_raises_nothing(root):
+    """Found by the fuzzer: `cryptography` raises UnsupportedAlgorithm, which is no ValueError."""
+    leaf = Maker("普通姓名（虚构）", issuer=root).der
+    odd = root.der.replace(
+        bytes.fromhex("06072a8648ce3d0201"), bytes.fromhex("06072a8648ce3d0271"), 1
+    )
+    assert odd != root.der
+    assert path(leaf, roots=[odd]).verdict is not Verdict.PASSED
+
+
+def test_a_certificate_with_the_name_and_key_of_a_root_is_not_the_root():
+    """Found by the fuzzer: certvalidator took a certificate that nobody signed for the anchor itself."""
+    trusted = Maker("示例根（虚构）")
+    other = Maker("示例别处（虚构）", ca=True)
+    posing = trusted.make(other, days=(-1, 900))
+    assert path(trusted.der, roots=[trusted.der]).verdict is Verdict.PASSED
+    found = path(posing, others=[trusted.der], roots=[trusted.der])
+    assert (found.verdict, found.reason) == (Verdict.INDETERMINATE, "untrusted_root")
+
+
+def crl_of(issuer_name, key, *, number: int) -> RevocationList:
+    """A list that names nobody, by any key under any name."""
+    made = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(issuer_name)
+        .last_update(AT - timedelta(hours=1))
+        .next_update(AT + timedelta(days=1))
+        .add_extension(x509.CRLNumber(number), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return RevocationList(made.public_bytes(Encoding.DER))
+
+
+def test_a_list_by_a_separate_key_of_the_authority_counts_and_a_forged_one_does_not(root):
+    """certvalidator takes a list's signature on trust where it judges the issuer of that very list."""
+    lists_key = Maker("示例根（虚构）")
+    named = x509.AuthorityKeyIdentifier.from_issuer_public_key(root.key.public_key())
+    own = x509.SubjectKeyIdentifier.from_public_key(lists_key.key.public_key())
+    usage = key_usage(crl_sign=True)
+    lists_key.der = lists_key.make(root, extra=[(usage, True), (named, False), (own, False)])
+    leaf = Maker("普通姓名（虚构）", issuer=root)
+    posing = Maker("示例根（虚构）", issuer=leaf, ca=True)
+    chain, others = [leaf.der, root.der], [lists_key.der, posing.der]
+
+    def judged(*lists, extra=others):
+        return check_revocation(chain, lists=lists, used_at=AT, at=AT, others=extra).reason
+
+    assert judged(crl_of(root.name, lists_key.key, number=1)) == "ok"
+    assert judged(crl_of(root.name, lists_key.key, number=1), extra=()) == "no_list"
+    stranger = ec.generate_private_key(ec.SECP256R1())
+    for key in (stranger, posing.key, leaf.key):
+        forged = [crl_of(root.name, key, number=number) for number in (1, 2)]
+        assert judged(*forged) == "no_list"
+        assert judged(forged[0], forged[0]) == "no_list"
+    assert judged(crl_of(leaf.name, leaf.key, number=1)) == "no_list"
+
+
+def test_a_root_is_not_cleared_by_the_list_of_its_namesake(pki, tmp_path):
+    """As the answers of an external authority are checked: root against root."""
+    path_of_root = (pki.authority.root_der, pki.authority.root_der)
+    alien = RevocationList(throwaway_pki(tmp_path).authority.crl(at=pki.at))
+    own = RevocationList(pki.authority.crl(at=pki.at))
+    at = pki.at
+    assert check_revocation(path_of_root, lists=[own], used_at=at, at=at).reason == "ok"
+    assert check_revocation(path_of_root, lists=[alien], used_at=at, at=at).reason == "no_list"

@@ -1,0 +1,121 @@
+"""What the forms of an agreement take beside its parties: clauses to point out, files, reading time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Annotated, Final
+
+from fastapi import File, Form, UploadFile
+from sqlalchemy.orm import Session
+
+from api.callers import Caller
+from api.flows import annexes
+from api.flows.agreements import NewAgreement
+from api.ports import Ports
+from api.routes.agreements import read_upload
+from api.web.forms import FormReader
+from ledger.core.ids import new_id
+from signing.annexes import ATTACHMENTS_MAX, CLAUSES_MAX, ClauseKind
+
+CLAUSE_ROWS: Final = 6
+"""Rows of the form; more clauses come through the API."""
+READ_SECONDS_MAX: Final = 3_600
+EXTRA_FIELDS: Final = {
+    "clause.": "clauses",
+    "attachment.": "attachments",
+    "upload.demand": "ask",
+    "agreement.read_seconds": "read_seconds",
+}
+NO_EXTRAS: Final = {
+    "clauses": "[]",
+    "attached": "",
+    "ask": "",
+    "read_seconds": "0",
+}
+Rows = Annotated[list[str], Form(max_length=CLAUSES_MAX)]
+
+
+def extras_of(
+    clause_kind: Rows = [],  # noqa: B006 - FastAPI copies it
+    clause_text: Rows = [],  # noqa: B006
+    clause_note: Rows = [],  # noqa: B006
+    attached: Annotated[str, Form(max_length=4_000)] = "",
+    ask: Annotated[str, Form(max_length=400)] = "",
+    read_seconds: Annotated[str, Form(max_length=8)] = "0",
+) -> dict[str, str]:
+    """The extras as typed, as strings like every value of a form."""
+    rows = [
+        [kind, text, note]
+        for kind, text, note in zip(clause_kind, clause_text, clause_note, strict=False)
+        if text.strip()
+    ]
+    return {
+        "clauses": json.dumps(rows, ensure_ascii=False),
+        "attached": attached,
+        "ask": ask,
+        "read_seconds": read_seconds,
+    }
+
+
+Attachments = Annotated[list[UploadFile], File(max_length=ATTACHMENTS_MAX)]
+
+
+def keep_files(
+    session: Session,
+    ports: Ports,
+    caller: Caller,
+    files: Sequence[UploadFile],
+    *,
+    kept: str,
+    at: datetime,
+) -> str:
+    """Store what was chosen in the form; the ids of all that is to be attached, separated by commas.
+
+    Raises:
+        InputError, LimitError: `attachment.*`, `pdf.*`.
+    """
+    ids = [one for one in kept.split(",") if one]
+    for file in files:
+        if file.filename:
+            row = annexes.keep_file(
+                session,
+                ports,
+                caller,
+                new_id("att", at=at),
+                name=file.filename,
+                data=read_upload(file, bytes_max=annexes.FILE_BYTES_MAX),
+                at=at,
+            )
+            ids.append(row.id)
+    return ",".join(ids)
+
+
+def with_extras(reader: FormReader, new: NewAgreement) -> NewAgreement | None:
+    """The agreement with what was typed beside; None with the faults in `reader`."""
+    values = {**NO_EXTRAS, **reader.values}
+    seconds = values["read_seconds"].strip() or "0"
+    if not seconds.isascii() or not seconds.isdigit() or int(seconds) > READ_SECONDS_MAX:
+        reader.fault("read_seconds", "agreement.read_seconds", f"0 to {READ_SECONDS_MAX} seconds")
+        return None
+    asked = [line.strip() for line in values["ask"].splitlines() if line.strip()]
+    return replace(
+        new,
+        clauses=tuple(
+            annexes.ClauseSpec(kind, text, note)
+            for kind, text, note in json.loads(values["clauses"])
+        ),
+        attachments=tuple(one for one in values["attached"].split(",") if one),
+        # The form asks the other side, which stands second.
+        demands=tuple(annexes.DemandSpec(2, label) for label in asked),
+        read_seconds_min=int(seconds),
+    )
+
+
+def clause_rows(values: dict[str, str]) -> list[list[str]]:
+    """Rows to show: those typed, and empty ones behind them."""
+    typed: list[list[str]] = json.loads(values.get("clauses", "[]"))
+    empty = [ClauseKind.LIMITS_LIABILITY.value, "", ""]
+    return typed + [empty] * max(0, CLAUSE_ROWS - len(typed))

@@ -1,0 +1,79 @@
+"""Facts about clauses and files that pages and JSON share. Reads only."""
+
+from __future__ import annotations
+
+import json
+
+from sqlalchemy.orm import Session
+
+from api.callers import Caller
+from api.flows.annexes import may_see
+from api.schemas.annexes import AttachmentOut, ClauseOut, ConfirmationOut, DemandOut
+from ledger.queries import annexes as queries
+from ledger.tables.agreements import AgreementRow
+from ledger.tables.annexes import AttachmentRow
+
+
+def clause_facts(session: Session, row: AgreementRow) -> list[ClauseOut]:
+    """Clauses that are pointed out, with the lines on which they stand."""
+    return [
+        ClauseOut(
+            number=one.number,
+            kind=one.kind,
+            page=one.page,
+            text=one.text,
+            explanation=one.explanation,
+            sha256=one.sha256,
+            boxes=json.loads(one.boxes),
+        )
+        for one in queries.clauses_of(session, row.id)
+    ]
+
+
+def confirmation_facts(session: Session, signers: list[str]) -> dict[str, list[ConfirmationOut]]:
+    """Place -> what was confirmed there, in the order of the clauses."""
+    return {
+        signer: [ConfirmationOut.model_validate(found[number]) for number in sorted(found)]
+        for signer, found in queries.confirmations_of(session, signers).items()
+    }
+
+
+def demand_facts(session: Session, row: AgreementRow) -> list[DemandOut]:
+    """Files that signers are asked for, and what was sent."""
+    sent = {one.demand: one.id for one in queries.attachments_of(session, row.id)}
+    return [
+        DemandOut(
+            number=one.number,
+            field=one.field,
+            label=one.label,
+            required=one.required,
+            attachment_id=sent.get(one.number),
+        )
+        for one in queries.demands_of(session, row.id)
+    ]
+
+
+def attachments_facts(session: Session, caller: Caller, row: AgreementRow) -> list[AttachmentOut]:
+    """Files that belong to the agreement; that there are some is said to every party."""
+    return [
+        attachment_facts(
+            one, readable=caller.is_operator or may_see(row, one, caller.organisation_id)
+        )
+        for one in queries.attachments_of(session, row.id)
+    ]
+
+
+def attachment_facts(row: AttachmentRow, *, readable: bool) -> AttachmentOut:
+    """One file."""
+    return AttachmentOut(
+        id=row.id,
+        signer_id=row.signer_id,
+        demand=row.demand,
+        organisation_id=row.organisation_id,
+        name=row.name if readable else "",
+        media_type=row.media_type,
+        size_bytes=row.size_bytes,
+        sha256=row.sha256,
+        created_at=row.created_at,
+        readable=readable,
+    )

@@ -1,0 +1,66 @@
+"""The manifest lists exactly the files of a lot's bundle, and states every remark that the evidence demands."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from arbitration.bundle import file_rows
+from arbitration.checks.context import Context
+from arbitration.checks.results import Problem, conclude, wrong
+from arbitration.contents import Label
+from arbitration.labels import DEMO, DEPENDENT_TSA, EMBEDDED_CHAIN, labels_json
+from arbitration.lot_model import lot_part
+from arbitration.model import STAMP, Bundle
+from arbitration.timestamps import token_units
+from ledger.core.report import Check
+from signing import tsa
+
+CODE: Final = "lot.files"
+
+
+def check(context: Context) -> Check:
+    """FAILED on any file that is missing, added or changed, on another lot, and on a hidden remark."""
+    bundle = context.bundle
+    stated = {str(row["path"]): row for row in bundle.manifest["files"]}
+    found: dict[str, Any] = {}
+    for row in file_rows(bundle.files):
+        assert isinstance(row, dict)
+        found[str(row["path"])] = row
+    problems: list[Problem] = [
+        wrong(f"{path} is not the listed file", f"{path} 与清单不符")
+        for path in sorted(set(stated) | set(found))
+        if stated.get(path) != found.get(path)
+    ]
+    if len(stated) != len(bundle.manifest["files"]):
+        problems.append(wrong("the manifest lists a file twice", "清单重复列出文件"))
+    part = lot_part(bundle)
+    if (bundle.manifest["lot"], bundle.manifest["for"]) != (part["lot"], part["for"]):
+        problems.append(wrong("the parts are of another bundle", "各部分不属于同一证据包"))
+    named = bundle.manifest["labels"]
+    problems += [
+        wrong(f"the remark {label.code} is hidden or reworded", f"未如实载明应有的说明：{label.zh}")
+        for label in demanded_labels(bundle, demo=bool(bundle.manifest["demo"]))
+        if labels_json([label])[0] not in named
+    ]
+    return conclude(
+        CODE,
+        problems,
+        en=f"all {len(found)} files are the listed ones; {len(named)} remarks are stated",
+        zh=f"全部 {len(found)} 个文件与清单一致，已载明 {len(named)} 项说明",
+        files=len(found),
+    )
+
+
+def demanded_labels(bundle: Bundle, *, demo: bool) -> tuple[Label, ...]:
+    """The remarks that this evidence demands.
+
+    Args:
+        bundle: opened, or a draft; a draft without seal says nothing of the seal's time stamp.
+    """
+    invented = any(row["invented"] for row in lot_part(bundle)["parties"])
+    embedded = any(
+        (anchor.get("evidence") or {}).get("kind") == "embedded" for anchor in bundle.anchors
+    )
+    stamped = STAMP in bundle.files and tsa.LABEL_EN in token_units(bundle.files[STAMP])
+    wanted = ((DEMO, demo or invented), (DEPENDENT_TSA, stamped), (EMBEDDED_CHAIN, embedded))
+    return tuple(label for label, needed in wanted if needed)

@@ -1,0 +1,71 @@
+"""Which files something in the database refers to: asked before a file is removed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+from sqlalchemy import Column, String, select
+from sqlalchemy.orm import Session
+
+from ledger.store import Base
+from ledger.tables import (
+    access,
+    acts,
+    agreements,
+    anchors,
+    annexes,
+    batches,
+    custody,
+    external,
+    live,
+    log,
+    notices,
+    orders,
+    parties,
+    seals,
+    supply,
+)
+
+TABLES: Final = (
+    access,
+    acts,
+    agreements,
+    anchors,
+    annexes,
+    batches,
+    custody,
+    external,
+    live,
+    log,
+    notices,
+    orders,
+    parties,
+    seals,
+    supply,
+)
+"""Every table, so that none is forgotten: a test compares this with the folder."""
+DIGEST_CHARACTERS: Final = 64
+ASKED_MAX: Final = 200
+
+
+def digest_columns() -> tuple[Column[str], ...]:
+    """Every column that may name a file: a SHA-256 in hex. One too many keeps a file, one too few loses it."""
+    return tuple(
+        column
+        for table in Base.metadata.sorted_tables
+        for column in table.columns
+        if column.name.endswith("sha256")
+        and isinstance(column.type, String)
+        and column.type.length == DIGEST_CHARACTERS
+    )
+
+
+def referred_to(session: Session, digests: Collection[str]) -> set[str]:
+    """Those of these digests (at most 200) that any row names."""
+    assert len(digests) <= ASKED_MAX, "ask for fewer at a time"
+    found: set[str] = set()
+    if digests:
+        for column in digest_columns():
+            found |= set(session.scalars(select(column).where(column.in_(digests)).distinct()))
+    return found

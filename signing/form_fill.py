@@ -1,0 +1,347 @@
+"""Text fields that a later signer fills before signing, in a form that a verifier can make anew.
+
+The fields stand in the document before the first signature; the lock of every signature but the filler's
+leaves them open (`signing.pdf.place_fields(fillable=...)`), the filler's own signature closes them. Filling
+writes one revision of its own with exactly the value and its picture; its digest and what was filled are
+recorded (`RecordedEdit`), and the filler signs right behind it. `signing.field_edits` accepts nothing else.
+
+The font is one that every reader brings along (Adobe-GB1, chosen by character codes), so that no embedded
+font can show another digit than the value says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pyhanko.pdf_utils import generic as pyhanko_generic
+from pyhanko.pdf_utils.generic import pdf_name
+from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+
+from ledger.core.errors import ConflictError, InputError, NotFoundError
+from signing.page_space import user_box
+from signing.pdf_reading import form_of, open_reader, translated
+from signing.reading import RecordedEdit
+
+generic: Final[Any] = pyhanko_generic  # untyped, called all over
+FIELDS_MAX: Final = 50
+"""Fields placed or filled at once; a form with more is a file, not a contract."""
+VALUE_CHARS_MAX: Final = 200
+FONT_NAME: Final = "/FuqiForm"
+FONT_SIZE: Final = 10
+PADDING: Final = 2
+"""Points between the edge of a field and its text."""
+HEIGHT_MIN: Final = FONT_SIZE + 2 * PADDING
+_NAME: Final = re.compile(r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")
+_LAST_ASCII: Final = 0x7F
+
+
+@dataclass(frozen=True, slots=True)
+class TextFieldSpec:
+    """An empty text field; the box in points of the page as it is seen, from its lower left corner."""
+
+    name: str
+    page: int
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A revision with filled fields, and what is to be recorded about it."""
+
+    data: bytes
+    edits: tuple[RecordedEdit, ...]
+
+
+def place_text_fields(data: bytes, fields: Sequence[TextFieldSpec]) -> bytes:
+    """Add empty text fields to a document that nobody signed yet.
+
+    Raises:
+        InputError: `form.field_invalid`, `pdf.broken`, `pdf.encrypted`.
+        ConflictError: `form.already_signed`, `pdf.field_exists`.
+    """
+    reader, _strict = open_reader(data)
+    form = form_of(reader)
+    if form.filled:
+        raise ConflictError(
+            "text fields are placed before the first signature", code="form.already_signed"
+        )
+    names = [one.name for one in fields]
+    good = all(
+        _NAME.match(one.name)
+        and 0 <= one.page < form.pages
+        and one.height >= HEIGHT_MIN
+        and one.width >= FONT_SIZE
+        for one in fields
+    )
+    if not good or not 1 <= len(fields) <= FIELDS_MAX or len(set(names)) != len(names):
+        raise InputError(
+            f"1 to {FIELDS_MAX} fields with unique ASCII names, on a page of the file and at least"
+            f" {HEIGHT_MIN} points high",
+            code="form.field_invalid",
+        )
+    if {*names} & {*form.empty, *form.filled, *form.other_fields}:
+        raise ConflictError("a field of this name exists", code="pdf.field_exists")
+    with translated():
+        writer: Any = IncrementalPdfFileWriter(io.BytesIO(data), strict=False)
+        acro = _form_dictionary(writer)
+        font = writer.add_object(_object_of(FONT))
+        acro.setdefault(pdf_name("/DR"), generic.DictionaryObject())
+        acro["/DR"].setdefault(pdf_name("/Font"), generic.DictionaryObject())
+        acro["/DR"]["/Font"][pdf_name(FONT_NAME)] = font
+        for one in fields:
+            acro["/Fields"].append(_new_field(writer, one, font))
+        writer.update_root()
+        writer.update_container(acro)
+        return _written(writer)
+
+
+def fill(data: bytes, values: Mapping[str, str]) -> Filled:
+    """The next revision, in which these fields have these values; the filler signs right behind it.
+
+    Args:
+        values: name of a field of `place_text_fields` -> its text, one line.
+
+    Raises:
+        NotFoundError: `form.field_unknown`.
+        InputError: `form.value_invalid`, `form.value_too_long`, `form.field_invalid`, `pdf.broken`,
+            `pdf.encrypted`.
+    """
+    if not 1 <= len(values) <= FIELDS_MAX:
+        raise InputError(f"1 to {FIELDS_MAX} fields are filled at once", code="form.field_invalid")
+    reader, _strict = open_reader(data)
+    before: dict[str, str] = {}
+    with translated():
+        writer: Any = IncrementalPdfFileWriter(io.BytesIO(data), strict=False)
+        for name in sorted(values):
+            reference = field_reference(writer, name)
+            if reference is None or font_of(reader) is None:
+                raise NotFoundError(
+                    "there is no such text field to be filled",
+                    code="form.field_unknown",
+                    field=name,
+                )
+            field = reference.get_object()
+            size = size_of(field)
+            require_value(values[name], width=size[0])
+            before[name] = text_of(field)
+            look = generic.StreamObject(
+                _object_of(look_entries(size)), stream_data=look_of(values[name], size=size)
+            )
+            look[pdf_name("/Resources")] = generic.DictionaryObject(
+                {
+                    pdf_name("/Font"): generic.DictionaryObject(
+                        {pdf_name(FONT_NAME): _indirect(writer, font_of(reader))}
+                    )
+                }
+            )
+            field[pdf_name("/V")] = generic.TextStringObject(values[name])
+            field[pdf_name("/AP")] = generic.DictionaryObject(
+                {pdf_name("/N"): writer.add_object(look)}
+            )
+            writer.mark_update(reference)
+        result = _written(writer)
+    digest = hashlib.sha256(result).digest()
+    return Filled(
+        result,
+        tuple(RecordedEdit(name, before[name], values[name], digest) for name in sorted(values)),
+    )
+
+
+def require_value(text: str, *, width: int) -> None:
+    """One line of characters that can be seen, short enough to be shown whole.
+
+    Raises:
+        InputError: `form.value_invalid`, `form.value_too_long`.
+    """
+    plain = unicodedata.normalize("NFC", text) == text and text.strip() == text
+    hidden = any(unicodedata.category(one)[0] in "CZ" and one != " " for one in text)
+    if not text or not plain or hidden or not _has_glyphs(text):
+        raise InputError(
+            "a value is one line of visible characters of GBK, without spaces around it; rarer"
+            " characters have no glyph in the font that every reader brings along",
+            code="form.value_invalid",
+        )
+    if len(text) > VALUE_CHARS_MAX or _width_of(text) > width - 2 * PADDING:
+        raise InputError(
+            "the value does not fit its field and would be cut off; shorten it",
+            code="form.value_too_long",
+        )
+
+
+def look_of(text: str, *, size: tuple[int, int]) -> bytes:
+    """The content of a field's picture: nothing but its value."""
+    width, height = size
+    base = (height - FONT_SIZE) // 2 + PADDING
+    return (
+        f"/Tx BMC q 0 0 {width} {height} re W n BT 0 g {FONT_NAME} {FONT_SIZE} Tf {PADDING} {base} Td"
+        f" <{text.encode('utf-16-be').hex().upper()}> Tj ET Q EMC"
+    ).encode("ascii")
+
+
+def look_entries(size: tuple[int, int]) -> dict[str, Any]:
+    """The entries of a picture's dictionary beside its resources and its length."""
+    return {"/Type": "/XObject", "/Subtype": "/Form", "/BBox": [0, 0, *size]}
+
+
+def size_of(field: Any) -> tuple[int, int]:
+    """Width and height of a field in whole points."""
+    x1, y1, x2, y2 = (float(number) for number in field["/Rect"])
+    return round(abs(x2 - x1)), round(abs(y2 - y1))
+
+
+def text_of(field: Any) -> str:
+    """The value of a text field; "" for none."""
+    return str(field["/V"]) if "/V" in field else ""
+
+
+def field_reference(handler: Any, name: str) -> Any:
+    """Reference of the one text field of this name at the top of the form; None where there is none."""
+    root = handler.root
+    if "/AcroForm" not in root or "/Fields" not in root["/AcroForm"]:
+        return None
+    fields = root["/AcroForm"]["/Fields"]
+    found = []
+    for position in range(len(fields)):
+        reference = list.__getitem__(fields, position)
+        item = reference.get_object()
+        if str(item.get("/T", "")) == name and item.get("/FT") == "/Tx" and "/Rect" in item:
+            found.append(reference)
+    return found[0] if len(found) == 1 else None
+
+
+def font_of(handler: Any) -> Any:
+    """Reference of the font of our fields in the form's resources; None where there is none."""
+    node = handler.root
+    for key in ("/AcroForm", "/DR", "/Font"):
+        if key not in node:
+            return None
+        node = node[key]
+    return node.raw_get(FONT_NAME) if FONT_NAME in node else None
+
+
+FONT: Final[Mapping[str, Any]] = {
+    "/Type": "/Font",
+    "/Subtype": "/Type0",
+    "/BaseFont": "/STSong-Light-UniGB-UTF16-H",
+    "/Encoding": "/UniGB-UTF16-H",
+    "/DescendantFonts": [
+        {
+            "/Type": "/Font",
+            "/Subtype": "/CIDFontType0",
+            "/BaseFont": "/STSong-Light",
+            "/CIDSystemInfo": {"/Registry": "Adobe", "/Ordering": "GB1", "/Supplement": 4},
+            "/DW": 1000,
+            "/W": [1, 95, 500],
+            "/FontDescriptor": {
+                "/Type": "/FontDescriptor",
+                "/FontName": "/STSong-Light",
+                "/Flags": 6,
+                "/FontBBox": [-25, -254, 1000, 880],
+                "/ItalicAngle": 0,
+                "/Ascent": 880,
+                "/Descent": -120,
+                "/CapHeight": 880,
+                "/StemV": 93,
+            },
+        }
+    ],
+}
+"""The one font of our fields; a reader finds its glyphs by the characters alone (ISO 32000-1, 9.7.5.2)."""
+
+
+def plain(item: Any) -> Any:
+    """A PDF value as Python's own, references followed; only for small trees such as `FONT`."""
+    if hasattr(item, "get_object"):
+        item = item.get_object()
+    if isinstance(item, dict):
+        return {str(key): plain(dict.__getitem__(item, key)) for key in item}
+    if isinstance(item, list):
+        return [plain(list.__getitem__(item, n)) for n in range(len(item))]
+    if isinstance(item, generic.ByteStringObject):
+        return bytes(item).decode("latin-1")
+    return int(item) if isinstance(item, int) else str(item)
+
+
+def _has_glyphs(text: str) -> bool:
+    """Whether Adobe-GB1 holds every character, so that a reader shows the value whole."""
+    try:
+        text.encode("gbk")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _width_of(text: str) -> int:
+    halves = sum(1 if ord(one) <= _LAST_ASCII else 2 for one in text)
+    return halves * FONT_SIZE // 2
+
+
+def _object_of(value: Any) -> Any:
+    """The reverse of `plain`: texts that begin with a slash are names."""
+    if isinstance(value, Mapping):
+        return generic.DictionaryObject({pdf_name(k): _object_of(v) for k, v in value.items()})
+    if isinstance(value, list):
+        return generic.ArrayObject([_object_of(one) for one in value])
+    if isinstance(value, int):
+        return generic.NumberObject(value)
+    return pdf_name(value) if value.startswith("/") else generic.TextStringObject(value)
+
+
+def _form_dictionary(writer: Any) -> Any:
+    if "/AcroForm" not in writer.root:
+        made = generic.DictionaryObject({pdf_name("/Fields"): generic.ArrayObject()})
+        writer.root[pdf_name("/AcroForm")] = writer.add_object(made)
+    form = writer.root["/AcroForm"]
+    form.setdefault(pdf_name("/Fields"), generic.ArrayObject())
+    return form
+
+
+def _new_field(writer: Any, one: TextFieldSpec, font: Any) -> Any:
+    reference = writer.find_page_for_modification(one.page)[0]
+    page = reference.get_object()
+    x1, y1, x2, y2 = user_box(page, x=one.x, y=one.y, width=one.width, height=one.height)
+    left, bottom = round(x1), round(y1)
+    size = (round(x2 - x1), round(y2 - y1))
+    look = generic.StreamObject(_object_of(look_entries(size)), stream_data=b"/Tx BMC EMC")
+    look[pdf_name("/Resources")] = generic.DictionaryObject(
+        {pdf_name("/Font"): generic.DictionaryObject({pdf_name(FONT_NAME): font})}
+    )
+    field = generic.DictionaryObject(
+        {
+            pdf_name("/Type"): pdf_name("/Annot"),
+            pdf_name("/Subtype"): pdf_name("/Widget"),
+            pdf_name("/FT"): pdf_name("/Tx"),
+            pdf_name("/T"): generic.TextStringObject(one.name),
+            pdf_name("/F"): generic.NumberObject(4),
+            pdf_name("/P"): reference,
+            pdf_name("/Rect"): _object_of([left, bottom, left + size[0], bottom + size[1]]),
+            pdf_name("/DA"): generic.TextStringObject(f"{FONT_NAME} {FONT_SIZE} Tf 0 g"),
+            pdf_name("/AP"): generic.DictionaryObject({pdf_name("/N"): writer.add_object(look)}),
+        }
+    )
+    made = writer.add_object(field)
+    annotations = page["/Annots"] if "/Annots" in page else generic.ArrayObject()
+    annotations.append(made)
+    page[pdf_name("/Annots")] = annotations
+    writer.update_container(annotations)
+    writer.mark_update(reference)
+    return made
+
+
+def _indirect(writer: Any, reference: Any) -> Any:
+    return generic.IndirectObject(reference.idnum, reference.generation, writer)
+
+
+def _written(writer: Any) -> bytes:
+    buffer = io.BytesIO()
+    writer.write(buffer)
+    return buffer.getvalue()
