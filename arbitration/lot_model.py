@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from arbitration.model import JSON_BYTES_MAX, MANIFEST, NOTE, STAMP, Bundle, Event, read_event
+from arbitration.model import MANIFEST, NOTE, STAMP, Bundle, Event, parse_parts, read_event
 from ledger.core.canonical import Json, canonical_parse
 from ledger.core.errors import InputError, VerificationError
 
@@ -79,23 +79,7 @@ def open_lot_files(files: Mapping[str, bytes], *, draft: bool = False) -> Bundle
         VerificationError: `bundle.part_missing`, `bundle.part`, `bundle.limit`, `bundle.receipt`.
     """
     wanted = {LOT} if draft else {LOT, MANIFEST, NOTE, STAMP}
-    missing = sorted(wanted - set(files))
-    if missing:
-        raise VerificationError(
-            f"{missing[0]} is missing", code="bundle.part_missing", path=missing[0]
-        )
-    parsed: dict[str, Any] = {}
-    for path in sorted(files):
-        if not path.endswith(".json"):
-            continue
-        if len(files[path]) > JSON_BYTES_MAX:
-            raise VerificationError(f"{path} is too large", code="bundle.limit", path=path)
-        try:
-            parsed[path] = canonical_parse(files[path])
-        except InputError as exc:
-            raise VerificationError(
-                f"{path} is not canonical JSON", code="bundle.part", path=path
-            ) from exc
+    parsed = parse_parts(files, wanted=wanted)
     receipts = [value for path, value in parsed.items() if path.startswith("receipts/")]
     events = sorted((_shown(one) for one in receipts), key=lambda one: (one.index, one.id))
     return Bundle(files=dict(files), json=parsed, events=tuple(events))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -98,18 +98,16 @@ class Bundle:
         ]
 
 
-def open_files(files: Mapping[str, bytes], *, draft: bool = False) -> Bundle:
-    """Parse the files of a bundle.
+def parse_parts(files: Mapping[str, bytes], *, wanted: Collection[str]) -> dict[str, Any]:
+    """Every JSON file parsed, by path.
 
     Args:
-        files: as `container.unpack` gives them.
-        draft: accept a bundle without manifest, seal and reports, while it is being written.
+        wanted: paths that must be there.
 
     Raises:
-        VerificationError: `bundle.part_missing`, `bundle.part`, `bundle.version`, `bundle.receipt`.
+        VerificationError: `bundle.part_missing`, `bundle.limit`, `bundle.part`.
     """
-    wanted = set(PARTS) if draft else {*PARTS, MANIFEST, NOTE, STAMP, REPORT_JSON, REPORT_HTML}
-    missing = sorted(wanted - set(files))
+    missing = sorted(set(wanted) - set(files))
     if missing:
         raise VerificationError(
             f"{missing[0]} is missing", code="bundle.part_missing", path=missing[0]
@@ -126,6 +124,21 @@ def open_files(files: Mapping[str, bytes], *, draft: bool = False) -> Bundle:
             raise VerificationError(
                 f"{path} is not canonical JSON", code="bundle.part", path=path
             ) from exc
+    return parsed
+
+
+def open_files(files: Mapping[str, bytes], *, draft: bool = False) -> Bundle:
+    """Parse the files of a bundle.
+
+    Args:
+        files: as `container.unpack` gives them.
+        draft: accept a bundle without manifest, seal and reports, while it is being written.
+
+    Raises:
+        VerificationError: `bundle.part_missing`, `bundle.part`, `bundle.version`, `bundle.receipt`.
+    """
+    wanted = set(PARTS) if draft else {*PARTS, MANIFEST, NOTE, STAMP, REPORT_JSON, REPORT_HTML}
+    parsed = parse_parts(files, wanted=wanted)
     if not draft and (
         not isinstance(parsed[MANIFEST], dict) or parsed[MANIFEST].get("v") != BUNDLE_VERSION
     ):

@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Final
 
 from ledger.core.canonical import Json, canonical_bytes, tagged_digest
-from ledger.core.errors import InputError, LimitError, VerificationError
+from ledger.core.errors import LimitError, VerificationError
 from ledger.core.units import Digest32, parse_utc, utc_text
 from signing.annexes import annex_digest
 from signing.intent import (
@@ -33,6 +33,7 @@ from signing.intent import (
     require_proof,
     statement_digest,
     verify_intent,
+    with_texts,
 )
 
 BATCH_TAG: Final = "fuqi/batch-intent/v1"
@@ -148,13 +149,7 @@ def batch_statement(
         "nonce": nonce,
         "method": method,
     }
-    fault = _fault(value)
-    if fault is not None:
-        raise InputError(
-            f"the statement's {fault} is missing or malformed", code="intent.malformed", field=fault
-        )
-    value["text_zh"], value["text_en"] = _texts(value)
-    return value
+    return with_texts(value, fault_of=_fault, texts_of=_texts)
 
 
 def batch_message(stmt: Mapping[str, Json]) -> bytes:

@@ -115,13 +115,7 @@ def statement(
     }
     if annex is not None:
         value |= summary_of(annex)
-    fault = _fault(value)
-    if fault is not None:
-        raise InputError(
-            f"the statement's {fault} is missing or malformed", code="intent.malformed", field=fault
-        )
-    value["text_zh"], value["text_en"] = _texts(value)
-    return value
+    return with_texts(value, fault_of=_fault, texts_of=_texts)
 
 
 def intent_message(stmt: Mapping[str, Json]) -> bytes:
@@ -155,6 +149,26 @@ def verify_intent(stmt: Mapping[str, Json], *, signature: bytes, public_spki: by
         bytes_max=STATEMENT_BYTES_MAX,
     )
     require_proof(intent_message(stmt), signature=signature, public_spki=public_spki)
+
+
+def with_texts(
+    value: dict[str, Json],
+    *,
+    fault_of: Callable[[Mapping[str, Json]], str | None],
+    texts_of: Callable[[Mapping[str, Json]], tuple[str, str]],
+) -> dict[str, Json]:
+    """A statement's fields, found well-formed, with the text that says what they say.
+
+    Raises:
+        InputError: `intent.malformed` (`context['field']` names the field).
+    """
+    fault = fault_of(value)
+    if fault is not None:
+        raise InputError(
+            f"the statement's {fault} is missing or malformed", code="intent.malformed", field=fault
+        )
+    value["text_zh"], value["text_en"] = texts_of(value)
+    return value
 
 
 def require_form(

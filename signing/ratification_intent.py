@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from ledger.core.canonical import Json, canonical_bytes, tagged_digest
-from ledger.core.errors import InputError, VerificationError
+from ledger.core.errors import VerificationError
 from ledger.core.units import Digest32, utc_text
 from signing.intent import (
     HEX32,
@@ -24,6 +24,7 @@ from signing.intent import (
     matches,
     require_form,
     require_proof,
+    with_texts,
 )
 
 RATIFICATION_TAG: Final = "fuqi/ratification-intent/v1"
@@ -106,13 +107,7 @@ def ratification_statement(
         "nonce": nonce,
         "method": method,
     }
-    fault = _fault(value)
-    if fault is not None:
-        raise InputError(
-            f"the statement's {fault} is missing or malformed", code="intent.malformed", field=fault
-        )
-    value["text_zh"], value["text_en"] = _texts(value)
-    return value
+    return with_texts(value, fault_of=_fault, texts_of=_texts)
 
 
 def ratification_message(stmt: Mapping[str, Json]) -> bytes:

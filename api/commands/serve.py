@@ -13,6 +13,7 @@ from api.app import create_app
 from api.compose import open_chain, open_ports
 from api.runtime import configure_logging, demo_settings, load_settings, now
 from api.worker import Worker, progress_of
+from matching.incremental.warm import warm_up
 
 
 def serve(
@@ -33,6 +34,8 @@ def serve(
     configure_logging(json=settings.production)
     # Opened here, not when the server starts: what lacks is then one clear line, no traceback.
     ports = open_ports(settings, at=now())
+    # The first urgent need of a fresh installation must not wait for a compiler.
+    warm_up()
     app = create_app(settings, run_worker=worker, compose=lambda *_settings, **_at: ports)
     Console(stderr=True).print(
         f"fuqi at http://{host}:{port}  (OpenAPI: /docs, stop with Ctrl-C)", highlight=False

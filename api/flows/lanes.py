@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from api.callers import Caller, Role, require_organisation, require_role, require_visible
 from api.flows.idempotency import fingerprint, require_same
-from api.flows.supply_rules import require_no_round, require_reason, supply_entry
+from api.flows.supply_rules import mark_withdrawn, supply_entry
 from api.ports import Ports
 from ledger.core.canonical import Json
 from ledger.core.errors import ForbiddenError, InputError, LimitError, NotFoundError
@@ -122,14 +122,7 @@ def withdraw_lane(
     if row is None:
         raise NotFoundError("there is no such record")
     require_visible(caller, row.organisation_id)
-    if row.state != "withdrawn":
-        require_reason(reason)
-        require_no_round(session)
-        row.state, row.withdrawn_reason = "withdrawn", reason
-        body: dict[str, Json] = {"lane": row.id, "reason": reason}
-        record(
-            session, ports.vault, supply_entry("lane.withdrawn", row.id, caller, at=at, body=body)
-        )
+    mark_withdrawn(session, ports, caller, row, what="lane", reason=reason, at=at)
     return row
 
 

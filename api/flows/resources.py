@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from api.callers import Caller, Role, require_organisation, require_role, require_visible
 from api.flows.idempotency import fingerprint, require_same
-from api.flows.supply_rules import WINDOWS_MAX, require_no_round, require_reason, supply_entry
+from api.flows.supply_rules import WINDOWS_MAX, mark_withdrawn, supply_entry
 from api.ports import Ports
 from ledger.core.canonical import Json
 from ledger.core.errors import ConflictError, InputError, LimitError, NotFoundError
@@ -124,23 +124,14 @@ def withdraw_resource(
     if row is None:
         raise NotFoundError("there is no such record")
     require_visible(caller, row.organisation_id)
-    if row.state != "withdrawn":
-        require_reason(reason)
-        require_no_round(session)
-        offers = queries.open_offers_of_resource(session, row.id)
-        if offers:
-            raise ConflictError(
-                f"{offers} open offers draw on this resource: withdraw those first",
-                code="resource.in_use",
-                offers=offers,
-            )
-        row.state, row.withdrawn_reason = "withdrawn", reason
-        body: dict[str, Json] = {"resource": row.id, "reason": reason}
-        record(
-            session,
-            ports.vault,
-            supply_entry("resource.withdrawn", row.id, caller, at=at, body=body),
+    offers = queries.open_offers_of_resource(session, row.id)
+    if row.state != "withdrawn" and offers:
+        raise ConflictError(
+            f"{offers} open offers draw on this resource: withdraw those first",
+            code="resource.in_use",
+            offers=offers,
         )
+    mark_withdrawn(session, ports, caller, row, what="resource", reason=reason, at=at)
     return row
 
 

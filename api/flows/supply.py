@@ -12,9 +12,8 @@ from sqlalchemy.orm import Session
 from api.callers import Caller, Role, require_organisation, require_role, require_visible
 from api.flows.idempotency import fingerprint, require_same
 from api.flows.supply_rules import (
-    require_no_round,
+    mark_withdrawn,
     require_offer,
-    require_reason,
     supply_entry,
 )
 from api.ports import Ports
@@ -255,14 +254,7 @@ def withdraw_need(
     if row is None:
         raise NotFoundError("there is no such record")
     require_visible(caller, session.get_one(HospitalRow, row.hospital_id).organisation_id)
-    if row.state != "withdrawn":
-        require_reason(reason)
-        require_no_round(session)
-        row.state, row.withdrawn_reason = "withdrawn", reason
-        body: dict[str, Json] = {"need": row.id, "reason": reason}
-        record(
-            session, ports.vault, supply_entry("need.withdrawn", row.id, caller, at=at, body=body)
-        )
+    mark_withdrawn(session, ports, caller, row, what="need", reason=reason, at=at)
     return row
 
 
@@ -281,14 +273,7 @@ def withdraw_offer(
     if row is None:
         raise NotFoundError("there is no such record")
     require_visible(caller, row.organisation_id)
-    if row.state != "withdrawn":
-        require_reason(reason)
-        require_no_round(session)
-        row.state, row.withdrawn_reason = "withdrawn", reason
-        body: dict[str, Json] = {"offer": row.id, "reason": reason}
-        record(
-            session, ports.vault, supply_entry("offer.withdrawn", row.id, caller, at=at, body=body)
-        )
+    mark_withdrawn(session, ports, caller, row, what="offer", reason=reason, at=at)
     return row
 
 

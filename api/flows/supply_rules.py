@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy.orm import Session
 
 from api.callers import Caller
+from api.ports import Ports
 from ledger.core.canonical import Json
 from ledger.core.errors import ConflictError, InputError, LimitError, NotFoundError
 from ledger.core.ids import derived_id
-from ledger.log import NewEntry
+from ledger.log import NewEntry, record
 from ledger.queries import supply as queries
-from ledger.tables.supply import ResourceRow
+from ledger.tables.supply import LaneRow, NeedRow, OfferRow, ResourceRow
 from matching.catalogue import Catalogue, to_day
 from matching.problem import Lot, require_lot
 from matching.services import published_catalogue
@@ -21,6 +22,7 @@ from matching.services import published_catalogue
 if TYPE_CHECKING:
     from api.flows.supply import NewOffer
 
+Withdrawable = NeedRow | OfferRow | LaneRow | ResourceRow
 REASON_CHARACTERS_MAX: Final = 200
 WINDOWS_MAX: Final = 90
 """Days of capacity in one offer or resource: longer promises are made anew."""
@@ -69,6 +71,38 @@ def require_no_round(session: Session) -> None:
             "a round is being solved on these inputs: try again when it is closed",
             code="round.in_progress",
         )
+
+
+def mark_withdrawn(
+    session: Session,
+    ports: Ports,
+    caller: Caller,
+    row: Withdrawable,
+    *,
+    what: str,
+    reason: str,
+    at: datetime,
+) -> None:
+    """Take a row out of the market and record it; again is harmless.
+
+    Args:
+        what: `need`, `offer`, `lane` or `resource`: the entry is `<what>.withdrawn`.
+
+    Raises:
+        InputError: `supply.reason`.
+        ConflictError: `round.in_progress`: a round is being solved on these inputs.
+    """
+    if row.state == "withdrawn":
+        return
+    require_reason(reason)
+    require_no_round(session)
+    row.state, row.withdrawn_reason = "withdrawn", reason
+    body: dict[str, Json] = {what: row.id, "reason": reason}
+    record(
+        session,
+        ports.vault,
+        supply_entry(f"{what}.withdrawn", row.id, caller, at=at, body=body),
+    )
 
 
 def supply_entry(
