@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
 import json
 import os
 import queue
@@ -28,6 +29,8 @@ from ledger.core.errors import FuqiError, UnavailableError
 
 ANSWER_BYTES_MAX: Final = 64 * 1024 * 1024
 """An answer is a report; those on bundles of a hundred documents have some hundred kilobytes."""
+PIPE_BYTES: Final = 1024 * 1024
+"""A usual file goes over at once, not in sixteen turns of parent and child."""
 START_SECONDS_MAX: Final = 120
 """A child imports and warms up in a second; a machine under load takes longer."""
 LENGTH: Final = struct.Struct(">Q")
@@ -150,6 +153,9 @@ class _Child:
             stderr=subprocess.DEVNULL,
             env={**kept, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
         )
+        # A wish: where the kernel does not grant it, the pipe stays small and slower.
+        with contextlib.suppress(OSError, AttributeError):
+            fcntl.fcntl(self._process.stdin or -1, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         with self._deadline(START_SECONDS_MAX):
             self._read()
 
