@@ -7,43 +7,9 @@ from typing import Final
 from alembic import context
 from sqlalchemy import Connection, text
 
-from ledger.store import Base, make_engine
-from ledger.tables import (
-    access,
-    acts,
-    agreements,
-    anchors,
-    annexes,
-    batches,
-    custody,
-    external,
-    live,
-    log,
-    notices,
-    orders,
-    parties,
-    seals,
-    supply,
-)
+from ledger.schema import METADATA
+from ledger.store import make_engine
 
-# Alembic compares the database with what these modules declare.
-TABLES: Final = (
-    access,
-    acts,
-    agreements,
-    anchors,
-    annexes,
-    batches,
-    custody,
-    external,
-    live,
-    log,
-    notices,
-    orders,
-    parties,
-    seals,
-    supply,
-)
 ADVISORY_LOCK: Final = 0x66757169
 """`fuqi`: PostgreSQL advisory lock, so that two starting processes do not migrate at once."""
 
@@ -66,7 +32,7 @@ def run() -> None:
 def _migrate(connection: Connection) -> None:
     context.configure(
         connection=connection,
-        target_metadata=Base.metadata,
+        target_metadata=METADATA,
         render_as_batch=connection.dialect.name == "sqlite",
         compare_type=True,
         transactional_ddl=True,

@@ -8,43 +8,8 @@ from typing import Final
 from sqlalchemy import Column, String, select
 from sqlalchemy.orm import Session
 
-from ledger.store import Base
-from ledger.tables import (
-    access,
-    acts,
-    agreements,
-    anchors,
-    annexes,
-    batches,
-    custody,
-    external,
-    live,
-    log,
-    notices,
-    orders,
-    parties,
-    seals,
-    supply,
-)
+from ledger.schema import METADATA
 
-TABLES: Final = (
-    access,
-    acts,
-    agreements,
-    anchors,
-    annexes,
-    batches,
-    custody,
-    external,
-    live,
-    log,
-    notices,
-    orders,
-    parties,
-    seals,
-    supply,
-)
-"""Every table, so that none is forgotten: a test compares this with the folder."""
 DIGEST_CHARACTERS: Final = 64
 ASKED_MAX: Final = 200
 
@@ -53,7 +18,7 @@ def digest_columns() -> tuple[Column[str], ...]:
     """Every column that may name a file: a SHA-256 in hex. One too many keeps a file, one too few loses it."""
     return tuple(
         column
-        for table in Base.metadata.sorted_tables
+        for table in METADATA.sorted_tables
         for column in table.columns
         if column.name.endswith("sha256")
         and isinstance(column.type, String)

@@ -21,6 +21,7 @@ from api.testing import caller_of, invented_pdf, invented_registration, sign_agr
 from ledger.core.errors import NotFoundError
 from ledger.core.ids import new_id
 from ledger.queries import blobs as blob_queries
+from ledger.schema import TABLES
 from ledger.store import transaction
 from ledger.tables.agreements import AgreementRow
 from ledger.tables.seals import UploadDraftRow
@@ -119,7 +120,7 @@ def test_one_run_deletes_a_limited_number_and_the_next_goes_on(
 def test_no_table_is_forgotten_when_a_file_is_looked_for() -> None:
     folder = Path(ledger.tables.__file__).parent
     modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
-    assert {one.__name__.rpartition(".")[2] for one in blob_queries.TABLES} == modules
+    assert {one.__name__.rpartition(".")[2] for one in TABLES} == modules
     named = {f"{one.table.name}.{one.name}" for one in blob_queries.digest_columns()}
     assert {
         "agreement.original_sha256",
