@@ -153,9 +153,11 @@ class _Child:
             stderr=subprocess.DEVNULL,
             env={**kept, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
         )
+        pipe = self._process.stdin
+        assert pipe is not None
         # A wish: where the kernel does not grant it, the pipe stays small and slower.
         with contextlib.suppress(OSError, AttributeError):
-            fcntl.fcntl(self._process.stdin or -1, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         with self._deadline(START_SECONDS_MAX):
             self._read()
 
