@@ -1,6 +1,6 @@
 """Compile `contracts/src` into `contracts/artifacts`: `python -m contracts.compile`.
 
-Needs the pinned compiler: either `npm ci` at the repository root (the npm compiler, run through
+Needs the pinned compiler: either `make setup-test` at the repository root (the npm compiler, run through
 `contracts/tools/solc.js`) or a native `solc` of the same version on the path. Nothing at run time needs
 a compiler: artifacts are committed.
 """
@@ -65,7 +65,7 @@ def find_compiler() -> Path:
     if native is not None:
         return Path(native)
     raise UnavailableError(
-        f"no Solidity compiler here: run `npm ci`, or install solc {SOLC_VERSION}",
+        f"no Solidity compiler here: run `make setup-test`, or install solc {SOLC_VERSION}",
         code="contracts.compiler_missing",
     )
 
@@ -139,7 +139,7 @@ def read_sources(extra: Sequence[str] = ()) -> dict[str, str]:
             texts[name] = (PACKAGES / name).read_text(encoding="utf-8")
         except OSError as exc:
             raise UnavailableError(
-                f"{name} is not installed: run `npm ci`", code="contracts.source_missing"
+                f"{name} is not installed: run `make setup-test`", code="contracts.source_missing"
             ) from exc
         waiting += _imports(name, texts[name])
     return dict(sorted(texts.items()))

@@ -49,7 +49,7 @@ FAR: Final = START + 10**8
 def anvil_missing() -> str | None:
     """Why anvil cannot run here, or None."""
     if shutil.which("node") is None or not ANVIL.exists():
-        return "anvil is not installed: run `npm ci`"
+        return "anvil is not installed: run `make setup-test`"
     return None
 
 

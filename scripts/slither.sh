@@ -11,7 +11,7 @@ if [ ! -x "$SLITHER" ]; then
   exit 0
 fi
 if [ ! -x node_modules/.bin/forge ]; then
-  echo "skipped: forge is not installed: run npm ci"
+  echo "skipped: forge is not installed: run make setup-test"
   exit 0
 fi
 WORK="$(mktemp -d)"

@@ -270,7 +270,7 @@ def rpc(port: int, method: str, *params: Any) -> Any:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, postgres_server: str) -> Iterator[World]:
     if shutil.which("node") is None or not ANVIL.exists():
-        pytest.skip("anvil is not installed: run `npm ci`")
+        pytest.skip("anvil is not installed: run `make setup-test`")
     folder = tmp_path_factory.mktemp("production")
     database = "production_" + secrets.token_hex(4)
     with psycopg.connect(postgres_server, autocommit=True) as connection:

@@ -153,7 +153,7 @@ def template(tmp_path_factory):
 @pytest.fixture(scope="module")
 def anvil_url():
     if shutil.which("node") is None or not ANVIL.exists():
-        pytest.skip("anvil is not installed: run `npm ci`")
+        pytest.skip("anvil is not installed: run `make setup-test`")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -37,7 +37,7 @@ def ticking_clock():
 @contextlib.contextmanager
 def anvil(*options):
     if shutil.which("node") is None or not ANVIL.exists():
-        pytest.skip("anvil is not installed: run `npm ci`")
+        pytest.skip("anvil is not installed: run `make setup-test`")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -17,7 +17,7 @@ TESTS_AT_LEAST = 159
 @pytest.mark.slow
 def test_every_solidity_test_passes():
     if shutil.which("node") is None or not FORGE.exists():
-        pytest.skip("forge is not installed: run `npm ci`")
+        pytest.skip("forge is not installed: run `make setup-test`")
     done = subprocess.run(
         [FORGE, "test"], cwd=ROOT / "contracts", capture_output=True, text=True, timeout=240
     )
