@@ -21,6 +21,7 @@ from api.compose import open_chain, open_ports
 from api.demo_cast import CAST, LOGINS
 from api.demo_evidence import prove, show_receipts
 from api.demo_goods import move_goods, take_papers
+from api.demo_orders import make_to_order, need_at_once
 from api.demo_parties import meet_parties
 from api.demo_round import hold_round
 from api.demo_signing import make_agreements
@@ -64,10 +65,14 @@ def run_demo(
         agreed = make_agreements(story, lines)
     with stages.stage("物流 goods: packed, carried, accepted by two, used, recalled both ways"):
         lot_id = move_goods(story, run, lines["donation"], agreed[0])
+    with stages.stage("订单与急需 an order made and accepted, an urgent need decided at once"):
+        order_id = make_to_order(story, lines["manufacturing"], agreed[1])
+        urgent_offer = need_at_once(story, hospital)
     with stages.stage("锚定 log, checkpoints, anchors, receipts"):
-        show_receipts(story, [*agreed, lot_id])
+        show_receipts(story, [*agreed, lot_id, order_id])
     with stages.stage("出证 evidence bundle, verified by a stranger offline"):
-        good = prove(story, agreed, lot_id)
+        given = [offers["gift"].id, offers["directed"].id, urgent_offer]
+        good = prove(story, agreed, lot_id, given)
         take_papers(story, lot_id)
     _closing(story)
     return good

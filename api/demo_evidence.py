@@ -16,9 +16,12 @@ from api.demo_state import (
 )
 from api.flows import evidence, exporting
 from api.flows.custody_bundle import export_lot_bundle
+from api.flows.donation_bundle import export_donation_bundle
+from api.views.donations import donations
 from api.worker import Progress, settle
 from arbitration.container import pack, unpack
 from arbitration.contents import Purpose
+from arbitration.donation_story import PLACES_ZH
 from arbitration.policy import save_trust
 from ledger.queries import anchors as anchor_queries
 from ledger.store import transaction
@@ -46,7 +49,7 @@ def show_receipts(story: Story, subjects: list[str]) -> Progress:
     return progress
 
 
-def prove(story: Story, agreed: list[str], lot_id: str) -> bool:
+def prove(story: Story, agreed: list[str], lot_id: str, given: list[str]) -> bool:
     ports, out = story.ports, story.out
     out.mkdir(exist_ok=True)
     with transaction(ports.readers) as session:
@@ -73,6 +76,7 @@ def prove(story: Story, agreed: list[str], lot_id: str) -> bool:
         story.made.append((f"{agreement.title} PDF", str(pdf)))
         story.made.append((f"证据包 evidence bundle ({row.size_bytes // 1024} KiB)", str(path)))
     bundles.append(_lot_bundle(story, lot_id))
+    bundles.append(_donation_bundle(story, given))
     story.made.append(("信任文件 trust file (pin it)", str(out / "trust.json")))
     settle(ports, story.chain, clock=story.clock, seconds_max=SETTLE_SECONDS)
     good = True
@@ -80,7 +84,7 @@ def prove(story: Story, agreed: list[str], lot_id: str) -> bool:
         story.stages.note(
             f"在独立进程、无数据库、无网络中验证 separate process: fuqi bundle verify {path.name}"
         )
-        good &= _verify(story, path, expected=0, show=number in (0, len(agreed)))
+        good &= _verify(story, path, expected=0, show=number in (0, len(bundles) - 1))
     return _tampered(story, bundles[0]) and good
 
 
@@ -98,6 +102,37 @@ def _lot_bundle(story: Story, lot_id: str) -> Path:
     path = story.out / "bundle-lot.zip"
     path.write_bytes(data)
     what = f"批次证据包 bundle of the lot ({len(data) // 1024} KiB)"
+    story.made.append((what, str(path)))
+    return path
+
+
+def _donation_bundle(story: Story, offer_ids: list[str]) -> Path:
+    """One file for all the donor gave: each unit at one place, lots and agreements whole inside."""
+    donor = story.actors["donor"]
+    _, data = export_donation_bundle(
+        story.ports,
+        donor.caller,
+        offer_ids=offer_ids,
+        bundle_id=story.id_of("bun", "donation"),
+        purpose=Purpose.PARTY,
+        recipient=donor.registered.organisation.name,
+        at=story.clock(),
+    )
+    with transaction(story.ports.readers) as session:
+        account = donations(session, donor.caller, limit=len(offer_ids))
+    story.stages.table(
+        "捐赠人的总账 where every unit of the donor's three offers is",
+        ["在哪里 place", "数量 units"],
+        [[f"{PLACES_ZH[one.place]} {one.place}", str(one.units)] for one in account.places],
+    )
+    story.stages.mark(
+        f"合计 {account.check.counted} = 供给 {account.check.offered}，数据库核对 "
+        f"{len(account.check.faults)} 项 adds up, checked by the database",
+        good=account.check.balanced,
+    )
+    path = story.out / "bundle-donation.zip"
+    path.write_bytes(data)
+    what = f"整笔捐赠证据包 bundle of the whole donation ({len(data) // 1024} KiB)"
     story.made.append((what, str(path)))
     return path
 

@@ -6,24 +6,24 @@ an id that is the same in every run: killed anywhere, what was signed stands and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+from api.demo_acts import Way
 from api.demo_cast import CARRIER_HANDLER, HOSPITAL_SECOND, Member
 from api.demo_parties import join_colleague, join_party
 from api.demo_round import Line
 from api.demo_state import Actor, Story
-from api.flows import custody, custody_evidence
+from api.demo_use import change_use, refer_fiscal
+from api.flows import custody_evidence
 from api.flows.importing import ImportSummary
-from api.views import custody as lot_views
 from api.views import recalls
 from api.views.disclosed import disclosed_ways
-from ledger.core.errors import FuqiError, UnavailableError
+from api.views.donations import offer_way
+from ledger.core.errors import UnavailableError
 from ledger.queries import acts as act_queries
 from ledger.queries import custody as queries
 from ledger.queries import demo as demo_queries
 from ledger.store import transaction
-from ledger.tables.custody import CustodyStatementRow
 from ledger.tables.supply import OfferRow
 from matching.udi import check_digit
 
@@ -42,51 +42,6 @@ CHECKS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
-    """The lot of the story and everybody who touches it."""
-
-    story: Story
-    lot_id: str
-    donor: Actor
-    carrier: Actor
-    hospital: Actor
-    second: Actor
-    quantity: int
-
-    def act(self, actor: Actor, name: str, act: str, **fields: Any) -> CustodyStatementRow:
-        """Have one act signed and done, or find it done by an earlier run."""
-        story, ports = self.story, self.story.ports
-        with transaction(ports.sessions) as session:
-            made = custody.make_statement(
-                session,
-                ports,
-                actor.caller,
-                statement_id=story.id_of("cst", name),
-                act=act,
-                fields=fields,
-                at=story.clock(),
-            )
-            if made.done_at is not None:
-                return made
-            # The statement and what it says are one transaction: none waits unsigned and grows stale.
-            proof = actor.key.sign(custody.message_of(made.statement))
-            return custody.complete_statement(
-                session,
-                ports,
-                actor.caller,
-                statement_id=made.id,
-                proof=proof,
-                at=story.clock(),
-            )
-
-    def done(self, name: str) -> bool:
-        """Whether an act was done by an earlier run."""
-        with transaction(self.story.ports.readers) as session:
-            row = session.get(CustodyStatementRow, self.story.id_of("cst", name))
-            return row is not None and row.done_at is not None
-
-
 def move_goods(story: Story, run: ImportSummary, line: Line, agreement_id: str) -> str:
     """Open, pack, carry, accept, use and recall the lot of the donated line; returns its id."""
     way = _everybody(story, run, line)
@@ -95,6 +50,8 @@ def move_goods(story: Story, run: ImportSummary, line: Line, agreement_id: str) 
     _carry(way, boxes)
     _accept(way, boxes)
     _settle(way)
+    change_use(way)
+    refer_fiscal(way)
     _recall(way)
     _show_public(way, line)
     return way.lot_id
@@ -163,7 +120,7 @@ def _open(way: Way, line: Line, agreement_id: str) -> None:
         "purpose": "临床一线防护",
     }
     if not way.done("open"):
-        _refused(way, way.donor, "lot.open", {**fields, "udi": f"(01){DEVICE}0"}, "misread UDI")
+        way.refused(way.donor, "lot.open", {**fields, "udi": f"(01){DEVICE}0"}, "misread UDI")
     way.act(way.donor, "open", "lot.open", **fields)
     way.story.stages.mark(f"开立批次 lot of {way.quantity} for {hospital.name}, UDI {udi}")
 
@@ -229,7 +186,7 @@ def _accept(way: Way, boxes: list[str]) -> None:
     }
     way.act(way.hospital, "inspect", "lot.inspect", **counts)
     if not way.done("accept"):
-        _refused(way, way.hospital, "lot.accept", counts, "the same person twice")
+        way.refused(way.hospital, "lot.accept", counts, "the same person twice")
     way.act(way.second, "accept", "lot.accept", **counts)
     way.story.stages.mark(
         f"两人验收 accepted by two: 收 {counts['accepted']}，隔离 {apart['quarantined']}，"
@@ -305,7 +262,7 @@ def _recall(way: Way) -> None:
     )
     if not way.done("recall-close"):
         use = {"lot_id": way.lot_id, "quantity": 1, "ward": WARD}
-        _refused(way, way.hospital, "lot.use", use, "use of a recalled batch")
+        way.refused(way.hospital, "lot.use", use, "use of a recalled batch")
     way.act(
         way.donor,
         "recall-close",
@@ -322,12 +279,12 @@ def _show_public(way: Way, line: Line) -> None:
     with transaction(way.story.ports.readers) as session:
         public = disclosed_ways(session, [allocation.id])[allocation.id]
         offer = session.get_one(OfferRow, offer.id)
-        own = lot_views.offer_way(session, way.donor.caller, offer.id)
-    adds = sum(own["by_shelf"].values()) == way.quantity
+        own = offer_way(session, way.donor.caller, offer.id)
+    adds = sum(own.by_shelf.values()) == way.quantity
     way.story.stages.table(
         "捐赠人的页面 the donor's page",
         ["状态 shelf", "数量 units"],
-        [[shelf, str(units)] for shelf, units in sorted(own["by_shelf"].items())],
+        [[shelf, str(units)] for shelf, units in sorted(own.by_shelf.items())],
     )
     way.story.stages.mark(
         f"合计 {way.quantity}，一件不多一件不少 every unit is at one place", good=adds
@@ -346,23 +303,3 @@ def _apart(way: Way) -> dict[str, int]:
         "rejected": max(1, way.quantity // 150),
         "missing": max(1, way.quantity // 300),
     }
-
-
-def _refused(way: Way, actor: Actor, act: str, fields: dict[str, Any], what: str) -> None:
-    """Something that must not pass; nothing of it is kept."""
-    story = way.story
-    try:
-        with transaction(story.ports.sessions) as session:
-            custody.make_statement(
-                session,
-                story.ports,
-                actor.caller,
-                statement_id=story.id_of("cst", f"refused/{what}"),
-                act=act,
-                fields=fields,
-                at=story.clock(),
-            )
-    except FuqiError as exc:
-        story.stages.mark(f"{what} 被拒绝 refused: {exc.error_code}: {exc.message}")
-    else:
-        raise UnavailableError(f"{what} was accepted", code="demo.not_refused")

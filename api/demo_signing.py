@@ -120,6 +120,7 @@ def _new(
         id=story.id_of("agr", name),
         title=title,
         matter=matter,
+        no_amount=True,
         signers=signers,
         expires_at=story.started_at + timedelta(days=30),
         allocation_id=allocation_id,

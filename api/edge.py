@@ -31,6 +31,9 @@ BUNDLE_FILES: Final = 8
 """A bundle holds a document and its revisions: it may be this many times larger than one PDF."""
 UPLOAD_PATHS: Final = re.compile(
     r"^(/api/v1)?/agreements/upload$|^(/api/v1|/me)/identity/checks/[a-z0-9_]{1,40}/documents$"
+    r"|^/api/v1/attachments$|^/api/v1/form-fields$|^/api/v1/signers/[a-z0-9_]{1,40}/uploads$"
+    r"|^/api/v1/orders/[a-z0-9_]{1,40}/files$|^/api/v1/placement/[a-z0-9_]{1,40}$"
+    r"|^(/api/v1)?/related-parties/[a-z0-9_]{1,40}/evidence$"
 )
 VERIFY_PATHS: Final = re.compile(r"^(/api/v1)?/verify$")
 ENTRIES_PATH: Final = "/api/v1/entries/batch"

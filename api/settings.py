@@ -88,6 +88,27 @@ class Settings(BaseSettings):
         default=UNNAMED_OPERATOR,
         description="Who runs this installation, as reports print it.",
     )
+    declared_ca_licence: str = Field(
+        default="",
+        max_length=200,
+        description="Number and holder of the electronic certification service licence of the authority at "
+        "`ca_url`. Reports print it as declared by the operator, not verified.",
+    )
+    declared_icp_filing: str = Field(
+        default="",
+        max_length=200,
+        description="ICP filing number of the site; in reports, as declared, and at the foot of every page.",
+    )
+    declared_protection_level: str = Field(
+        default="",
+        max_length=200,
+        description="Classified protection level (等级保护) with its report's number; in reports, as declared.",
+    )
+    declared_chain_filing: str = Field(
+        default="",
+        max_length=200,
+        description="Filing number of the blockchain information service; in reports, as declared.",
+    )
     lang: Literal["zh", "en"] = Field(default="zh", description="Default language of pages.")
     demo: bool = Field(
         default=False, description="Mark every page, document and record as a demonstration."

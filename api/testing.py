@@ -169,6 +169,7 @@ def sign_agreement(
                 id=new_id("agr", at=at),
                 title="虚构医用外科口罩捐赠协议",
                 matter="donation",
+                no_amount=True,
                 signers=tuple(
                     agreements.SignerSpec(one.organisation.id, one.person.id, role)
                     for one, role in zip(parties, ("donor", "recipient"), strict=True)

@@ -24,6 +24,7 @@ from api.flows.drafts import delete_expired
 from api.flows.live_market import follow_all
 from api.flows.lost_keys import revoke_at_authority
 from api.flows.ratification import expire_ratifications
+from api.flows.round_acts import record_rounds
 from api.flows.urgent_lapsing import lapse_due
 from api.ports import Ports
 from ledger.chain import ChainPort
@@ -106,6 +107,7 @@ def settle(
         sequence_all(ports, clock=clock)
         submitter.drain(20)
         if lane is not None:
+            record_rounds(ports, lane, at=clock())
             lane.drain()
         progress = progress_of(ports)
         if progress.settled or time.monotonic() > deadline:
@@ -188,7 +190,17 @@ class Worker:
         with transaction(self._ports.readers) as session:
             write_tiles(session, tiles_folder(self._ports))
         self._follow()
+        self._record()
         return progress_of(self._ports)
+
+    def _record(self) -> None:
+        """What rounds have on the chain; last, so that nothing else waits for a large one."""
+        if self._lane is None:
+            return
+        try:
+            record_rounds(self._ports, self._lane, at=self._clock())
+        except FuqiError as exc:
+            log.warning("worker.rounds_failed", code=exc.error_code)
 
     def _follow(self) -> None:
         """The living market; a class that cannot be solved must not stop the log."""

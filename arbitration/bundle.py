@@ -32,7 +32,7 @@ from arbitration.model import (
     open_files,
 )
 from arbitration.parts import layout, sha256_hex
-from arbitration.report.human import RENDERER, report_html, report_json
+from arbitration.report.renderers import NEWEST, RENDERERS
 from ledger.core.canonical import Json, canonical_bytes
 from ledger.core.errors import InputError, VerificationError
 from ledger.core.units import utc_text
@@ -114,10 +114,11 @@ def _sealed(
     draft = _open_draft(files)
     made = {"labels": labels_json(labels), "bundle": contents.id}
     made |= {"made_at": utc_text(contents.made_at), "purpose": contents.purpose.value}
-    facts = report_json(draft, head=made)
+    renderer = RENDERERS[NEWEST]
+    facts = renderer.facts(draft, head=made)
     complete = dict(files)
     complete[REPORT_JSON] = canonical_bytes(facts)
-    complete[REPORT_HTML] = report_html(facts).encode("utf-8")
+    complete[REPORT_HTML] = renderer.page(facts).encode("utf-8")
     manifest = canonical_bytes(
         {
             "v": BUNDLE_VERSION,
@@ -125,7 +126,7 @@ def _sealed(
             "recipient": contents.custody.recipient,
             "demo": contents.demo,
             "hash_algorithms": ["sha256"],
-            "renderer": RENDERER,
+            "renderer": NEWEST,
             "files": file_rows(complete),
         }
     )

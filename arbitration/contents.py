@@ -174,6 +174,20 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
+class Letter:
+    """A letter of authority that somebody who acted relied on, as it was signed.
+
+    Attributes:
+        authorisation: id of what it grants.
+        agreement: id of the agreement that the letter is.
+    """
+
+    authorisation: str
+    agreement: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Anchor:
     """A checkpoint on the chain: `ledger.receipts.anchor_json(row, with_evidence=True)`."""
 
@@ -222,6 +236,8 @@ class BundleContents:
         demo: made for a demonstration.
         archives: the newest archived form of the final file, or none where there is none yet.
         attachments: files that belong to the agreement, as they were sent; none that was replaced.
+        letters: of the authorities under which it was signed or ratified. Receipts of each letter's own
+            entries are among `receipts`, opened where they say what was signed, by whom and when.
     """
 
     id: str
@@ -245,3 +261,4 @@ class BundleContents:
     demo: bool = False
     archives: tuple[Archived, ...] = ()
     attachments: tuple[Attachment, ...] = ()
+    letters: tuple[Letter, ...] = ()

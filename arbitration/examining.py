@@ -8,7 +8,7 @@ limit as the reason.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -21,7 +21,10 @@ from ledger.core.canonical import Json
 from ledger.core.errors import InputError, LimitError
 from ledger.core.report import Check, Report, Verdict
 from ledger.receipt_checking import verify_receipt_text
+from signing.field_edits import EDITS_MAX
+from signing.form_fields import FormField, text_fields
 from signing.intake import PdfFacts, PdfLimits, intake
+from signing.reading import RecordedEdit
 from signing.sandbox import Sandbox, SandboxError, SandboxLimits
 from signing.trust import PkiTrust
 from signing.validate import validate_pdf
@@ -31,6 +34,7 @@ PDF_HEADER_WITHIN: Final = 1024
 WORK: Final = {
     "examine": "arbitration.examining:examine_here",
     "take_in": "arbitration.examining:take_in_here",
+    "form_fields": "arbitration.examining:form_fields_here",
 }
 _REASONS: Final = {
     "sandbox.time_limit": ("takes longer to examine than the limit", "检查耗时超过上限"),
@@ -57,6 +61,7 @@ class Examiner:
         at: datetime,
         pki: PkiTrust | None = None,
         expected_sha256: bytes | None = None,
+        edits: Sequence[RecordedEdit] = (),
         bundle: bool = False,
     ) -> Report:
         """The report on a PDF, a bundle or a receipt.
@@ -64,6 +69,7 @@ class Examiner:
         Args:
             trust: pinned roots, log and chains; None leaves every pin indeterminate.
             pki: for a PDF where only certificates are pinned.
+            edits: for a PDF, form fields that signers filled, as recorded steps say; a bundle brings its own.
             bundle: take the file for a bundle whatever it begins with.
 
         Raises:
@@ -75,6 +81,7 @@ class Examiner:
             "pki": None if pki is None else pki.as_json(),
             "at": at.astimezone(UTC).isoformat(),
             "expected_sha256": None if expected_sha256 is None else expected_sha256.hex(),
+            "edits": [one.as_json() for one in edits[:EDITS_MAX]],
             "bundle": bundle,
         }
         try:
@@ -93,11 +100,7 @@ class Examiner:
         try:
             found = self._sandbox.run("take_in", {"limits": asdict(limits)}, data)
         except SandboxError as exc:
-            raise LimitError(
-                "this PDF needs more time or memory than is given to one file; print it anew to PDF",
-                code="pdf.too_costly",
-                reason=exc.error_code.partition(".")[2],
-            ) from exc
+            raise _costly(exc) from exc
         return PdfFacts(
             sha256=bytes.fromhex(found["sha256"]),
             size=found["size"],
@@ -107,6 +110,20 @@ class Examiner:
             certified=found["certified"],
             empty_fields=tuple(found["empty_fields"]),
         )
+
+    def form_fields(self, data: bytes, *, limits: PdfLimits) -> tuple[FormField, ...]:
+        """As `signing.form_fields.text_fields`, of a file that is taken in.
+
+        Raises:
+            LimitError: `pdf.too_costly`, and as `intake`.
+            InputError, ConflictError: as `intake`.
+            UnavailableError: `sandbox.busy`.
+        """
+        try:
+            found = self._sandbox.run("form_fields", {"limits": asdict(limits)}, data)
+        except SandboxError as exc:
+            raise _costly(exc) from exc
+        return tuple(FormField(**one) for one in found)
 
     def warm(self) -> None:
         """Start the children now."""
@@ -140,6 +157,7 @@ def examine_here(options: Mapping[str, Any], data: bytes) -> Json:
         trust=pki or (PkiTrust() if trust is None else trust.pki),
         at=at,
         expected_sha256=None if expected is None else bytes.fromhex(expected),
+        edits=[RecordedEdit.from_json(one) for one in options["edits"]],
     ).as_json()
 
 
@@ -151,6 +169,16 @@ def take_in_here(options: Mapping[str, Any], data: bytes) -> Json:
     """
     facts = asdict(intake(data, limits=PdfLimits(**options["limits"])))
     return {**facts, "sha256": facts["sha256"].hex()}
+
+
+def form_fields_here(options: Mapping[str, Any], data: bytes) -> Json:
+    """In the child: the fields of a form.
+
+    Raises:
+        LimitError, InputError, ConflictError: as `intake`.
+    """
+    intake(data, limits=PdfLimits(**options["limits"]))
+    return [asdict(one) for one in text_fields(data)]
 
 
 @lru_cache(maxsize=4)
@@ -172,6 +200,14 @@ def _text(value: Any) -> str:
 
 def _subject(data: bytes) -> str:
     return "bundle" if data.startswith(b"PK") else "receipt" if data.startswith(b"{") else "pdf"
+
+
+def _costly(exc: SandboxError) -> LimitError:
+    return LimitError(
+        "this PDF needs more time or memory than is given to one file; print it anew to PDF",
+        code="pdf.too_costly",
+        reason=exc.error_code.partition(".")[2],
+    )
 
 
 def _limited(exc: SandboxError, *, subject: str) -> Report:

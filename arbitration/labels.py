@@ -29,7 +29,20 @@ NO_LICENCE: Final = Label(
     "the operator names no licence or filing number",
     "运营者未载明任何许可或备案编号",
 )
-ALL: Final = (DEMO, UNLICENSED_CA, DEPENDENT_TSA, EMBEDDED_CHAIN, MOCK_PROVIDER, NO_LICENCE)
+DECLARED: Final = Label(
+    "platform.declared",
+    "licences and filings are the operator's own declaration; nobody verified them here",
+    "许可与备案系运营者自述，本系统未作核验",
+)
+ALL: Final = (
+    DEMO,
+    UNLICENSED_CA,
+    DEPENDENT_TSA,
+    EMBEDDED_CHAIN,
+    MOCK_PROVIDER,
+    NO_LICENCE,
+    DECLARED,
+)
 
 
 def required_labels(bundle: Bundle, *, demo: bool) -> tuple[Label, ...]:
@@ -48,6 +61,7 @@ def required_labels(bundle: Bundle, *, demo: bool) -> tuple[Label, ...]:
         ),
         MOCK_PROVIDER: _mock(bundle),
         NO_LICENCE: not bundle.part(2)["licences"],
+        DECLARED: bool(bundle.part(2)["licences"]),
     }
     return tuple(label for label in ALL if wanted[label])
 

@@ -295,6 +295,19 @@ def _documents(contents: BundleContents) -> tuple[Json, dict[str, bytes]]:
                 "size": len(file.data),
             }
         )
+    letters: list[Json] = []
+    for letter in sorted(contents.letters, key=lambda letter: letter.authorisation):
+        path = f"documents/letter-{letter.authorisation}.pdf"
+        files[path] = letter.data
+        letters.append(
+            {
+                "authorisation": letter.authorisation,
+                "agreement": letter.agreement,
+                "path": path,
+                "sha256": sha256_hex(letter.data),
+                "size": len(letter.data),
+            }
+        )
     part: dict[str, Json] = {
         "agreement": {
             "id": agreement.id,
@@ -323,6 +336,8 @@ def _documents(contents: BundleContents) -> tuple[Json, dict[str, bytes]]:
         part["archives"] = archives
     if attachments:
         part["attachments"] = attachments
+    if letters:
+        part["letters"] = letters
     return part, files
 
 

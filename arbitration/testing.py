@@ -36,7 +36,7 @@ from arbitration.contents import (
 )
 from arbitration.model import MANIFEST, NOTE, REPORT_HTML, REPORT_JSON, STAMP, open_files
 from arbitration.policy import Trust
-from arbitration.report.human import report_html, report_json
+from arbitration.report.renderers import RENDERERS
 from ledger.core.canonical import Json, canonical_bytes
 from ledger.core.errors import FuqiError
 from ledger.core.ids import derived_id
@@ -49,6 +49,7 @@ from ledger.store import make_engine, migrate, sessions
 from ledger.submitter import Submitter
 from ledger.testing import FakeChain
 from ledger.vault import FileKeyProvider, Vault
+from signing.annexes import FieldValue, annex
 from signing.appearance import Appearance, FieldSpec
 from signing.embedded import Level, ValidationData
 from signing.form_fill import Filled, TextFieldSpec, fill, place_text_fields
@@ -262,8 +263,48 @@ class CaseBuilder:
                 "read_seconds_min": 0,
             },
         )
+        if self.texts:
+            self._plan()
         for seat in self.seats:
             self.step("document.delivered", seat, to=seat.organisation, sha256=self.digest)
+
+    def _plan(self) -> None:
+        """Who may fill which field."""
+        self.entry(
+            "agreement.annexed",
+            subject=self.agreement,
+            actor=self.seats[0].person,
+            body={
+                "agreement": self.agreement,
+                "author": self.seats[0].organisation,
+                "clauses": [],
+                "attachments": [],
+                "demands": [],
+                "fields": [
+                    {
+                        "name": text.name,
+                        "field": self.seats[number].field,
+                        "label": text.name,
+                        "required": True,
+                        "page": text.page + 1,
+                        "preset": "",
+                    }
+                    for text, number in self.texts.items()
+                ],
+            },
+        )
+
+    def annex(self, seat: Seat) -> dict[str, Json] | None:
+        """What the will to sign lists: every value that stands in the form."""
+        places = {text.name: self.seats[number].field for text, number in self.texts.items()}
+        return annex(
+            agreement=self.agreement,
+            document_sha256=self.digest,
+            field=seat.field,
+            clauses=(),
+            attachments=(),
+            fields=[FieldValue(one.field, places[one.field], one.new) for one in self.edits],
+        )
 
     @property
     def digest(self) -> str:
@@ -278,6 +319,7 @@ class CaseBuilder:
 
     def express(self, seat: Seat, *, act: str) -> None:
         """A statement signed by the signer's own key."""
+        listed = self.annex(seat) if act == "sign" else None
         value = statement(
             agreement=self.agreement,
             document_sha256=bytes.fromhex(self.digest),
@@ -289,6 +331,7 @@ class CaseBuilder:
             field=seat.field if act == "sign" else "",
             at=self.tick(),
             nonce=secrets.token_hex(16),
+            annex=listed,
         )
         self.step(
             "intent.expressed",
@@ -301,6 +344,7 @@ class CaseBuilder:
             certificate=seat.certificate,
             serial=seat.holder.certificate.serial_hex,
             authorisation=seat.authorisation.id,
+            **({} if listed is None else {"annex": listed}),
         )
 
     def fill(self, seat: Seat, values: Mapping[str, str]) -> None:
@@ -623,12 +667,13 @@ def resealed(files: Mapping[str, bytes], *, seal: Seal, stamp: Stamp) -> bytes:
     manifest: dict[str, Any] = json.loads(changed[MANIFEST])
     head = {key: manifest[key] for key in ("bundle", "made_at", "purpose", "labels")}
     try:
-        facts = report_json(open_files(changed), head=head)
+        renderer = RENDERERS[str(manifest["renderer"])]
+        facts = renderer.facts(open_files(changed), head=head)
     except (FuqiError, KeyError, TypeError, IndexError):
         pass  # parts so broken that no report can be made of them
     else:
         changed[REPORT_JSON] = canonical_bytes(facts)
-        changed[REPORT_HTML] = report_html(facts).encode()
+        changed[REPORT_HTML] = renderer.page(facts).encode()
     manifest["files"] = file_rows(changed)
     changed[MANIFEST] = canonical_bytes(manifest)
     changed[STAMP] = stamp(hashlib.sha256(changed[MANIFEST]).digest())

@@ -33,7 +33,7 @@ from matching.engine.portfolio import Solved, solve_graph, warm_up
 from matching.engine.pricing import Found, build_boxes, search
 from matching.geo import Int64s
 from matching.testing_greedy import greedy_market, materialise
-from matching.testing_markets import grid_graph, netgen_graph, synthetic_market
+from matching.testing_markets import grid_graph, netgen_graph, synthetic_market, torus_graph
 
 ROOT = Path(__file__).resolve().parents[1]
 RANK_COST = 1 << 28
@@ -44,7 +44,9 @@ QUICK = (
     ("tight", 10_000),
     ("transport", 20_000),
     ("network", 16_000),
+    ("network", 18_600),
     ("grid", 20_000),
+    ("torus", 16),
     ("tiers", 10_000),
     ("all_pairs", 10_000),
     ("materialised", 10_000),
@@ -55,6 +57,7 @@ FULL = (
     ("sparse", 100_000),
     ("network", 65_000),
     ("grid", 60_000),
+    ("torus", 25),
     ("tight", 100_000),
     ("tiers", 100_000),
     ("all_pairs", 100_000),
@@ -213,6 +216,11 @@ def grid(size: int) -> list[dict[str, Any]]:
     """A GRIDGEN-like grid, half as high again as it is wide."""
     width = int((size * 2 / 3) ** 0.5)
     return against_ortools(f"gridgen{size}", grid_graph(width, size // width))
+
+
+def torus(height: int) -> list[dict[str, Any]]:
+    """A GOTO-like grid on a torus, `height` rows and as many squared columns: hard for any simplex."""
+    return against_ortools(f"goto{height**3}", torus_graph(height))
 
 
 def all_pairs_part(size: int) -> list[dict[str, Any]]:
@@ -466,6 +474,7 @@ PARTS: dict[str, Callable[[int], list[dict[str, Any]]]] = {
     "transport": transport,
     "network": network,
     "grid": grid,
+    "torus": torus,
     "all_pairs": all_pairs_part,
     "tiers": tiers,
     "materialised": materialised,
@@ -521,7 +530,7 @@ def run_part(name: str, size: int) -> list[dict[str, Any]]:
 
 def warmed(name: str) -> None:
     """Compile beforehand: the first run of a fresh installation is another figure."""
-    if name in ("transport", "network", "grid"):
+    if name in ("transport", "network", "grid", "torus"):
         solve_graph(netgen_graph(100, 400))
         warm_up()
         return

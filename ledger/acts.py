@@ -24,6 +24,7 @@ from typing import Final
 from sqlalchemy.orm import Session, sessionmaker
 
 from contracts import artifacts
+from contracts.acts_abi import StoredRound, decode_round
 from contracts.seals_abi import Opening, open_entry
 from ledger import acts_calls
 from ledger.acts_calls import Bench, Site
@@ -123,6 +124,22 @@ class ActsLane:
             site = self._site(chain_id)
             return self._deploy(acts_calls.next_to_deploy(name, site.contracts) or name, site)
         return StepResult(StepAction.WAITING)
+
+    def round_on_chain(self, payload: acts_calls.Payload) -> tuple[bytes, StoredRound | None]:
+        """The id of the round that these inputs and policy make, and what `Rounds` holds of it now.
+
+        None where the contract does not stand yet or does not answer.
+
+        Raises:
+            UnavailableError: the chain's.  InputError: `acts.payload`.
+        """
+        name = acts_calls.round_of(payload, signer=self._signer)
+        target = self._site(self._chain.info().chain_id).contracts.get("Rounds")
+        asked = acts_calls.question("Rounds", "open", payload, signer=self._signer)
+        if target is None or asked is None:
+            return name, None
+        answer = self._chain.ask(target, asked)
+        return name, decode_round(answer.data) if answer.done else None
 
     def _begin(self, act: ChainActRow, chain_id: int) -> StepResult | None:
         """Sign for the next act, or for a contract it needs; None where it has to wait."""

@@ -5,6 +5,7 @@ Pure but for the answers handed in. A payload is canonical JSON: digests in hex,
     Rounds.open               {inputs_root, policy_hash}                     signed by the installation
     Rounds.post               {inputs_root, policy_hash, opening, objective, attempt}          likewise
     Rounds.prove              {inputs_root, policy_hash, instance, answer}                     likewise
+    Rounds.finalise           {inputs_root, policy_hash}                     by anybody, after the window
     SignerRegistry.register   {key_hash, valid_from, valid_to, assurance, identity}            likewise
     SignerRegistry.revoke     {key_hash, reason}                                               likewise
     Seals.promote             {entry, doc, prev, parties, salt, commitment}  signed by the parties, in the PDF
@@ -24,7 +25,8 @@ from contracts.abi import ERRORS as LOG_ERRORS
 from contracts.abi import Revert
 from contracts.abi import decode_revert as decode_log_revert
 from contracts.eip712 import Contract
-from contracts.rounds_tree import Answer, Opening, answer_hash, make_instance
+from contracts.rounds_sparse import make_sparse
+from contracts.rounds_tree import Answer, Instance, Opening, answer_hash, make_instance
 from ledger import supply_calls
 from ledger.core.errors import ConflictError, InputError
 
@@ -193,6 +195,8 @@ def happened(contract: str, call: str, payload: Payload, answer: bytes) -> bool:
             return stored.state is not acts_abi.RoundState.NONE
         if call == "prove":
             return stored.state is acts_abi.RoundState.PROVEN
+        if call == "finalise":
+            return stored.state is acts_abi.RoundState.FINAL
         return stored.plan_root == opening_of(payload["opening"]).plan_root
     if contract == "SignerRegistry":
         # Key: validFrom, validTo, revokedAt, assurance, reason.
@@ -248,7 +252,11 @@ def parties_of(values: Sequence[Mapping[str, str]], site: Site) -> list[seals_ab
 
 
 def _question(contract: str, call: str, payload: Payload, signer: Signer) -> bytes | None:
-    if contract == "Rounds" and call in ("open", "post", "prove") and "inputs_root" in payload:
+    if (
+        contract == "Rounds"
+        and call in ("open", "post", "prove", "finalise")
+        and "inputs_root" in payload
+    ):
         return acts_abi.encode_call("roundAt", _round(payload, signer))
     if contract == "SupplyLots" and "issuer" in payload:
         return supply_calls.question(call, payload, signer=signer)
@@ -294,11 +302,7 @@ def _post(payload: Payload, site: Site, signer: Signer, prove: Prover, deadline:
 def _prove(payload: Payload, site: Site, signer: Signer, prove: Prover, deadline: int) -> bytes:
     del prove, deadline
     given, found = payload["instance"], payload["answer"]
-    instance = make_instance(
-        supplies=_numbers(given["supplies"]),
-        demands=_numbers(given["demands"]),
-        weights=[_numbers(row) for row in given["weights"]],
-    )
+    instance = _instance(given)
     answer = Answer(
         flows=tuple((row, column, int(units)) for row, column, units in found["flows"]),
         row_prices=tuple(_numbers(found["row_prices"])),
@@ -314,6 +318,21 @@ def _prove(payload: Payload, site: Site, signer: Signer, prove: Prover, deadline
         answer=answer,
         signature=signer.sign_digest(digest),
     )
+
+
+def _instance(given: Mapping[str, Any]) -> Instance:
+    """Weights written out (`weights`), or only the pairs that have one (`cells`: column and weight)."""
+    supplies, demands = _numbers(given["supplies"]), _numbers(given["demands"])
+    if "cells" not in given:
+        weights = [_numbers(row) for row in given["weights"]]
+        return make_instance(supplies=supplies, demands=demands, weights=weights)
+    cells = [tuple((column, int(weight)) for column, weight in row) for row in given["cells"]]
+    return make_sparse(supplies=supplies, demands=demands, cells=cells).dense()
+
+
+def _finalise(payload: Payload, site: Site, signer: Signer, prove: Prover, deadline: int) -> bytes:
+    del site, prove, deadline
+    return acts_abi.encode_call("finalise", _round(payload, signer))
 
 
 def _register(payload: Payload, site: Site, signer: Signer, prove: Prover, deadline: int) -> bytes:
@@ -363,10 +382,16 @@ _BUILDERS: Final[Mapping[str, Callable[[Payload, Site, Signer, Prover, int], byt
     "Rounds.open": _open,
     "Rounds.post": _post,
     "Rounds.prove": _prove,
+    "Rounds.finalise": _finalise,
     "SignerRegistry.register": _register,
     "SignerRegistry.revoke": _revoke,
     "Seals.promote": _promote,
 }
+
+
+def round_of(payload: Payload, *, signer: Signer) -> bytes:
+    """The id under which this installation's key opens a round on these inputs."""
+    return _round(payload, signer)
 
 
 def _round(payload: Payload, signer: Signer) -> bytes:

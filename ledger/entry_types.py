@@ -40,23 +40,26 @@ ENTRY_TYPES: Final[dict[str, str]] = {
     "document.read": "agreement, signer, by, sha256, pages, seconds",
     "document.filled": "agreement, signer, by, base_sha256, revision_sha256, fields (field, old, new)",
     "intent.expressed": "agreement, signer, act, statement, statement_sha256, method, proof, certificate, "
-    "serial, authorisation (in a batch the entry also holds item: agreement, document_sha256, field, salt; "
-    "with clauses or files annex: v, agreement, document_sha256, field, clauses, attachments)",
+    "serial, authorisation (in a batch the entry also holds item: agreement, document_sha256, field, salt, "
+    "of an approval amount, seal; with clauses, files or form fields annex: v, agreement, document_sha256, "
+    "field, clauses, attachments, fields)",
     "signature.applied": "agreement, signer, organisation, person, field, order, certificate, serial, ca, "
     "base_sha256, revision_sha256, authorisation, ratification, levels (person, organisation, need, "
     "policy_sha256, edition), tsa, validators",
     "agreement.formed": "agreement, sha256, formed_at, place",
     "document.archived": "agreement, number, base_sha256, sha256, level, stamped_at, due_at, tsa",
     "agreement.staged": "agreement, stages (stage, act, need, members), "
-    "amount_minor, currency, relation, related, hand_out_partial, read_seconds_min, "
+    "amount_minor, no_amount, currency, relation, related, hand_out_partial, read_seconds_min, "
     "need (person, organisation, authority), policy_sha256",
     "agreement.annexed": "agreement, author, clauses (v, number, kind, page, text, explanation), "
-    "attachments (id, name, media_type, size, sha256), demands (number, field, signer, label, required)",
+    "attachments (id, name, media_type, size, sha256), demands (number, field, signer, label, required), "
+    "fields (name, field, label, required, page, preset; only where signers may fill some)",
     "clause.confirmed": "agreement, signer, by, number, clause_sha256, seconds",
     "attachment.added": "agreement, signer, field, by, demand, attachment (id, name, media_type, size, "
     "sha256), replaces",
     "attachment.withdrawn": "agreement, signer, by, attachment",
-    "approval.given": "agreement, signer, by, statement_sha256, certificate",
+    "approval.given": "agreement, signer, by, organisation, statement_sha256, certificate, authorisation, "
+    "seal (where the approval allows only that one)",
     "signer.refused": "agreement, signer, by, reason",
     "signer.forwarded": "agreement, signer, organisation, by, to, reason",
     "agreement.released": "agreement, by_agreement, sha256",
@@ -76,12 +79,18 @@ ENTRY_TYPES: Final[dict[str, str]] = {
     "offer.posted": "offer, kind, donor, item, quantity, standard, edition, produced, available, expires, "
     "place, windows, generated, certificate, directed, related, pack, smallest, receivers_max, resource, "
     "per_unit",
+    "offer.claimed": "claim, offer, organisation, statement",
+    "claim.decided": "claim, offer, organisation, outcome (confirmed, refused, withdrawn), reason",
     "offer.linked": "offer, organisation",
     "offer.withdrawn": "offer, reason",
     "resource.posted": "resource, organisation, kind, name, unit, capacity, available_on, windows",
     "resource.withdrawn": "resource, reason",
     "lane.posted": "lane, organisation, origin, destination, individuals, open_from, open_to",
     "lane.withdrawn": "lane, reason",
+    "related.declared": "relation, first, second, kind, evidence, valid_from, valid_to, state",
+    "related.shown": "relation, sha256, media_type",
+    "related.asked": "relation, reason",
+    "related.decided": "relation, outcome, reason, valid_to",
     "round.opened": "round, inputs_sha256, policy_sha256, needs, offers",
     "round.closed": "round, plan_sha256, certificate_sha256, objective, checker, unserved, "
     "gap (none where proven best, else more_pieces, more_critical, weight, of_weight)",

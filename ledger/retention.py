@@ -8,6 +8,7 @@ Art. 47). Pure: facts in, the latest date out. Where a fact is not recorded the 
             20 years after it was made where its end is not recorded (the longest limitation there is)
     DN-10   use and distribution of medical devices: 2 years after expiry, 5 years where there is none
     DN-12   a batch must be found with everybody who holds some of it: open while units exist
+            (an order for goods counts as one of its goods without an expiry: the order does not hold it)
 """
 
 from __future__ import annotations
@@ -86,6 +87,20 @@ def lot(*, expires_on: date | None, last_moved_at: datetime, ended: bool) -> Kee
     # Goods that were lost or written off after their expiry: the record of that is no shorter kept.
     least = add_years(last_moved_at, GOODS_YEARS)
     return Keep(kept.rule, max(_until(kept), least))
+
+
+def order(*, made: bool, ended_at: datetime | None) -> Keep:
+    """An order between enterprises with its papers: a contract, and what shows how goods were made.
+
+    Args:
+        made: goods were made and accepted under it; their process and inspection stand in it.
+        ended_at: when it was declined, accepted or closed; None while it runs.
+    """
+    if ended_at is None:
+        return Keep("CC-188", None)
+    ended = Keep("CC-188", add_years(ended_at, LIMITATION_YEARS))
+    goods_kept = goods(expires_on=None, recorded_at=ended_at)
+    return goods_kept if made and _until(goods_kept) > _until(ended) else ended
 
 
 def strictest(reasons: Sequence[Keep]) -> Retention:

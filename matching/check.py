@@ -12,7 +12,7 @@ Together with conservation that proves that the plan's objective vector is the s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -48,6 +48,8 @@ class _Facts:
     need_class: tuple[str, ...]
     lot_class: tuple[str, ...]
     groups: Mapping[Group, tuple[int, ...]]
+    sizes: Mapping[Group, tuple[int, ...]]
+    """Units of each segment of a group, made once: three checks go through all of them."""
 
 
 class _RejectedError(Exception):
@@ -145,6 +147,7 @@ def _facts(problem: Problem, judged: Candidates) -> _Facts:
         need_class=need_class,
         lot_class=tuple(of_item[lot.item] for lot in problem.lots),
         groups={key: tuple(rows) for key, rows in groups.items()},
+        sizes={key: _segment_sizes(problem, rows) for key, rows in groups.items()},
     )
 
 
@@ -260,11 +263,11 @@ def _recomputed(facts: _Facts, *, served: Int64s) -> Objective:
     by_tier = [0] * _TIERS
     by_rank = [0] * (_TIERS * segments)
     got = served.sum(axis=1).tolist()
-    for (_, _, tier), rows in facts.groups.items():
-        sizes = _segment_sizes(facts, rows)
+    for key, rows in facts.groups.items():
+        tier = key[2]
         left = sum(facts.problem.needs[row].quantity - got[row] for row in rows)
         by_tier[tier] += left
-        for step, size in enumerate(sizes):
+        for step, size in enumerate(facts.sizes[key]):
             used = min(left, size)
             by_rank[(_TIERS - 1 - tier) * segments + step] += used
             left -= used
@@ -276,12 +279,12 @@ def _recomputed(facts: _Facts, *, served: Int64s) -> Objective:
     return Objective(tuple(by_tier), tuple(by_rank), transport, expiry)
 
 
-def _segment_sizes(facts: _Facts, rows: tuple[int, ...]) -> list[int]:
+def _segment_sizes(problem: Problem, rows: Sequence[int]) -> tuple[int, ...]:
     """A group's need cut into S segments that differ by at most one unit; sizes add up to the need."""
-    segments = facts.problem.policy.segments
-    total = sum(facts.problem.needs[row].quantity for row in rows)
+    segments = problem.policy.segments
+    total = sum(problem.needs[row].quantity for row in rows)
     cuts = [total * step // segments for step in range(segments + 1)]
-    return [high - low for low, high in pairwise(cuts)]
+    return tuple(high - low for low, high in pairwise(cuts))
 
 
 def _complete(facts: _Facts, certificate: Certificate) -> Check:
@@ -341,7 +344,7 @@ def _optimal(facts: _Facts, certificate: Certificate, *, served: Int64s) -> Chec
                 raise _not_optimal("need", need.id)
             left += need.quantity - got[row]
             arcs += 1
-        for step, size in enumerate(_segment_sizes(facts, rows)):
+        for step, size in enumerate(facts.sizes[key]):
             used = min(left, size)
             left -= used
             reduced = _reduced((_rank(facts, key, step), 0, 0), root, price)
@@ -483,9 +486,9 @@ def _dual_value(facts: _Facts, certificate: Certificate) -> list[int]:
         _add(dual, certificate.needs[need.id], need.quantity)
     for name, supply in totals.items():
         _add(dual, certificate.roots[name], -supply)
-    for key, rows in facts.groups.items():
+    for key, sizes in facts.sizes.items():
         price, root = certificate.groups[key], certificate.roots[key[1]]
-        for step, size in enumerate(_segment_sizes(facts, rows)):
+        for step, size in enumerate(sizes):
             rank = certificate.scale * _rank(facts, key, step)
             _add(dual, min(_reduced((rank, 0, 0), root, price), (0, 0, 0)), size)
     if certificate.resources:

@@ -28,7 +28,7 @@ def check_flow(
 ) -> Report:
     """Accept or reject; checks `flow.conserved`, `flow.bounds`, `flow.optimal`, in that order."""
     checks: list[Check] = []
-    if (flows < 0).any() or (flows > bounds).any():
+    if flows.min(initial=0) < 0 or (flows > bounds).any():
         checks.append(
             _failed("flow.bounds", "an arc carries less than nothing or more than its bound")
         )
@@ -48,7 +48,8 @@ def check_flow(
         return Report(subject="flow", checks=tuple(checks))
     reduced = costs + prices[tails]
     reduced -= prices[heads]
-    wrong = bool(((reduced < 0) & (flows < bounds)).any()) or bool((reduced[used] > 0).any())
+    paying = np.flatnonzero(reduced < 0)
+    wrong = bool((flows[paying] < bounds[paying]).any()) or bool((reduced[used] > 0).any())
     if wrong:
         checks.append(_failed("flow.optimal", "the prices do not prove this flow optimal"))
     else:

@@ -19,7 +19,10 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "class.different": ("other class of goods", "品类不同"),
     "substitute.not_allowed": ("not a permitted substitute", "不在允许的替代范围内"),
     "lot.frozen": ("the lot is frozen or recalled", "批次被冻结或召回"),
-    "donor.related_party": ("donor and hospital are related", "捐赠人与受赠方存在关联关系"),
+    "donor.related_party": (
+        "excluded: related parties (donor and hospital)",
+        "已排除：捐赠人与受赠方为关联方",
+    ),
     "donor.directed_elsewhere": ("the donor named another receiver", "定向捐赠指向其他单位"),
     "standard.not_declared": ("the required standard is not declared", "未声明所需标准"),
     "standard.edition_unknown": ("unknown edition of the standard", "标准版本未知"),

@@ -5,11 +5,11 @@ Formats `fuqi/plan/v1` and `fuqi/certificate/v1`; both are canonical JSON and di
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Self, TypeAlias
 
-from ledger.core.canonical import INTEGER_MAX, Json, tagged_digest
+from ledger.core.canonical import INTEGER_MAX, Json, canonical_bytes, sha256, tagged_digest
 from ledger.core.errors import InputError
 from ledger.core.units import Digest32
 
@@ -29,6 +29,10 @@ class Flow:
     need: str
     lot: str
     quantity: int
+
+    def packed_row(self) -> bytes:
+        """How it stands in a packed plan."""
+        return canonical_bytes([self.need, self.lot, self.quantity])
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,8 @@ class Plan:
     flows: tuple[Flow, ...]
     objective: Objective
     solver: str
+    _packed: list[bytes] = field(default_factory=list, init=False, repr=False, compare=False)
+    """As in `Problem`."""
 
     def as_json(self) -> dict[str, Json]:
         """`fuqi/plan/v1`."""
@@ -85,9 +91,25 @@ class Plan:
             "solver": self.solver,
         }
 
+    def packed(self) -> bytes:
+        """The canonical bytes of `as_json`; nothing in a plan ever changes."""
+        if not self._packed:
+            self._packed.append(canonical_bytes(self.as_json()))
+        return self._packed[0]
+
+    def keep_packed(self, lines: Iterable[bytes]) -> Self:
+        """This plan, its canonical bytes put together from those of its flows in their order.
+
+        Args:
+            lines: of every flow its `packed_row`.
+        """
+        rest = canonical_bytes(replace(self, flows=()).as_json()).removeprefix(b'{"flows":[]')
+        self._packed[:] = [b'{"flows":[' + b",".join(lines) + b"]" + rest]
+        return self
+
     def digest(self) -> Digest32:
         """SHA-256 over tag and canonical bytes."""
-        return tagged_digest(PLAN_TAG, self.as_json())
+        return sha256(PLAN_TAG.encode("ascii") + b"\x00" + self.packed())
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +132,8 @@ class Certificate:
     gap: Price | None = None
     resources: Mapping[str, Price] = field(default_factory=dict)
     scale: int = 1
+    _packed: list[bytes] = field(default_factory=list, init=False, repr=False, compare=False)
+    """As in `Problem`."""
 
     def as_json(self) -> dict[str, Json]:
         """`fuqi/certificate/v1`; gap, resources and scale stand in it only where there are such."""
@@ -126,9 +150,44 @@ class Certificate:
             value["scale"] = self.scale
         return value if self.gap is None else value | {"gap": list(self.gap)}
 
+    def packed(self) -> bytes:
+        """The canonical bytes of `as_json`; nothing in a certificate ever changes."""
+        if not self._packed:
+            self._packed.append(canonical_bytes(self.as_json()))
+        return self._packed[0]
+
+    def keep_packed(
+        self, *, groups: Iterable[bytes], lots: Iterable[bytes], needs: Iterable[bytes]
+    ) -> Self:
+        """This certificate, its canonical bytes put together from those of its prices; no gap, no resources.
+
+        Args:
+            groups, lots, needs: of every price its `packed_price`, in the order of `as_json`.
+        """
+        assert self.gap is None
+        assert not self.resources
+        head = b'{"groups":[' + b",".join(groups) + b'],"lots":[' + b",".join(lots)
+        head += b'],"needs":[' + b",".join(needs) + b"],"
+        rest: dict[str, Json] = {
+            "plan": self.plan,
+            "roots": [[name, *self.roots[name]] for name in sorted(self.roots)],
+            "v": CERTIFICATE_TAG,
+        }
+        self._packed[:] = [head + canonical_bytes(rest).removeprefix(b"{")]
+        return self
+
     def digest(self) -> Digest32:
         """SHA-256 over tag and canonical bytes."""
-        return tagged_digest(CERTIFICATE_TAG, self.as_json())
+        return sha256(CERTIFICATE_TAG.encode("ascii") + b"\x00" + self.packed())
+
+
+def packed_price(key: Sequence[str | int], price: Price) -> bytes:
+    """How a price stands in a packed certificate.
+
+    Args:
+        key: (name,) of a need or lot, or a group.
+    """
+    return canonical_bytes([*key, *price])
 
 
 def plan_from_json(value: Mapping[str, Any]) -> Plan:

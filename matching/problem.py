@@ -9,8 +9,8 @@ no longer a pure flow, and its plan carries a certified gap where those limits b
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Self
 
 from ledger.core.canonical import Json, canonical_bytes, sha256, tagged_digest
 from ledger.core.errors import InputError, LimitError
@@ -205,12 +205,8 @@ class Problem:
 
     def as_json(self) -> dict[str, Json]:
         """`fuqi/problem/v1`, or `v2` where there are limits."""
-        lots = [_plain(lot) for lot in self.lots]
-        if not self.limited:
-            lots = [
-                {name: value for name, value in lot.items() if name not in LIMIT_FIELDS}
-                for lot in lots
-            ]
+        limited = self.limited
+        lots = [_plain_lot(lot, limited=limited) for lot in self.lots]
         value: dict[str, Json] = {
             "v": self.tag,
             "id": self.id,
@@ -221,7 +217,7 @@ class Problem:
             "policy": self.policy.as_json(),
             "catalogue": self.catalogue.source,
         }
-        if self.limited:
+        if limited:
             value["resources"] = [_plain(resource) for resource in self.resources]
         return value
 
@@ -231,9 +227,30 @@ class Problem:
             self._packed.append(canonical_bytes(self.as_json()))
         return self._packed[0]
 
+    def keep_packed(self, *, needs: Iterable[bytes], lots: Iterable[bytes]) -> Self:
+        """This problem, which has no limits, its canonical bytes put together from those of its rows.
+
+        Args:
+            needs, lots: of every row its `packed_row`, in their order.
+        """
+        assert not self.limited
+        none = replace(self, needs=(), lots=()).as_json()
+        lists = (none.pop("lots"), none.pop("needs"))
+        assert lists == ([], [])
+        last = {name: none.pop(name) for name in ("policy", "v")}
+        head = canonical_bytes(none).removesuffix(b"}")
+        head += b',"lots":[' + b",".join(lots) + b'],"needs":[' + b",".join(needs) + b"],"
+        self._packed[:] = [head + canonical_bytes(last).removeprefix(b"{")]
+        return self
+
     def digest(self) -> Digest32:
         """SHA-256 over tag and canonical bytes."""
         return sha256(self.tag.encode("ascii") + b"\x00" + self.packed())
+
+
+def packed_row(row: Need | Lot) -> bytes:
+    """How a need, or a lot without limits, stands in a packed problem without limits."""
+    return canonical_bytes(_plain_lot(row, limited=False) if isinstance(row, Lot) else _plain(row))
 
 
 def make_problem(
@@ -421,6 +438,14 @@ def _need(row: Mapping[str, Any]) -> Need:
 def _lot(row: Mapping[str, Any]) -> Lot:
     lists = {name: tuple(row[name]) for name in ("directed_to", "related_to")}
     return Lot(**{**row, **lists, "place": Place(**row["place"])})
+
+
+def _plain_lot(lot: Lot, *, limited: bool) -> dict[str, Json]:
+    plain = _plain(lot)
+    if not limited:
+        for name in LIMIT_FIELDS:
+            del plain[name]
+    return plain
 
 
 def _plain(value: Any) -> dict[str, Json]:

@@ -155,6 +155,62 @@ def grid_graph(width: int, height: int, *, seed: int = 1, units: int = 1000) -> 
     )
 
 
+def torus_graph(
+    height: int,
+    *,
+    seed: int = 1,
+    across: int = 5,
+    along: int = 2,
+    bound_max: int = 1_000,
+    cost_max: int = 10_000,
+) -> Graph:
+    """A grid on a torus in the manner of GOTO, known to be hard for the network simplex: long cheap detours.
+
+    `height`**2 columns. From each node arcs lead 1 to `across` columns on, the farther the narrower, at any
+    price, and 1 to `along` rows on, nearly free. What would pass the last column ends at the sink instead, and
+    begins at the source; one dear path through all nodes could carry everything.
+    """
+    random = np.random.default_rng(seed)
+    width = height * height
+    nodes = width * height
+    source, sink = 0, nodes - 1
+    rows, columns = (part.ravel() for part in np.divmod(np.arange(nodes), width))
+    parts: list[tuple[Int64s, Int64s, Int64s, Int64s]] = []
+    narrower = bound_max ** (1 / (max(across, along) + 2))
+    supply = int(bound_max**0.5)
+    for step in range(1, across + 1):
+        bounds = np.ceil(random.integers(1, bound_max, nodes) / narrower ** (step - 1))
+        bounds = bounds.astype(np.int64)
+        costs = random.integers(0, cost_max, nodes)
+        to = rows * width + (columns + step) % width
+        inside = columns + step < width
+        out, into = ~inside & (np.arange(nodes) != sink), ~inside & (to != source)
+        parts.append((np.flatnonzero(inside), to[inside], bounds[inside], costs[inside]))
+        parts.append((np.flatnonzero(out), np.full(out.sum(), sink), bounds[out], costs[out]))
+        parts.append((np.full(into.sum(), source), to[into], bounds[into], costs[into]))
+        supply += int(bounds[out].sum())
+    for step in range(1, along + 1):
+        to = (rows + step) % height * width + columns
+        parts.append(
+            (
+                np.arange(nodes),
+                to,
+                random.integers(1, bound_max, nodes),
+                random.integers(0, 8, nodes),
+            )
+        )
+    # Down each column, then on to the next.
+    order = np.arange(nodes).reshape(height, width).T.ravel()
+    dear = np.full(nodes - 1, max(1, cost_max // height), dtype=np.int64)
+    parts.append((order[:-1], order[1:], np.full(nodes - 1, supply, dtype=np.int64), dear))
+    supplies = np.zeros(nodes, dtype=np.int64)
+    supplies[source], supplies[sink] = supply, -supply
+    tails, heads, bounds, costs = (
+        np.concatenate([part[place] for part in parts]) for place in range(4)
+    )
+    return make_graph(tails=tails, heads=heads, bounds=bounds, costs=costs, supplies=supplies)
+
+
 def _places(
     random: np.random.Generator, centres: NDArray[np.float64], size: int, *, surge: float
 ) -> Int64s:

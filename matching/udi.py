@@ -43,6 +43,20 @@ class Scheme(StrEnum):
     AHM = "ahm"
 
 
+DEVICE_CLASSES: Final = {
+    "mask_protective": 2,
+    "mask_surgical": 2,
+    "mask_medical": 2,
+    "coverall": 2,
+    "gown_surgical": 2,
+    "nebuliser_mask": 2,
+    "pcr_instrument": 2,
+    "test_kit": 3,
+}
+"""Catalogue item -> least class of device where it is above class I (医疗器械分类目录 08, 14, 22; reagents of
+pathogens are class III). Gloves are of class I or II with their sterility and do not stand here."""
+
+
 @dataclass(frozen=True, slots=True)
 class Udi:
     """A UDI as it was read; what the carrier does not say is None.
@@ -183,6 +197,22 @@ def parse_registration(text: str, *, today: date) -> Registration:
         imported=imported,
         year=int(year),
     )
+
+
+def require_device_class(item: str, number: Registration) -> None:
+    """Refuse the number of a lower device class than these goods are of: a filing is no registration.
+
+    Raises:
+        InputError: `registration.class_of_goods`.
+    """
+    least = DEVICE_CLASSES.get(item, 1)
+    if number.device_class < least:
+        raise InputError(
+            f"goods of this kind are devices of class {least} and need that registration, not one of "
+            f"class {number.device_class}: type the number from their certificate",
+            code="registration.class_of_goods",
+            limit=least,
+        )
 
 
 def require_same_goods(udi: Udi, goods: Goods) -> None:

@@ -42,6 +42,7 @@ _ANNOTATIONS: Final = frozenset(
 _KEYS: Final = frozenset(
     {"/JS", "/JavaScript", "/XFA", "/EmbeddedFiles", "/EF", "/RichMedia", "/AA"}
 )
+_UPWARDS: Final = frozenset({"/Parent", "/P"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +85,22 @@ def find_active_content(trailer_root: Any) -> Walk:
         if isinstance(item, dict):
             findings += [ActiveContent(kind, "/".join(path[-PATH_MAX:])) for kind in _kinds(item)]
             stack += [
-                (dict.__getitem__(item, name), (*path, str(name).lstrip("/")))
-                for name in item
-                if name not in {"/Parent", "/P"}
+                (value, (*path, str(name).lstrip("/")))
+                for name, value in dict.items(item)
+                if name not in _UPWARDS and _holds(value)
             ]
         elif isinstance(item, list):
             stack += [
-                (list.__getitem__(item, index), (*path, str(index))) for index in range(len(item))
+                (value, (*path, str(index)))
+                for index, value in enumerate(list.__iter__(item))
+                if _holds(value)
             ]
     return Walk(tuple(findings[:FINDINGS_MAX]), complete=True)
+
+
+def _holds(value: Any) -> bool:
+    """Whether there is anything to look at: most values are names and numbers, thousands in a font."""
+    return isinstance(value, dict | list) or hasattr(value, "idnum")
 
 
 def _kinds(item: dict[Any, Any]) -> list[str]:

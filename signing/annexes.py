@@ -3,7 +3,9 @@
 A clause is a passage that its author must point out (提示条款, Civil Code 496): it limits liability, excludes
 something, settles disputes, changes the price … Each signer of the other side confirms each one by itself. An
 annex lists the digests of what was confirmed and of the attached files; the statement that the device signs
-names the annex by its digest (`signing.intent`, version 2). Vectors: tests/golden/test_annex_vectors.py.
+names the annex by its digest (`signing.intent`, version 2). Version 2 of an annex also lists the values of form
+fields (`signing.form_fill`): what this signer fills, and what others filled before.
+Vectors: tests/golden/test_annex_vectors.py.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from ledger.core.units import Digest32, utc_text
 
 CLAUSE_TAG: Final = "fuqi/clause/v1"
 ANNEX_TAG: Final = "fuqi/annex/v1"
+FILLED_TAG: Final = "fuqi/annex/v2"
 CLAUSES_MAX: Final = 30
 """A person confirms them one by one: beyond that nobody reads any more, and notice is none."""
 CLAUSE_CHARS_MAX: Final = 2_000
@@ -100,6 +103,20 @@ class Attached:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class FieldValue:
+    """The value of a form field when a statement is made.
+
+    Attributes:
+        name: of the form field.
+        field: signature field of whoever fills it.
+    """
+
+    name: str
+    field: str
+    value: str
+
+
 def read_clauses(
     given: Sequence[tuple[str, str, str]], *, pages: Sequence[int]
 ) -> tuple[Clause, ...]:
@@ -166,17 +183,19 @@ def annex(
     field: str,
     clauses: Sequence[Confirmed],
     attachments: Sequence[Attached],
+    fields: Sequence[FieldValue] = (),
 ) -> dict[str, Json] | None:
     """What a statement names beside the document; None where there is nothing to name.
 
     Args:
         document_sha256: hex, the document before the first signature.
         field: the signer's place in the agreement.
+        fields: values of form fields that will stand in the file this signer signs.
     """
-    if not clauses and not attachments:
+    if not clauses and not attachments and not fields:
         return None
-    return {
-        "v": ANNEX_TAG,
+    value: dict[str, Json] = {
+        "v": FILLED_TAG if fields else ANNEX_TAG,
         "agreement": agreement,
         "document_sha256": document_sha256,
         "field": field,
@@ -195,11 +214,17 @@ def annex(
             for one in sorted(attachments, key=lambda one: one.id)
         ],
     }
+    if fields:
+        value["fields"] = [
+            {"name": one.name, "field": one.field, "value": one.value}
+            for one in sorted(fields, key=lambda one: one.name)
+        ]
+    return value
 
 
 def annex_digest(value: Mapping[str, Json]) -> Digest32:
     """SHA-256 of tag, one zero byte, canonical annex."""
-    return tagged_digest(ANNEX_TAG, dict(value))
+    return tagged_digest(FILLED_TAG if "fields" in value else ANNEX_TAG, dict(value))
 
 
 def summary_of(value: Mapping[str, Json]) -> dict[str, Json]:
@@ -207,8 +232,13 @@ def summary_of(value: Mapping[str, Json]) -> dict[str, Json]:
     clauses, attachments = value["clauses"], value["attachments"]
     assert isinstance(clauses, list)
     assert isinstance(attachments, list)
-    return {
+    found: dict[str, Json] = {
         "annex_sha256": annex_digest(value).hex(),
         "clauses": len(clauses),
         "attachments": len(attachments),
     }
+    if "fields" in value:
+        listed = value["fields"]
+        assert isinstance(listed, list)
+        found["fields"] = len(listed)
+    return found

@@ -20,7 +20,7 @@ HIDDEN: Final = b"BT /F1 18 Tf 20 250 Td (Pay 900 yuan) Tj ET"
 """What the attacker wants to be read in place of "Pay 100 yuan"."""
 _ROOT: Final = re.compile(rb"/Root (\d+) 0 R")
 _SIZE: Final = re.compile(rb"/Size (\d+)")
-_START: Final = re.compile(rb"startxref\s+(\d+)")
+START: Final = re.compile(rb"startxref\s+(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def appended(
     out += b"trailer\n<< /Size %d /Root %d 0 R /Prev %d >>\n" % (
         size,
         int(_last(_ROOT, data)) if root is None else root,
-        int(_last(_START, data)) if previous is None else previous,
+        int(_last(START, data)) if previous is None else previous,
     )
     return out + b"startxref\n%d\n%%%%EOF\n" % (position if start is None else start)
 
@@ -173,7 +173,7 @@ def _isa(data: bytes) -> bytes:
 
 
 def _isa_stale(data: bytes) -> bytes:
-    return appended(data, {4: stream(HIDDEN)}, start=int(_last(_START, data)))
+    return appended(data, {4: stream(HIDDEN)}, start=int(_last(START, data)))
 
 
 def _isa_no_table(data: bytes) -> bytes:
@@ -192,7 +192,7 @@ def _isa_commented(data: bytes) -> bytes:
 
 def _isa_skipping(data: bytes) -> bytes:
     """A table whose /Prev passes by the signed revision."""
-    first = int(_START.findall(data)[0])
+    first = int(START.findall(data)[0])
     return appended(data, {4: stream(HIDDEN)}, previous=first)
 
 
@@ -322,7 +322,7 @@ def _moved_signature(data: bytes) -> bytes:
 def _wrapped(data: bytes) -> bytes:
     """The signed rest moved back; before it a table where the file says that one stands."""
     _zero, first, second, rest = changes.byte_ranges(data)[-1].numbers
-    start = int(_last(_START, data))
+    start = int(_last(START, data))
     moved = b" /ByteRange [0 %d %010d %d] >>\nendobj\n4 0 obj\n%s\nendobj\n"
     head = moved % (first, 0, rest, stream(HIDDEN))
     padding = b" " * (start - second - len(head))

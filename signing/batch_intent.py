@@ -3,7 +3,9 @@
 The statement is signed once. It lists one *item digest* for each document; an item is the agreement, the
 document's SHA-256, the signature field and 16 random bytes. Whoever is shown one agreement's evidence opens
 that one item; the other digests in the list tell nothing of the other documents, not even to somebody who
-could guess their text. The act is always both: consent to electronic form, and signing.
+could guess their text. In version 1 the act is always both: consent to electronic form, and signing.
+Version 2 approves (批量用印审批): each item also names the seal that may be put on, by id, kind and the
+digest of its picture, and the amount.
 
 The device signs `batch_message(statement)`. Vectors: tests/golden/test_batch_intent_vectors.py.
 """
@@ -18,13 +20,13 @@ from typing import Final
 from ledger.core.canonical import Json, canonical_bytes, tagged_digest
 from ledger.core.errors import LimitError, VerificationError
 from ledger.core.units import Digest32, parse_utc, utc_text
+from signing.amounts import UNSTATED, is_amount
 from signing.annexes import annex_digest
 from signing.intent import (
-    ANNEXED_TAG,
     HEX32,
-    INTENT_TAG,
     METHODS,
     NONCE,
+    STATEMENT_TAGS,
     is_id,
     is_name,
     is_time,
@@ -40,11 +42,19 @@ BATCH_TAG: Final = "fuqi/batch-intent/v1"
 ITEM_TAG: Final = "fuqi/batch-item/v1"
 ANNEXED_ITEM_TAG: Final = "fuqi/batch-item/v2"
 """An item that also names an annex (`signing.annexes`): confirmed clauses and attached files."""
+APPROVAL_TAG: Final = "fuqi/batch-intent/v2"
+APPROVAL_ITEM_TAG: Final = "fuqi/batch-item/v3"
+"""An item of an approval: it names a seal, or null where the approval is not limited to one."""
+STATED_ITEM_TAG: Final = "fuqi/batch-item/v4"
+"""An item to sign that also says the amount that the sender stated; it may name an annex as well."""
 ACTS: Final = ("consent", "sign")
+APPROVAL_ACTS: Final = ("approve",)
+ACTS_OF: Final[Mapping[str, tuple[str, ...]]] = {BATCH_TAG: ACTS, APPROVAL_TAG: APPROVAL_ACTS}
 ITEMS_MAX: Final = 500
 """More than a morning's contracts of one handler; the statement stays under 40 kB."""
 STATEMENT_BYTES_MAX: Final = 65_536
 _ITEM_FIELDS: Final = frozenset({"agreement", "document_sha256", "field", "salt"})
+_SEAL_FIELDS: Final = frozenset({"id", "kind", "picture_sha256"})
 _FIELDS: Final = frozenset(
     {
         "v",
@@ -72,6 +82,8 @@ class Affirmed:
         document_sha256: hex, the document before the first signature.
         field: empty for an act that fills none.
         annex_sha256: hex, the clauses and files that the statement names; empty for none.
+        seal: of an approval, the id of the one seal that it allows; empty where it names none.
+        amount: as `signing.amounts.amount_text`; empty where the statement says nothing of it.
     """
 
     agreement: str
@@ -84,6 +96,52 @@ class Affirmed:
     field: str
     at: datetime
     annex_sha256: str = ""
+    seal: str = ""
+    amount: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSeal:
+    """The seal that an approval is for, by what its approver sees of it.
+
+    Attributes:
+        picture_sha256: hex, of its picture.
+    """
+
+    id: str
+    kind: str
+    picture_sha256: str
+
+    def as_json(self) -> dict[str, Json]:
+        """As an item holds it."""
+        return {"id": self.id, "kind": self.kind, "picture_sha256": self.picture_sha256}
+
+
+def approval_item(
+    *,
+    agreement: str,
+    document_sha256: bytes,
+    field: str,
+    amount: str,
+    seal: NamedSeal | None,
+    salt: bytes,
+) -> dict[str, Json]:
+    """One document of a batch of approvals, as its evidence opens it.
+
+    Args:
+        field: the approver's place in the agreement; it is no field of the file.
+        amount: as `signing.amounts.amount_text` makes it.
+        seal: the only one that may be put on; None for any that the signer may use.
+        salt: 16 random bytes, fresh for each item.
+    """
+    return {
+        "agreement": agreement,
+        "document_sha256": document_sha256.hex(),
+        "field": field,
+        "amount": amount,
+        "seal": None if seal is None else seal.as_json(),
+        "salt": salt.hex(),
+    }
 
 
 def batch_item(
@@ -93,12 +151,14 @@ def batch_item(
     field: str,
     salt: bytes,
     annex: Mapping[str, Json] | None = None,
+    amount: str | None = None,
 ) -> dict[str, Json]:
     """One document of a batch, as its evidence opens it.
 
     Args:
         document_sha256: 32 bytes.  salt: 16 random bytes, fresh for each item.
         annex: as `signing.annexes.annex` makes it, or None.
+        amount: as `signing.amounts.amount_text` makes it, never `unstated`; None where nothing was said.
     """
     item: dict[str, Json] = {
         "agreement": agreement,
@@ -106,12 +166,14 @@ def batch_item(
         "field": field,
         "salt": salt.hex(),
     }
+    if amount is not None:
+        item["amount"] = amount
     return item if annex is None else item | {"annex_sha256": annex_digest(annex).hex()}
 
 
 def item_digest(item: Mapping[str, Json]) -> Digest32:
     """SHA-256 of tag, one zero byte, canonical item."""
-    return tagged_digest(ANNEXED_ITEM_TAG if "annex_sha256" in item else ITEM_TAG, dict(item))
+    return tagged_digest(_item_tag(item), dict(item))
 
 
 def batch_statement(
@@ -124,11 +186,12 @@ def batch_statement(
     at: datetime,
     nonce: str,
     method: str = "device_key",
+    approve: bool = False,
 ) -> dict[str, Json]:
     """The statement that the signer reads above the list of documents, and the device signs once.
 
     Args:
-        items: as `batch_item` makes them, in the order shown.
+        items: as `batch_item` makes them, in the order shown; of approvals as `approval_item` does.
 
     Raises:
         LimitError: `batch.items` for none or more than `ITEMS_MAX`.
@@ -136,9 +199,10 @@ def batch_statement(
     """
     if not 1 <= len(items) <= ITEMS_MAX:
         raise LimitError(f"a batch has 1 to {ITEMS_MAX} documents", code="batch.items")
+    tag = APPROVAL_TAG if approve else BATCH_TAG
     value: dict[str, Json] = {
-        "v": BATCH_TAG,
-        "acts": list(ACTS),
+        "v": tag,
+        "acts": list(ACTS_OF[tag]),
         "person": person,
         "person_name": person_name,
         "organisation": organisation,
@@ -154,12 +218,12 @@ def batch_statement(
 
 def batch_message(stmt: Mapping[str, Json]) -> bytes:
     """The bytes to sign: tag, one zero byte, canonical JSON."""
-    return BATCH_TAG.encode("ascii") + b"\x00" + canonical_bytes(dict(stmt))
+    return _tag_of(stmt).encode("ascii") + b"\x00" + canonical_bytes(dict(stmt))
 
 
 def batch_digest(stmt: Mapping[str, Json]) -> Digest32:
     """SHA-256 of `batch_message`."""
-    return tagged_digest(BATCH_TAG, dict(stmt))
+    return tagged_digest(_tag_of(stmt), dict(stmt))
 
 
 def verify_batch(stmt: Mapping[str, Json], *, signature: bytes, public_spki: bytes) -> None:
@@ -185,9 +249,15 @@ def require_listed(stmt: Mapping[str, Json], item: Mapping[str, Json]) -> None:
         VerificationError: `intent.not_listed`.
     """
     listed = stmt["items"]
+    more = ({"annex_sha256"}, {"amount"}, {"annex_sha256", "amount"})
+    forms = (_ITEM_FIELDS, *(_ITEM_FIELDS | one for one in more))
+    if stmt["v"] == APPROVAL_TAG:
+        forms = (_ITEM_FIELDS | {"amount", "seal"},)
     well_formed = (
-        set(item) in (_ITEM_FIELDS, _ITEM_FIELDS | {"annex_sha256"})
+        set(item) in forms
         and ("annex_sha256" not in item or matches(HEX32, item["annex_sha256"]))
+        and ("seal" not in item or _is_seal(item["seal"]))
+        and ("amount" not in item or is_amount(item["amount"]))
         and is_id(item["agreement"])
         and matches(HEX32, item["document_sha256"])
         and is_id(item["field"])
@@ -219,7 +289,7 @@ def affirmed(body: Mapping[str, Json], *, public_spki: bytes) -> Affirmed:
         proof = bytes.fromhex(str(body.get("proof")))
     except ValueError as exc:
         raise VerificationError("the proof is not hex", code="intent.proof") from exc
-    if stmt.get("v") in (INTENT_TAG, ANNEXED_TAG):
+    if stmt.get("v") in STATEMENT_TAGS:
         verify_intent(stmt, signature=proof, public_spki=public_spki)
         digest, place = statement_digest(stmt), stmt
         acts: Sequence[object] = [stmt["act"]]
@@ -228,11 +298,12 @@ def affirmed(body: Mapping[str, Json], *, public_spki: bytes) -> Affirmed:
         if not isinstance(item, Mapping):
             raise VerificationError("no document of the batch is named", code="intent.not_listed")
         require_listed(stmt, item)
-        digest, acts = batch_digest(stmt), ACTS
+        digest, acts = batch_digest(stmt), ACTS_OF[str(stmt["v"])]
         place = {**item, "field": item["field"] if act == "sign" else ""}
     if act not in acts or digest.hex() != body.get("statement_sha256"):
         raise VerificationError("the entry names another statement", code="intent.other_act")
     organisation, organisation_name = stmt["organisation"], stmt["organisation_name"]
+    seal = place.get("seal")
     return Affirmed(
         agreement=str(place["agreement"]),
         document_sha256=str(place["document_sha256"]),
@@ -244,12 +315,47 @@ def affirmed(body: Mapping[str, Json], *, public_spki: bytes) -> Affirmed:
         field=str(place["field"]),
         at=parse_utc(str(stmt["at"])),
         annex_sha256=str(place.get("annex_sha256", "")),
+        seal=str(seal["id"]) if isinstance(seal, Mapping) else "",
+        amount="" if place.get("amount") == UNSTATED else str(place.get("amount", "")),
+    )
+
+
+def _tag_of(stmt: Mapping[str, Json]) -> str:
+    return APPROVAL_TAG if stmt.get("v") == APPROVAL_TAG else BATCH_TAG
+
+
+def _item_tag(item: Mapping[str, Json]) -> str:
+    if "seal" in item:
+        return APPROVAL_ITEM_TAG
+    if "amount" in item:
+        return STATED_ITEM_TAG
+    return ANNEXED_ITEM_TAG if "annex_sha256" in item else ITEM_TAG
+
+
+def _is_seal(value: Json) -> bool:
+    return value is None or (
+        isinstance(value, Mapping)
+        and set(value) == _SEAL_FIELDS
+        and is_id(value["id"])
+        and is_id(value["kind"])
+        and matches(HEX32, value["picture_sha256"])
     )
 
 
 def _texts(stmt: Mapping[str, Json]) -> tuple[str, str]:
     person, organisation, count = stmt["person_name"], stmt["organisation_name"], stmt["count"]
     listed = tagged_digest(ITEM_TAG, {"items": stmt["items"]}).hex()
+    if stmt["v"] == APPROVAL_TAG:
+        zh = (
+            f"本人{person}，代表{organisation}，已逐份阅读所列{count}份文件，逐份批准本方用印，"
+            f"所用印章以清单所列为准，未列明的不限（清单摘要 SHA-256：{listed}）。"
+        )
+        en = (
+            f"I, {person}, for {organisation}, have read each of the {count} documents listed, and approve for "
+            f"each, for our side, that our seal is put on: the one listed with it, or any where none is listed "
+            f"(digest of the list, SHA-256: {listed})."
+        )
+        return zh, en
     zh = (
         f"本人{person}，代表{organisation}，已逐份阅读所列{count}份文件，同意以电子形式订立，"
         f"并逐份签署（清单摘要 SHA-256：{listed}）。"
@@ -265,8 +371,8 @@ def _fault(stmt: Mapping[str, Json]) -> str | None:
     """The first malformed field, in declared order, or None; texts are checked elsewhere."""
     items, count = stmt["items"], stmt["count"]
     checks = (
-        ("v", stmt["v"] == BATCH_TAG),
-        ("acts", stmt["acts"] == list(ACTS)),
+        ("v", stmt["v"] in tuple(ACTS_OF)),
+        ("acts", stmt["acts"] == list(ACTS_OF[_tag_of(stmt)])),
         ("person", is_id(stmt["person"])),
         ("person_name", is_name(stmt["person_name"])),
         ("organisation", is_id(stmt["organisation"])),

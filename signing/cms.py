@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from ledger.core.errors import UnavailableError, VerificationError
+from signing import parsed
 from signing.keys.algorithms import kind_of
 from signing.parsed import ASN1_ERRORS
 from signing.sm import OID_SM2_SIGN, OID_SM2_SM3, OID_SM3, sm3, verify_sm2
@@ -233,7 +234,7 @@ def check_container(container: SignedContainer, *, digest: bytes) -> None:
             "the signed attributes name another certificate", code="cms.wrong_certificate"
         )
     with _parsing():
-        spki = x509.Certificate.load(container.certificate).public_key.dump()
+        spki = parsed.certificate(container.certificate).public_key.dump()
         verify_signature(
             container.signed_attrs,
             signature=container.signature,
@@ -505,7 +506,7 @@ def _certificates(data: cms.SignedData) -> list[bytes]:
 
 def _signer_certificate(sid: cms.SignerIdentifier, certificates: Sequence[bytes]) -> bytes:
     for der in certificates:
-        certificate = x509.Certificate.load(der)
+        certificate = parsed.certificate(der)
         if sid.name == "issuer_and_serial_number":
             same = (
                 certificate.serial_number == sid.chosen["serial_number"].native

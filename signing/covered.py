@@ -8,6 +8,7 @@ A seal in red over black text hides nothing; a white ground does.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from signing.render import Box, PageView
@@ -24,6 +25,10 @@ LIGHTENED_PX_MIN: Final = 8
 """Of what stood out, so much may become ground: less is the edge of a letter."""
 LEFT_PERCENT: Final = 25
 """Of the contrast that was there, so much must be left: under one solid colour nothing is read."""
+CELL_PX: Final = 12
+"""Side of the squares in which contrast is looked for: about one character at 60 dpi."""
+CELL_MARKS_MIN: Final = 6
+"""Pixels that stand out in a square below which there is no character in it."""
 _SIGNS: Final = frozenset("¥￥$€%％‰零壹贰叁肆伍陆柒捌玖拾佰仟萬億")
 
 
@@ -69,16 +74,52 @@ def hides(before: PageView, after: PageView, place: Place) -> bool:
     lightened = sum(old[n] - new[n] > CONTRAST for n in marks)
     if lightened >= LIGHTENED_PX_MIN and lightened * 100 > len(marks) * LIGHTENED_PERCENT:
         return True
-    held = frozenset(marks)
-    rest = [n for n in range(len(old)) if n not in held]
-    return 100 * _contrast(new, marks, rest) < LEFT_PERCENT * _contrast(old, marks, rest)
+    return _any_cell_lost(before, after, inner, marks)
 
 
-def _contrast(values: list[int], marks: list[int], rest: list[int]) -> int:
+def _any_cell_lost(before: PageView, after: PageView, place: Place, marks: Sequence[int]) -> bool:
+    """Whether somewhere in the place marks and ground have become alike in every colour.
+
+    Looked at in small cells: a solid block over one figure leaves the rest of a large box as it was.
+    """
+    left, top, right, _bottom = place
+    wide = right - left
+    cells: dict[tuple[int, int], set[tuple[int, int]]] = {}
+    for n in marks:
+        x, y = n % wide, n // wide
+        cells.setdefault((x // CELL_PX, y // CELL_PX), set()).add((left + x, top + y))
+    for (column, line), held in cells.items():
+        if len(held) < CELL_MARKS_MIN:
+            continue
+        x1, y1 = left + column * CELL_PX, top + line * CELL_PX
+        cell = [
+            (x, y)
+            for y in range(y1, min(y1 + CELL_PX, place[3]))
+            for x in range(x1, min(x1 + CELL_PX, right))
+        ]
+        rest = [one for one in cell if one not in held]
+        old, new = (_contrast(view, held, rest) for view in (before, after))
+        if 100 * new < LEFT_PERCENT * old:
+            return True
+    return False
+
+
+def _contrast(
+    view: PageView, marks: Collection[tuple[int, int]], rest: Collection[tuple[int, int]]
+) -> int:
+    """The largest difference of means in any colour, in hundredths."""
     if not rest:
         return 0
-    mean = [sum(values[n] for n in group) * 100 // len(group) for group in (marks, rest)]
-    return abs(mean[0] - mean[1])
+    found = 0
+    for colour in range(3):
+        mean = [
+            sum(view.pixels[(y * view.width + x) * _PIXEL + colour] for x, y in group)
+            * 100
+            // len(group)
+            for group in (marks, rest)
+        ]
+        found = max(found, abs(mean[0] - mean[1]))
+    return found
 
 
 def _darkness(view: PageView, place: Place) -> list[int]:

@@ -9,9 +9,10 @@ whole; an edit that a later step takes back is still seen.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from pyhanko.pdf_utils.generic import DictionaryObject
 from pyhanko.sign.diff_analysis import (
     DEFAULT_DIFF_POLICY,
     FormUpdatingRule,
@@ -19,16 +20,18 @@ from pyhanko.sign.diff_analysis import (
     StandardDiffPolicy,
     SuspiciousModification,
 )
+from pyhanko.sign.fields import FieldMDPAction, FieldMDPSpec
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from pyhanko.sign.validation.status import SignatureCoverageLevel
 
 from signing import deadline
+from signing.frame import reframed
 from signing.reading import Difference
 
 STEPS_MAX: Final = 1_000
 """Revisions behind the first signature; fifty signatures with their validation data make some 150."""
 LOCKS_MAX: Final = 60
-"""Different field locks in one file, each of which judges every later step."""
+"""Different field locks in one file, each of which is asked about every field that a later step writes."""
 
 
 class _WrittenForms(FormUpdatingRule):
@@ -44,8 +47,26 @@ class _WrittenForms(FormUpdatingRule):
         if fields is not None:
             old, new = fields.narrowed(old, new)
         for level, update in super().apply(old, new):
-            if update.updated_ref in written:
+            if update.updated_ref not in written:
+                continue
+            if update.valid_when_locked and _is_altered(old, new, update.updated_ref):
+                # pyHanko passes over changed flags, as if a lock did not close them.
+                yield level, replace(update, valid_when_locked=False)
+            else:
                 yield level, update
+
+
+def _is_altered(old: Any, new: Any, reference: Any) -> bool:
+    """Whether a field that was there before is another one now, other than by its own signature."""
+    if old.reader.xrefs.get_historical_ref(reference, old.revision) is None:
+        return False
+    was, is_now = old(reference), new(reference)
+    if not isinstance(was, DictionaryObject) or not isinstance(is_now, DictionaryObject):
+        return False
+    if "/FT" not in was and "/T" not in was:
+        return False  # the page on which a new field has its box
+    signed = "/V" in is_now and "/V" not in was and dict.get(is_now, "/FT") == "/Sig"
+    return not signed and dict(dict.items(was)) != dict(dict.items(is_now))
 
 
 _DEFAULT_FORMS: Final[Any] = DEFAULT_DIFF_POLICY.form_rule
@@ -58,6 +79,21 @@ _POLICY: Final = StandardDiffPolicy(
     # An object that nothing refers to has no business behind a signature.
     ignore_orphaned_objects=False,
 )
+
+
+@dataclass(frozen=True)
+class _Locks(FieldMDPSpec):
+    """Several field locks at once: what any of them closes is closed. pyHanko asks for nothing else."""
+
+    locks: tuple[Any, ...] = ()
+
+    def __init__(self, locks: tuple[Any, ...]) -> None:
+        super().__init__(FieldMDPAction.ALL)
+        object.__setattr__(self, "locks", locks)
+
+    def is_locked(self, field_name: str) -> bool:
+        """Whether any of the locks closes the field."""
+        return any(lock.is_locked(field_name) for lock in self.locks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,23 +164,23 @@ def _step(reader: Any, revision: int, active: Sequence[Any]) -> _Step:
             locks.append(one.fieldmdp)
     if len(locks) > LOCKS_MAX:
         return _Step(ModificationLevel.OTHER, frozenset(), known=False)
-    level, changed = ModificationLevel.NONE, set[str]()
+    deadline.check()
     try:
-        for lock in locks or [None]:
-            deadline.check()
-            result = _POLICY.apply(
-                reader.get_historical_resolver(revision - 1),
-                reader.get_historical_resolver(revision),
-                field_mdp_spec=lock,
-                doc_mdp=permission,
-            )
-            level = max(level, result.modification_level)
-            changed |= {str(name) for name in result.changed_form_fields}
+        old = reader.get_historical_resolver(revision - 1)
+        new = reader.get_historical_resolver(revision)
+        if reframed(old, new):
+            return _Step(ModificationLevel.OTHER, frozenset())
+        result = _POLICY.apply(
+            old,
+            new,
+            field_mdp_spec=_Locks(tuple(locks)) if len(locks) > 1 else next(iter(locks), None),
+            doc_mdp=permission,
+        )
     except SuspiciousModification:
         return _Step(ModificationLevel.OTHER, frozenset())
     except Exception:  # noqa: BLE001 - see differences
         return _Step(ModificationLevel.OTHER, frozenset(), known=False)
-    return _Step(level, frozenset(changed))
+    return _Step(result.modification_level, frozenset(map(str, result.changed_form_fields)))
 
 
 def _difference(

@@ -1,105 +1,246 @@
-"""Page-edge seals (骑缝章): one seal cut into slices, a slice on the right edge of every page.
+"""Page-edge seals (骑缝章): one seal cut into slices, a slice on an edge of every page.
 
-Fanned out, the pages show the whole seal. A slice below two millimetres shows nothing, so a long document
-carries several: its pages are shared out evenly among as few seals as keep to `PAGES_PER_SEAL`.
+The boxes of every signer's seal are placed before anybody signs, as read-only push buttons without a picture:
+one field per signature field, with one box for each page. The lock of every signature but the signer's own
+leaves them open, and DocMDP 2 permits filling in forms. The revision that carries the signature fills
+them; the signature covers it. The picture is the one in the seal object, in a form that a verifier makes anew
+(`signing.validate_edges`), and it is multiplied with the page: ink darkens what it lies on and whitens nothing.
+
+Form: `fuqi-edge-SIDE-FIELD` without a box of its own; its children `1`, `2`, … are the boxes of the pages.
 """
 
 from __future__ import annotations
 
-import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pyhanko.pdf_utils import generic
+from pyhanko.pdf_utils import generic as pyhanko_generic
 from pyhanko.pdf_utils.generic import pdf_name
-from pyhanko.pdf_utils.reader import PdfFileReader
 
-from ledger.core.errors import InputError
-from signing.page_space import numbers, shown_size, turn_of, upright
-from signing.pdf_reading import inherited, visible_box
+from ledger.core.errors import ConflictError
+from signing.edge_plan import EdgeTrack, Side, Slice, box_on, slices
+from signing.page_space import numbers, shown_size, turn_of, upright, user_box
+from signing.seal_pictures import Pixels
+from signing.seals import POINTS_PER_MM, Picture
 
-PAGES_PER_SEAL: Final = 20
-"""A seal of 40 mm gives slices of two millimetres."""
-NAME: Final = "/FuqiEdge"
-_DICTIONARY: Final[Any] = generic.DictionaryObject
+generic: Final[Any] = pyhanko_generic  # untyped, called all over
+PREFIX: Final = "fuqi-edge"
+READ_ONLY_BUTTON: Final = (1 << 0) | (1 << 16)
+PRINTED: Final = 1 << 2
+SEAL: Final = "/Seal"
+INK: Final = "/Ink"
+MULTIPLY: Final[Mapping[str, Any]] = {"/Type": "/ExtGState", "/BM": "/Multiply"}
+_FINE: Final = 2
+"""Decimals of a point that are written."""
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
-    """Which part of which seal a page shows: slice `index` of `count`, from the left, 0-based."""
+class EdgeField:
+    """The boxes of one signer's page-edge seal as they stand in a file.
 
-    seal: int
-    index: int
-    count: int
-
-
-def slices(pages: int) -> tuple[Slice, ...]:
-    """The slice of each page; one page alone shows the whole seal.
-
-    Sizes of neighbouring seals differ by one page at most, so that none is left with a single slice.
+    Attributes:
+        name: of the field that holds them.
+        signature: the signature field whose signer fills them.
+        reference: of the field.
+        boxes: reference of each child, in order.
     """
-    assert pages >= 1
-    seals = -(-pages // PAGES_PER_SEAL)
-    small, larger = divmod(pages, seals)
-    return tuple(
-        Slice(seal, index, count)
-        for seal, count in enumerate([small + 1] * larger + [small] * (seals - larger))
-        for index in range(count)
+
+    name: str
+    signature: str
+    side: Side
+    reference: Any
+    boxes: tuple[Any, ...]
+
+    def box_name(self, number: int) -> str:
+        """Full name of box `number`, 0-based."""
+        return f"{self.name}.{number + 1}"
+
+
+def field_name(track: EdgeTrack) -> str:
+    """Name of the field that holds a signer's boxes."""
+    return f"{PREFIX}-{track.side}-{track.signature}"
+
+
+def add_edge_field(writer: Any, track: EdgeTrack, *, pages: int) -> None:
+    """Add the boxes of a band, one for each page, empty. The writer's form exists already."""
+    held = writer.add_object(
+        generic.DictionaryObject(
+            {
+                pdf_name("/FT"): pdf_name("/Btn"),
+                pdf_name("/Ff"): generic.NumberObject(READ_ONLY_BUTTON),
+                pdf_name("/T"): generic.TextStringObject(field_name(track)),
+                pdf_name("/TU"): generic.TextStringObject("骑缝章 page-edge seal"),
+            }
+        )
     )
+    kids = generic.ArrayObject()
+    for number, piece in enumerate(slices(pages)):
+        reference = writer.find_page_for_modification(number)[0]
+        page = reference.get_object()
+        wide, high = shown_size(page)
+        box = box_on(track, piece, wide=wide, high=high)
+        place = user_box(
+            page,
+            x=box.left,
+            y=box.bottom,
+            width=box.right - box.left,
+            height=box.top - box.bottom,
+        )
+        widget = generic.DictionaryObject(
+            {
+                pdf_name("/Type"): pdf_name("/Annot"),
+                pdf_name("/Subtype"): pdf_name("/Widget"),
+                pdf_name("/FT"): pdf_name("/Btn"),
+                pdf_name("/T"): generic.TextStringObject(str(number + 1)),
+                pdf_name("/F"): generic.NumberObject(PRINTED),
+                pdf_name("/Rect"): generic.ArrayObject([_number(one) for one in place]),
+                pdf_name("/P"): reference,
+                pdf_name("/Parent"): held,
+            }
+        )
+        made = writer.add_object(widget)
+        kids.append(made)
+        writer.register_annotation(reference, made)
+    held.get_object()[pdf_name("/Kids")] = kids
+    form = writer.root["/AcroForm"]
+    form["/Fields"].append(held)
+    writer.update_container(form["/Fields"])
 
 
-def draw_edge(writer: Any, picture: bytes, *, pages: int) -> None:
-    """Draw a slice of the one-page PDF `picture` on the right edge of every page.
+def edge_fields(handler: Any) -> tuple[EdgeField, ...]:
+    """Every field of page-edge seals in the form of a file; whatever pyHanko raises passes upwards."""
+    root = handler.root
+    if "/AcroForm" not in root or "/Fields" not in root["/AcroForm"]:
+        return ()
+    found = []
+    fields = root["/AcroForm"]["/Fields"]
+    for position in range(len(fields)):
+        reference = list.__getitem__(fields, position)
+        item = reference.get_object()
+        name = str(item["/T"]) if "/T" in item else ""
+        for side in Side:
+            start = f"{PREFIX}-{side}-"
+            if name.startswith(start):
+                kids = item["/Kids"] if "/Kids" in item else []  # noqa: SIM401 - .get keeps references
+                boxes = tuple(list.__getitem__(kids, n) for n in range(len(kids)))
+                found.append(EdgeField(name, name[len(start) :], side, reference, boxes))
+    return tuple(found)
 
-    The picture is written once and shown through a different window on each page.
+
+def fill_edge(writer: Any, signature: str, picture: Picture, pixels: Pixels) -> None:
+    """Draw the slices of a seal into the boxes that were kept for this signature field.
+
+    The picture is written once; pages that show the same slice in boxes of one size share it.
 
     Raises:
-        InputError: `seal.edge_page_small`: a page is smaller than the seal.
+        ConflictError: `seal.edge_not_planned`.
     """
-    overlay = PdfFileReader(io.BytesIO(picture))
-    drawn = writer.import_page_as_xobject(overlay)
-    x1, y1, x2, y2 = (float(number) for number in drawn.get_object()["/BBox"])
-    size = (abs(x2 - x1), abs(y2 - y1))
-    for number, piece in enumerate(slices(pages)):
-        _draw_slice(writer, number, piece, drawn=drawn, size=size)
+    held = [one for one in edge_fields(writer) if one.signature == signature]
+    if len(held) != 1:
+        raise ConflictError(
+            "no room across the page edges was kept for this signer when the document was published: sign"
+            " with the seal in its box alone, or ask the sender to revise the document",
+            code="seal.edge_not_planned",
+        )
+    image = writer.add_object(_image(writer, pixels))
+    looks: dict[bytes, Any] = {}
+    for reference, piece in zip(held[0].boxes, slices(len(held[0].boxes)), strict=True):
+        widget = reference.get_object()
+        slice_ = look_of(widget, side=held[0].side, piece=piece, picture=picture)
+        if slice_.content not in looks:
+            looks[slice_.content] = writer.add_object(_form(slice_, image))
+        widget[pdf_name("/AP")] = generic.DictionaryObject({pdf_name("/N"): looks[slice_.content]})
+        writer.mark_update(reference)
 
 
-def _draw_slice(
-    writer: Any, number: int, piece: Slice, *, drawn: Any, size: tuple[float, float]
-) -> None:
-    reference = writer.find_page_for_modification(number)[0]
-    page = reference.get_object()
-    shown = shown_size(page)
-    if shown[0] < size[0] or shown[1] < size[1]:
-        raise InputError(f"page {number + 1} is smaller than the seal", code="seal.edge_page_small")
-    matrix = upright(turn_of(page), visible_box(page))
-    wide = size[0] / piece.count
-    window = (shown[0] - wide, (shown[1] - size[1]) / 2, wide, size[1])
-    place = (1, 0, 0, 1, window[0] - wide * piece.index, window[1])
-    content = f" Q q {numbers(matrix)} cm {numbers(window)} re W n {numbers(place)} cm {NAME} Do Q"
-    _append(writer, page, content)
-    resources = _DICTIONARY(_raw_items(inherited(page, "/Resources")))
-    objects = _DICTIONARY(_raw_items(resources.get("/XObject")))
-    objects[pdf_name(NAME)] = drawn
-    resources[pdf_name("/XObject")] = objects
-    page[pdf_name("/Resources")] = resources
-    writer.mark_update(reference)
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a box shows: the content of its picture and the size of its box in the page's own space."""
+
+    content: bytes
+    width: str
+    height: str
 
 
-def _append(writer: Any, page: Any, content: str) -> None:
-    """Behind what is there, whose graphics state is put back first."""
-    old = page["/Contents"] if "/Contents" in page else generic.ArrayObject()
-    parts = (
-        [list.__getitem__(old, n) for n in range(len(old))]
-        if isinstance(old, list)
-        else [page.raw_get("/Contents")]
+def look_of(widget: Any, *, side: Side, piece: Slice, picture: Picture) -> Look:
+    """The one picture that a box has for this slice of this seal."""
+    x1, y1, x2, y2 = (float(number) for number in widget["/Rect"])
+    own = round(abs(x2 - x1), _FINE), round(abs(y2 - y1), _FINE)
+    turn = turn_of(widget["/P"])
+    wide, high = (own[1], own[0]) if turn in {90, 270} else own
+    width, height = picture.width_mm * POINTS_PER_MM, picture.height_mm * POINTS_PER_MM
+    scale = min(1.0, wide * piece.count / width, high / height)
+    width, height = width * scale, height * scale
+    part = width / piece.count
+    # Pages fan out to the right over a right edge, to the left over a left one: there the last shows first.
+    right = side is Side.RIGHT
+    index = piece.index if right else piece.count - 1 - piece.index
+    left = wide - part if right else 0.0
+    bottom = (high - height) / 2
+    content = (
+        f"q {numbers(upright(turn, (0, 0, *own)))} cm {numbers((left, bottom, part, height))} re W n"
+        f" {INK} gs {numbers((width, 0, 0, height, left - part * index, bottom))} cm {SEAL} Do Q"
     )
-    before = writer.add_object(generic.StreamObject(stream_data=b"q "))
-    after = writer.add_object(generic.StreamObject(stream_data=content.encode("ascii")))
-    page[pdf_name("/Contents")] = generic.ArrayObject([before, *parts, after])
+    return Look(content.encode("ascii"), numbers((own[0],)), numbers((own[1],)))
 
 
-def _raw_items(value: Any) -> dict[Any, Any]:
-    """The entries of a dictionary with references left as they are."""
-    item = value.get_object() if hasattr(value, "get_object") else value
-    return {key: dict.__getitem__(item, key) for key in item} if isinstance(item, dict) else {}
+def look_entries(look: Look) -> dict[str, Any]:
+    """The entries of a picture's dictionary beside its resources and its length."""
+    return {
+        "/Type": "/XObject",
+        "/Subtype": "/Form",
+        "/BBox": ["0", "0", look.width, look.height],
+    }
+
+
+def image_entries(pixels: Pixels, *, colours: str) -> dict[str, Any]:
+    """The entries of an image's dictionary beside its mask, its length and its filter."""
+    return {
+        "/Type": "/XObject",
+        "/Subtype": "/Image",
+        "/Width": str(pixels.width),
+        "/Height": str(pixels.height),
+        "/ColorSpace": colours,
+        "/BitsPerComponent": "8",
+    }
+
+
+def _form(look: Look, image: Any) -> Any:
+    resources = {
+        "/XObject": generic.DictionaryObject({pdf_name(SEAL): image}),
+        "/ExtGState": generic.DictionaryObject({pdf_name(INK): _object_of(MULTIPLY)}),
+    }
+    made = generic.StreamObject(_object_of(look_entries(look)), stream_data=look.content)
+    made[pdf_name("/Resources")] = generic.DictionaryObject(
+        {pdf_name(key): value for key, value in resources.items()}
+    )
+    return made
+
+
+def _image(writer: Any, pixels: Pixels) -> Any:
+    mask = generic.StreamObject(
+        _object_of(image_entries(pixels, colours="/DeviceGray")), stream_data=pixels.alpha
+    )
+    mask.compress()
+    made = generic.StreamObject(
+        _object_of(image_entries(pixels, colours="/DeviceRGB")), stream_data=pixels.rgb
+    )
+    made[pdf_name("/SMask")] = writer.add_object(mask)
+    made.compress()
+    return made
+
+
+def _object_of(value: Any) -> Any:
+    """PDF objects of names and numbers given as texts."""
+    if isinstance(value, Mapping):
+        return generic.DictionaryObject({pdf_name(k): _object_of(v) for k, v in value.items()})
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return generic.ArrayObject([_object_of(one) for one in value])
+    if value.startswith("/"):
+        return pdf_name(value)
+    return generic.NumberObject(value) if value.isdigit() else generic.FloatObject(value)
+
+
+def _number(value: float) -> Any:
+    return generic.FloatObject(numbers((round(value, _FINE),)))

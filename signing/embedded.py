@@ -6,13 +6,15 @@ was verified under a trusted authority (`signing.trust`, `signing.ocsp`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from asn1crypto import ocsp
+
 from ledger.core.errors import LimitError
-from signing import deadline
+from signing import deadline, parsed
 from signing.pdf_reading import open_reader, signatures_of
 
 ITEMS_MAX: Final = 500
@@ -71,6 +73,28 @@ def validation_data_with(reader: Any) -> ValidationData:
         crls=_items(store, "/CRLs", budget),
         ocsps=_items(store, "/OCSPs", budget),
     )
+
+
+def odd_items(held: ValidationData) -> int:
+    """How many items of a store are not what their list says: data that nobody accounts for."""
+    kinds: tuple[tuple[tuple[bytes, ...], Callable[[bytes], object]], ...] = (
+        (held.certificates, lambda der: parsed.certificate(der).serial_number),
+        (held.crls, lambda der: parsed.revocation_list(der)["tbs_cert_list"]["issuer"].native),
+        (
+            held.ocsps,
+            lambda der: ocsp.OCSPResponse.load(der, strict=True)["response_status"].native,
+        ),
+    )
+    return sum(not _reads(read, der) for items, read in kinds for der in items)
+
+
+def _reads(read: Callable[[bytes], object], der: bytes) -> bool:
+    deadline.check()
+    try:
+        read(der)
+    except parsed.ASN1_ERRORS:
+        return False
+    return True
 
 
 def level_of(data: bytes) -> Level:

@@ -22,6 +22,7 @@ class Examined:
         differences: what changed behind each signature, by field.
         explained: (pyHanko's number of a revision, form field that it filled as a recorded step says)
             -> end of the revision that the filler signed.
+        slices: form fields among them that show a slice of a page-edge seal, and nothing else.
     """
 
     data: bytes
@@ -34,6 +35,7 @@ class Examined:
     signatures: list[SignatureFacts] = field(default_factory=list)
     form: Form | None = None
     explained: dict[tuple[int, str], int] = field(default_factory=dict)
+    slices: list[str] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
 
     def __post_init__(self) -> None:

@@ -3,7 +3,11 @@
 A record explains an edit only where the file holds exactly what `signing.form_fill` writes: one revision
 right behind an earlier signature and right before the filler's, which changes the recorded fields and
 nothing else, from the recorded value to the recorded one, with the one picture that this value has. That
-DocMDP and every field lock permit it is asked as of every other change (`signing.differences`).
+DocMDP and every field lock permit it is asked as of every other change (`signing.differences`). What the first
+signer filled was not signed by anybody before; its records are held against the file all the same.
+
+Records may exist whose contents the verifier was not given. A fill of the one form that could be theirs is then
+neither accepted nor tampering: the finding is indeterminate and says so.
 """
 
 from __future__ import annotations
@@ -28,19 +32,28 @@ _P, _F, _I = Verdict.PASSED, Verdict.FAILED, Verdict.INDETERMINATE
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a filled revision stands: pyHanko's number of the one before, and the filler's end."""
+    """Where a filled revision stands: pyHanko's number of the one before, and the filler's end.
+
+    Attributes:
+        signed: whether a signature stands before it.
+    """
 
     before: int
     end: int
+    signed: bool = True
 
 
 class _FaultError(Exception):
     """The record does not explain what stands in the file; its one argument is a stable word."""
 
 
-def check_field_edits(file: Examined, edits: Sequence[RecordedEdit]) -> None:
-    """Add `pdf.field_edits` where steps are recorded, and note in `file` what they explain."""
-    if not edits:
+def check_field_edits(file: Examined, edits: Sequence[RecordedEdit], *, closed: int = 0) -> None:
+    """Add `pdf.field_edits` where steps are recorded, and note in `file` what they explain.
+
+    Args:
+        closed: how many more steps are recorded whose contents are not known here.
+    """
+    if not edits and not closed:
         return
     fault = "too_many" if len(edits) > EDITS_MAX else ""
     groups: dict[bytes, list[RecordedEdit]] = {}
@@ -57,9 +70,25 @@ def check_field_edits(file: Examined, edits: Sequence[RecordedEdit]) -> None:
             except _FaultError as exc:
                 fault = str(exc)
                 break
-            file.explained |= {(place.before + 1, one.field): place.end for one in group}
+            if place.signed:
+                file.explained |= {(place.before + 1, one.field): place.end for one in group}
     if fault:
         file.explained.clear()
+    elif closed and (unopened := _unopened(file, closed)):
+        file.explained |= unopened
+        file.add(
+            "pdf.field_edits",
+            _I,
+            f"{len(unopened)} form fields were filled right before a signature, as a recorded step would;"
+            " the record is closed here, so that its values cannot be compared",
+            f"{len(unopened)} 个表单域在签名前被填写，形式与已记录的填写步骤一致；"
+            "但该记录未披露，无法核对其内容",
+            reason="record_closed",
+            fields=len(unopened),
+        )
+        return
+    elif not edits:
+        return
     file.add(
         "pdf.field_edits",
         _F if fault else _P,
@@ -90,11 +119,12 @@ def _placed(file: Examined, end: int | None, group: Sequence[RecordedEdit]) -> _
     signed = sorted(item.revision_size for item in file.signatures if not item.fault)
     before = max((size for size in signed if size < end), default=None)
     after = min((size for size in signed if size > end), default=None)
-    if before is None or after is None:
-        # Before the first signature there is nothing to explain; behind the last nobody signed it.
+    if after is None:
+        # Behind the last signature nobody signed it.
         raise _FaultError("not_signed_for")
-    number, closed = file.revisions.get(before), file.revisions.get(after)
-    if number is None or closed != number + 2:
+    closed = file.revisions.get(after)
+    number = _base_of(file, before, closed=closed)
+    if number is None or number < 0 or closed != number + 2:
         raise _FaultError("not_alone")
     start = int(file.reader.xrefs.get_startxref_for_revision(number + 1))
     if start != changes.start_before(file.data, end):
@@ -103,15 +133,65 @@ def _placed(file: Examined, end: int | None, group: Sequence[RecordedEdit]) -> _
     wanted = {one.signed_in for one in group} - {""}
     if any(item.kind != "signature" or not wanted <= {item.field} for item in closing):
         raise _FaultError("signed_by_another")
-    edited = {
-        name
-        for found in file.differences.values()
-        for revision, name in found.edits
-        if revision == number + 1
-    }
-    if edited != {one.field for one in group}:
+    if before is None:
+        # Nobody had signed yet: whatever else this revision changes, the first signature covers.
+        return _Place(number, after, signed=False)
+    if _edited(file).get(number + 1, set()) != {one.field for one in group}:
         raise _FaultError("other_fields")
     return _Place(number, after)
+
+
+def _base_of(file: Examined, before: int | None, *, closed: int | None) -> int | None:
+    """pyHanko's number of the revision that was filled."""
+    if before is not None:
+        return file.revisions.get(before)
+    return None if closed is None else closed - 2
+
+
+def _edited(file: Examined) -> dict[int, set[str]]:
+    """pyHanko's number of a later revision -> form fields that it changed."""
+    found: dict[int, set[str]] = {}
+    for one in file.differences.values():
+        for revision, name in one.edits:
+            found.setdefault(revision, set()).add(name)
+    return found
+
+
+def _unopened(file: Examined, closed: int) -> dict[tuple[int, str], int]:
+    """Fills that no opened record explains but that a closed one could; empty where any cannot be one."""
+    signed = {item.field for item in file.signatures}
+    ends = {number: end for end, number in file.revisions.items()}
+    found: dict[tuple[int, str], int] = {}
+    groups = {
+        revision: {name for name in names if name not in signed}
+        for revision, names in _edited(file).items()
+    }
+    left = {
+        revision: names
+        for revision, names in groups.items()
+        if any((revision, name) not in file.explained for name in names)
+    }
+    if len(left) > closed:
+        return {}
+    for revision, names in left.items():
+        deadline.check()
+        if revision - 1 not in ends or revision + 1 not in ends:
+            return {}
+        place = _Place(revision - 1, ends[revision + 1])
+        old, new = (
+            file.reader.get_historical_resolver(number) for number in (revision - 1, revision)
+        )
+        try:
+            for name in names:
+                references = [form_fill.field_reference(one, name) for one in (old, new)]
+                if None in references:
+                    return {}
+                was, is_now = (form_fill.text_of(one.get_object()) for one in references)
+                _require_filled(file, place, RecordedEdit(name, was, is_now, b""))
+        except _FaultError:
+            return {}
+        found |= {(revision, name): place.end for name in names}
+    return found
 
 
 def _require_filled(file: Examined, place: _Place, edit: RecordedEdit) -> None:

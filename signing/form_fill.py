@@ -36,6 +36,8 @@ FONT_NAME: Final = "/FuqiForm"
 FONT_SIZE: Final = 10
 PADDING: Final = 2
 """Points between the edge of a field and its text."""
+PRINTED: Final = 4
+"""The only flag of our widgets (ISO 32000-1, 12.5.3): never hidden, and on paper, too."""
 HEIGHT_MIN: Final = FONT_SIZE + 2 * PADDING
 _NAME: Final = re.compile(r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")
 _LAST_ASCII: Final = 0x7F
@@ -92,16 +94,48 @@ def place_text_fields(data: bytes, fields: Sequence[TextFieldSpec]) -> bytes:
         raise ConflictError("a field of this name exists", code="pdf.field_exists")
     with translated():
         writer: Any = IncrementalPdfFileWriter(io.BytesIO(data), strict=False)
-        acro = _form_dictionary(writer)
-        font = writer.add_object(_object_of(FONT))
-        acro.setdefault(pdf_name("/DR"), generic.DictionaryObject())
-        acro["/DR"].setdefault(pdf_name("/Font"), generic.DictionaryObject())
-        acro["/DR"]["/Font"][pdf_name(FONT_NAME)] = font
+        font = require_font(writer)
+        acro = writer.root["/AcroForm"]
         for one in fields:
             acro["/Fields"].append(_new_field(writer, one, font))
-        writer.update_root()
-        writer.update_container(acro)
-        return _written(writer)
+        writer.update_container(acro["/Fields"])
+        return written(writer)
+
+
+def require_font(writer: Any) -> Any:
+    """Reference of our font in the form's resources, put there where it is not."""
+    acro = _form_dictionary(writer)
+    font = writer.add_object(_object_of(FONT))
+    if "/DR" not in acro:
+        acro[pdf_name("/DR")] = generic.DictionaryObject()
+    resources = acro["/DR"]
+    if "/Font" not in resources:
+        resources[pdf_name("/Font")] = generic.DictionaryObject()
+    fonts = resources["/Font"]
+    fonts[pdf_name(FONT_NAME)] = font
+    # A reader that makes pictures of its own would not show the one that is signed.
+    acro.pop(pdf_name("/NeedAppearances"), None)
+    writer.update_container(fonts)
+    writer.update_container(resources)
+    writer.update_root()
+    writer.update_container(acro)
+    return font
+
+
+def make_empty(writer: Any, field: Any, *, font: Any, value: str = "") -> None:
+    """Give a field our font and our picture of `value`; "" for none."""
+    size = size_of(field)
+    x1, y1, x2, y2 = (float(number) for number in field["/Rect"])
+    left, bottom = round(min(x1, x2)), round(min(y1, y2))
+    drawn = look_of(value, size=size) if value else b"/Tx BMC EMC"
+    look = generic.StreamObject(_object_of(look_entries(size)), stream_data=drawn)
+    look[pdf_name("/Resources")] = generic.DictionaryObject(
+        {pdf_name("/Font"): generic.DictionaryObject({pdf_name(FONT_NAME): font})}
+    )
+    field[pdf_name("/Rect")] = _object_of([left, bottom, left + size[0], bottom + size[1]])
+    field[pdf_name("/F")] = generic.NumberObject(PRINTED)
+    field[pdf_name("/DA")] = generic.TextStringObject(f"{FONT_NAME} {FONT_SIZE} Tf 0 g")
+    field[pdf_name("/AP")] = generic.DictionaryObject({pdf_name("/N"): writer.add_object(look)})
 
 
 def fill(data: bytes, values: Mapping[str, str]) -> Filled:
@@ -148,7 +182,7 @@ def fill(data: bytes, values: Mapping[str, str]) -> Filled:
                 {pdf_name("/N"): writer.add_object(look)}
             )
             writer.mark_update(reference)
-        result = _written(writer)
+        result = written(writer)
     digest = hashlib.sha256(result).digest()
     return Filled(
         result,
@@ -311,23 +345,17 @@ def _new_field(writer: Any, one: TextFieldSpec, font: Any) -> Any:
     x1, y1, x2, y2 = user_box(page, x=one.x, y=one.y, width=one.width, height=one.height)
     left, bottom = round(x1), round(y1)
     size = (round(x2 - x1), round(y2 - y1))
-    look = generic.StreamObject(_object_of(look_entries(size)), stream_data=b"/Tx BMC EMC")
-    look[pdf_name("/Resources")] = generic.DictionaryObject(
-        {pdf_name("/Font"): generic.DictionaryObject({pdf_name(FONT_NAME): font})}
-    )
     field = generic.DictionaryObject(
         {
             pdf_name("/Type"): pdf_name("/Annot"),
             pdf_name("/Subtype"): pdf_name("/Widget"),
             pdf_name("/FT"): pdf_name("/Tx"),
             pdf_name("/T"): generic.TextStringObject(one.name),
-            pdf_name("/F"): generic.NumberObject(4),
             pdf_name("/P"): reference,
             pdf_name("/Rect"): _object_of([left, bottom, left + size[0], bottom + size[1]]),
-            pdf_name("/DA"): generic.TextStringObject(f"{FONT_NAME} {FONT_SIZE} Tf 0 g"),
-            pdf_name("/AP"): generic.DictionaryObject({pdf_name("/N"): writer.add_object(look)}),
         }
     )
+    make_empty(writer, field, font=font)
     made = writer.add_object(field)
     annotations = page["/Annots"] if "/Annots" in page else generic.ArrayObject()
     annotations.append(made)
@@ -341,7 +369,8 @@ def _indirect(writer: Any, reference: Any) -> Any:
     return generic.IndirectObject(reference.idnum, reference.generation, writer)
 
 
-def _written(writer: Any) -> bytes:
+def written(writer: Any) -> bytes:
+    """The file with what the writer added."""
     buffer = io.BytesIO()
     writer.write(buffer)
     return buffer.getvalue()

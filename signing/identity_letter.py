@@ -95,6 +95,23 @@ def letter(value: Authorisation, names: Names) -> Rendered:
     return lay_out(document, font=find_font(), bold=find_font(bold=True))
 
 
+def marks_of(value: Authorisation) -> tuple[str, ...]:
+    """What must stand in a letter that grants as much: its number, each code, the limit, the period.
+
+    Codes and numbers, not sentences: a later wording of the letter does not unsay an earlier one.
+    """
+    amount = "不限" if value.amount_max is None else f"{_yuan(value.amount_max)} 元以下"
+    codes = sorted(value.matters | value.powers)
+    return (
+        value.id,
+        *(f"（{code}）" for code in codes),
+        amount,
+        *sorted(value.seal_scope - {"none"}),
+        utc_text(value.valid_from),
+        utc_text(value.valid_to),
+    )
+
+
 def _list(words: frozenset[str]) -> str:
     return "、".join(f"{WORDS.get(word, word)}（{word}）" for word in sorted(words)) + "。"
 

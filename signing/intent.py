@@ -5,7 +5,10 @@ a person reads is part of the statement and is rebuilt on verification, so it ca
 but what the fields say. Vectors: tests/golden/test_identity_and_intent_vectors.py.
 
 Version 2 is version 1 and the digest of an annex (`signing.annexes`): the clauses pointed out to this signer
-and confirmed one by one, and the files that belong to the document. Without either, version 1 is made.
+and confirmed one by one, and the files that belong to the document. Version 3 also counts the form fields
+whose values the annex lists: those this signer fills and those that others filled before. Without any of it,
+version 1 is made. Version 4 also says the amount that the sender stated, or that there is none; its annex may
+be empty.
 """
 
 from __future__ import annotations
@@ -19,11 +22,16 @@ from typing import Final
 from ledger.core.canonical import Json, canonical_bytes, tagged_digest
 from ledger.core.errors import InputError, VerificationError
 from ledger.core.units import Digest32, parse_utc, utc_text
+from signing.amounts import UNSTATED, amount_texts, is_amount
 from signing.annexes import annex_digest, summary_of
 from signing.keys.algorithms import verify_by_key
 
 INTENT_TAG: Final = "fuqi/intent/v1"
 ANNEXED_TAG: Final = "fuqi/intent/v2"
+FILLED_TAG: Final = "fuqi/intent/v3"
+STATED_TAG: Final = "fuqi/intent/v4"
+STATEMENT_TAGS: Final = (INTENT_TAG, ANNEXED_TAG, FILLED_TAG, STATED_TAG)
+"""Statements about one document; those of a batch are in `signing.batch_intent`."""
 METHODS: Final = ("device_key",)
 """How the will is proven. Passkeys and one-time codes get a name here and a branch in
 `verify_intent`; a method outside this list is refused, never skipped."""
@@ -63,6 +71,12 @@ _OTHER_FIELDS: Final = (
 )
 _FIELDS: Final = frozenset((*_BOUND_FIELDS, *_OTHER_FIELDS))
 _ANNEXED_FIELDS: Final = _FIELDS | {"annex_sha256", "clauses", "attachments"}
+_FIELDS_OF: Final[Mapping[str, frozenset[str]]] = {
+    INTENT_TAG: _FIELDS,
+    ANNEXED_TAG: _ANNEXED_FIELDS,
+    FILLED_TAG: _ANNEXED_FIELDS | {"fields"},
+    STATED_TAG: _ANNEXED_FIELDS | {"fields", "amount"},
+}
 COUNT_MAX: Final = 1_000
 """Far above what an annex may list; a number in a sentence stays a number one can read."""
 
@@ -81,6 +95,7 @@ def statement(
     nonce: str,
     method: str = "device_key",
     annex: Mapping[str, Json] | None = None,
+    amount: str | None = None,
 ) -> dict[str, Json]:
     """The statement that the signer reads and the device signs.
 
@@ -95,12 +110,13 @@ def statement(
         nonce: 32 to 128 hex digits, fresh from the server and accepted once.
         method: one of `METHODS`.
         annex: as `signing.annexes.annex` makes it, or None.
+        amount: as `signing.amounts.amount_text` makes it, never `unstated`; None where nothing was said.
 
     Raises:
         InputError: `intent.malformed` (`context['field']` names the field).
     """
     value: dict[str, Json] = {
-        "v": INTENT_TAG if annex is None else ANNEXED_TAG,
+        "v": INTENT_TAG if annex is None else FILLED_TAG if "fields" in annex else ANNEXED_TAG,
         "agreement": agreement,
         "document_sha256": document_sha256.hex(),
         "person": person,
@@ -113,6 +129,9 @@ def statement(
         "nonce": nonce,
         "method": method,
     }
+    if amount is not None:
+        empty: dict[str, Json] = {"annex_sha256": "", "clauses": 0, "attachments": 0, "fields": 0}
+        value |= empty | {"v": STATED_TAG, "amount": amount}
     if annex is not None:
         value |= summary_of(annex)
     return with_texts(value, fault_of=_fault, texts_of=_texts)
@@ -143,7 +162,7 @@ def verify_intent(stmt: Mapping[str, Json], *, signature: bytes, public_spki: by
     """
     require_form(
         stmt,
-        fields=_ANNEXED_FIELDS if stmt.get("v") == ANNEXED_TAG else _FIELDS,
+        fields=_FIELDS_OF[_tag_of(stmt)],
         fault_of=_fault,
         texts_of=_texts,
         bytes_max=STATEMENT_BYTES_MAX,
@@ -241,6 +260,7 @@ def require_intent(
     field: str,
     at: datetime,
     annex: Mapping[str, Json] | None = None,
+    amount: str | None = None,
 ) -> None:
     """`verify_intent`, and the statement is fresh and about exactly this act.
 
@@ -253,8 +273,8 @@ def require_intent(
     Raises:
         VerificationError: those of `verify_intent`; then the first of `intent.other_agreement`,
             `intent.other_document`, `intent.other_person`, `intent.other_organisation`,
-            `intent.other_act`, `intent.other_field`, `intent.other_annex`, `intent.not_yet`,
-            `intent.stale`.
+            `intent.other_act`, `intent.other_field`, `intent.other_annex`, `intent.other_amount`,
+            `intent.not_yet`, `intent.stale`.
     """
     verify_intent(stmt, signature=signature, public_spki=public_spki)
     wanted: tuple[tuple[str, str, Json], ...] = (
@@ -265,9 +285,11 @@ def require_intent(
         ("act", "act", act),
         ("field", "field", field),
         ("annex_sha256", "annex", None if annex is None else annex_digest(annex).hex()),
+        ("amount", "amount", amount),
     )
     for key, word, value in wanted:
-        if stmt.get(key) != value:
+        said = None if key == "annex_sha256" and stmt.get(key) == "" else stmt.get(key)
+        if said != value:
             raise VerificationError(
                 f"the statement is about another {word}", code=f"intent.other_{word}"
             )
@@ -275,7 +297,8 @@ def require_intent(
 
 
 def _tag_of(stmt: Mapping[str, Json]) -> str:
-    return ANNEXED_TAG if stmt.get("v") == ANNEXED_TAG else INTENT_TAG
+    tag = stmt.get("v")
+    return tag if isinstance(tag, str) and tag in _FIELDS_OF else INTENT_TAG
 
 
 def _texts(stmt: Mapping[str, Json]) -> tuple[str, str]:
@@ -287,14 +310,22 @@ def _texts(stmt: Mapping[str, Json]) -> tuple[str, str]:
         zh = f"本人{person}，代表{stmt['organisation_name']}"
         en = f"I, {person}, for {stmt['organisation_name']},"
     zh, en = f"{zh}，{verb_zh}（SHA-256：{digest}）", f"{en} {verb_en} document {digest} (SHA-256)"
-    if stmt["v"] != ANNEXED_TAG:
+    if stmt["v"] == INTENT_TAG:
         return f"{zh}。", f"{en}."
+    if stmt["v"] == STATED_TAG:
+        told_zh, told_en = amount_texts(str(stmt["amount"]))
+        zh, en = f"{zh}；{told_zh}", f"{en}; {told_en}"
+        if not stmt["annex_sha256"]:
+            return f"{zh}。", f"{en}."
     if stmt["clauses"]:
         zh += f"；向本人提示的{stmt['clauses']}条条款，本人已逐条阅读并确认"
         en += f"; I have read and confirmed, one by one, the {stmt['clauses']} clauses pointed out to me"
     if stmt["attachments"]:
         zh += f"；随附文件{stmt['attachments']}份为其组成部分"
         en += f"; the {stmt['attachments']} files attached belong to it"
+    if stmt.get("fields"):
+        zh += f"；清单所列{stmt['fields']}项表单域的填写内容为其组成部分"
+        en += f"; the {stmt['fields']} form fields filled as listed belong to it"
     listed = stmt["annex_sha256"]
     return f"{zh}（清单 SHA-256：{listed}）。", f"{en} (list {listed}, SHA-256)."
 
@@ -302,7 +333,7 @@ def _texts(stmt: Mapping[str, Json]) -> tuple[str, str]:
 def _fault(stmt: Mapping[str, Json]) -> str | None:
     """The first malformed field, in declared order, or None; texts are checked elsewhere."""
     checks: tuple[tuple[str, bool], ...] = (
-        ("v", stmt["v"] in (INTENT_TAG, ANNEXED_TAG)),
+        ("v", stmt["v"] in STATEMENT_TAGS),
         ("agreement", is_id(stmt["agreement"])),
         ("document_sha256", matches(HEX32, stmt["document_sha256"])),
         ("person", is_id(stmt["person"])),
@@ -320,12 +351,25 @@ def _fault(stmt: Mapping[str, Json]) -> str | None:
         ("nonce", matches(NONCE, stmt["nonce"])),
         ("method", stmt["method"] in METHODS),
     )
-    if stmt["v"] == ANNEXED_TAG:
+    if stmt["v"] in (ANNEXED_TAG, FILLED_TAG):
+        filled = stmt["v"] == FILLED_TAG
         checks += (
             ("annex_sha256", matches(HEX32, stmt["annex_sha256"])),
             ("clauses", _is_count(stmt["clauses"])),
             ("attachments", _is_count(stmt["attachments"])),
-            ("annex", bool(stmt["clauses"]) or bool(stmt["attachments"])),
+            ("fields", not filled or (_is_count(stmt["fields"]) and bool(stmt["fields"]))),
+            ("annex", filled or bool(stmt["clauses"]) or bool(stmt["attachments"])),
+        )
+    if stmt["v"] == STATED_TAG:
+        counts = ("clauses", "attachments", "fields")
+        checks += (
+            (
+                "annex_sha256",
+                stmt["annex_sha256"] == "" or matches(HEX32, stmt["annex_sha256"]),
+            ),
+            *((name, _is_count(stmt[name])) for name in counts),
+            ("annex", bool(stmt["annex_sha256"]) == any(bool(stmt[name]) for name in counts)),
+            ("amount", is_amount(stmt["amount"]) and stmt["amount"] != UNSTATED),
         )
     return next((field for field, good in checks if not good), None)
 

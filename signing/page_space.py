@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, TypeAlias
 
 from signing.pdf_reading import inherited, visible_box
+from signing.render import Box
 
 Matrix: TypeAlias = tuple[float, float, float, float, float, float]
 QUARTERS: Final = (0, 90, 180, 270)
@@ -52,6 +53,16 @@ def user_box(
         xs.append(a * px + c * py + e)
         ys.append(b * px + d * py + f)
     return min(xs), min(ys), max(xs), max(ys)
+
+
+def shown_box(page: Any, box: Box) -> Box:
+    """A box in the page's own space as it lies on the upright page: the reverse of `user_box`."""
+    a, b, c, d, e, f = upright(turn_of(page), visible_box(page))
+    # The matrix turns by quarters, so that its transpose is its inverse.
+    corners = [(x - e, y - f) for x, y in ((box.left, box.bottom), (box.right, box.top))]
+    xs = [a * x + b * y for x, y in corners]
+    ys = [c * x + d * y for x, y in corners]
+    return Box(box.page, min(xs), min(ys), max(xs), max(ys))
 
 
 def numbers(values: tuple[float, ...]) -> str:

@@ -60,7 +60,8 @@ from signing import changes, render
 from signing.appearance import Appearance, Box, FieldSpec, layout, signature_page
 from signing.cms import assemble, read_timestamp, signed_attributes, verify_signature
 from signing.demo_mark import stamp_demo_mark
-from signing.edge_seal import draw_edge
+from signing.edge_plan import EdgeTrack
+from signing.edge_seal import add_edge_field, field_name, fill_edge
 from signing.intake import PdfFacts, PdfLimits, intake
 from signing.keys.algorithms import kind_of
 from signing.page_space import numbers, turn_of, upright, user_box
@@ -73,7 +74,9 @@ from signing.pdf_reading import (
     translated,
 )
 from signing.reading import Form, RecordedEdit
+from signing.seal_pictures import pixels_of
 from signing.seal_reading import SEAL_KEY
+from signing.seals import Picture
 from signing.trust import PkiTrust, require_certificate
 from signing.validate import integrity_report, validate_pdf
 
@@ -112,13 +115,13 @@ class SealMark:
         page: one-page PDF of the seal in its true size (`signing.seals`).
         object_der: the seal object (`signing.seal_object`), made for this file and certificate; it stands
             in the signature dictionary, where the signature covers it.
-        edge: one-page PDF of the picture that runs across the edges of all pages, b"" for none. Only
-            the certifying signature may bring it: later ones only fill fields.
+        edge: the picture that runs across the edges of all pages, that of the seal object; None for none.
+            Its boxes were kept for this signature field by `place_fields(edges=...)`.
     """
 
     page: bytes
     object_der: bytes
-    edge: bytes = b""
+    edge: Picture | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +163,17 @@ class Prepared:
 
 
 def place_fields(
-    data: bytes, fields: Sequence[FieldSpec], *, fillable: Mapping[str, str] | None = None
+    data: bytes,
+    fields: Sequence[FieldSpec],
+    *,
+    fillable: Mapping[str, str] | None = None,
+    edges: Sequence[EdgeTrack] = (),
 ) -> bytes:
     """Add every signature field at once; each locks all form fields that are no signature.
 
     Args:
+        edges: bands of page-edge seals (`signing.edge_plan`), for fields placed now; each is left open
+            by the locks of all fields but its own.
         fillable: text field (`signing.form_fill`) -> signature field of the one who may fill it: the
             locks of all others leave it open, and that signer's own lock closes it.
 
@@ -175,7 +184,9 @@ def place_fields(
     """
     reader, _strict = open_reader(data)
     form = form_of(reader)
+    bands = {field_name(one): one.signature for one in edges}
     _require_fields(data, fields, taken={*form.empty, *form.filled, *form.other_fields})
+    _require_bands(edges, fields, taken={*form.other_fields})
     if docmdp_of(reader):
         raise ConflictError(
             "the file is certified: fields can no longer be added",
@@ -195,7 +206,8 @@ def place_fields(
     with translated():
         writer = IncrementalPdfFileWriter(io.BytesIO(data), strict=False)
         for field in fields:
-            left_open = [name for name, filler in fillers.items() if filler != field.name]
+            open_to = {**fillers, **bands}
+            left_open = [name for name, filler in open_to.items() if filler != field.name]
             append_signature_field(
                 writer,
                 SigFieldSpec(
@@ -207,6 +219,8 @@ def place_fields(
                     ),
                 ),
             )
+        for track in edges:
+            add_edge_field(writer, track, pages=form.pages)
         result = _written(writer)
     _require_unbroken(data, result)
     return result
@@ -236,9 +250,9 @@ def prepare(
     Raises:
         NotFoundError: `pdf.field_unknown`.
         ConflictError: `pdf.field_taken`, `pdf.certify_not_first`, `pdf.certify_missing`,
-            `seal.edge_not_first`, `seal.no_box`.
+            `seal.edge_not_planned`, `seal.no_box`.
         InputError: `trust.certificate`, `keys.kind`, `pdf.chain_too_long`, `pdf.broken`,
-            `pdf.encrypted`, `font.*`.
+            `pdf.encrypted`, `font.*`, `seal.picture_broken`.
     """
     kind = kind_of(require_certificate(certificate).public_key.dump())
     if len(chain) > CHAIN_MAX:
@@ -259,7 +273,7 @@ def prepare(
         raise ConflictError(
             "the first signature must certify the document", code="pdf.certify_missing"
         )
-    _require_seal(seal, certify=certify, box=form.boxes.get(field))
+    _require_seal(seal, box=form.boxes.get(field))
     with translated():
         revision, digest = _write_revision(
             data,
@@ -361,9 +375,15 @@ def embed(
     return result
 
 
-def check_all(data: bytes, *, trust: PkiTrust, at: datetime) -> Report:
-    """Validate every signature again; to be called after each new one. Never raises."""
-    return validate_pdf(data, trust=trust, at=at)
+def check_all(
+    data: bytes, *, trust: PkiTrust, at: datetime, edits: Sequence[RecordedEdit] = ()
+) -> Report:
+    """Validate every signature again; to be called after each new one. Never raises.
+
+    Args:
+        edits: as in `embed`.
+    """
+    return validate_pdf(data, trust=trust, at=at, edits=edits)
 
 
 class _MemoryPage(PdfContent):
@@ -498,8 +518,8 @@ def _write_revision(
     writer: Any = IncrementalPdfFileWriter(buffer, strict=False)
     form = form_of(open_reader(data)[0]) if form is None else form
     box = form.boxes.get(field)
-    if seal is not None and seal.edge:
-        draw_edge(writer, seal.edge, pages=form.pages)
+    if seal is not None and seal.edge is not None:
+        fill_edge(writer, field, seal.edge, pixels_of(seal.edge))
     look = None
     if _has_area(box):
         assert box is not None
@@ -556,15 +576,22 @@ def _has_area(box: render.Box | None) -> bool:
     return box is not None and box.right - box.left >= 1 and box.top - box.bottom >= 1
 
 
-def _require_seal(seal: SealMark | None, *, certify: bool, box: render.Box | None) -> None:
+def _require_bands(
+    edges: Sequence[EdgeTrack], fields: Sequence[FieldSpec], *, taken: set[str]
+) -> None:
+    owners = [one.signature for one in edges]
+    if len(set(owners)) != len(owners) or not {*owners} <= {one.name for one in fields}:
+        raise InputError(
+            "a page-edge seal belongs to one of the signature fields placed with it",
+            code="pdf.field_invalid",
+        )
+    if {field_name(one) for one in edges} & taken:
+        raise ConflictError("a field of this name exists", code="pdf.field_exists")
+
+
+def _require_seal(seal: SealMark | None, *, box: render.Box | None) -> None:
     if seal is None:
         return
-    if seal.edge and not certify:
-        raise ConflictError(
-            "a seal across the page edges stands on every page: only the first signature, which"
-            " certifies the document, can bring it",
-            code="seal.edge_not_first",
-        )
     if not _has_area(box):
         raise ConflictError(
             "this signature field has no box: there is nowhere to put a seal", code="seal.no_box"

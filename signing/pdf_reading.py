@@ -23,6 +23,8 @@ from signing.reading import Difference, Form, RevisionFacts, SignatureFacts
 
 PAGE_NODES_MAX: Final = 20_000
 """Nodes of a page tree that are followed."""
+FIELD_DEPTH_MAX: Final = 20
+"""Levels of fields within fields."""
 SIGNATURE_FILTERS: Final = frozenset({"/ETSI.CAdES.detached", "/adbe.pkcs7.detached"})
 TIMESTAMP_FILTER: Final = "/ETSI.RFC3161"
 
@@ -278,16 +280,32 @@ def _read_form(reader: Any) -> Form:
 
 
 def _other_references(reader: Any) -> Iterator[tuple[str, Any]]:
-    """Name and reference of each field at the top of the form."""
+    """Full name and reference of each named field of the form, those within other fields too."""
     root = reader.root
     if "/AcroForm" not in root or "/Fields" not in root["/AcroForm"]:
         return
-    fields = root["/AcroForm"]["/Fields"]
-    for position in range(len(fields)):
-        reference = list.__getitem__(fields, position)
-        item = reference.get_object() if hasattr(reference, "idnum") else None
-        if isinstance(item, Mapping) and "/T" in item:
-            yield str(item["/T"]), reference
+    stack = [("", 0, root["/AcroForm"]["/Fields"])]
+    while stack:
+        above, depth, fields = stack.pop()
+        for position in range(len(fields)):
+            reference = list.__getitem__(fields, position)
+            item = reference.get_object() if hasattr(reference, "idnum") else None
+            if not isinstance(item, Mapping) or "/T" not in item:
+                continue
+            name = f"{above}.{item['/T']}" if above else str(item["/T"])
+            yield name, reference
+            if "/Kids" in item and depth < FIELD_DEPTH_MAX:
+                stack.append((name, depth + 1, item["/Kids"]))
+
+
+def pages_of(reader: Any) -> list[Any]:
+    """The pages in order; whatever pyHanko raises on an odd tree is translated.
+
+    Raises:
+        InputError: `pdf.broken`.
+    """
+    with translated():
+        return _pages(reader)
 
 
 def _pages(reader: Any) -> list[Any]:

@@ -9,6 +9,7 @@ would have read; where that is not certain, pyHanko reads the object itself.
 from __future__ import annotations
 
 import binascii
+import contextlib
 import hashlib
 import io
 import re
@@ -16,7 +17,11 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from pyhanko.pdf_utils.generic import (
+    ArrayObject,
     ByteStringObject,
+    DictionaryObject,
+    IndirectObject,
+    Reference,
     StreamObject,
     TextStringObject,
     pdf_string,
@@ -27,6 +32,7 @@ from pyhanko.pdf_utils.xref import XRefCache
 from signing import deadline
 from signing.changes import ByteRange, byte_ranges
 from signing.few_fields import PlainFields
+from signing.quick_objects import Strings, read_plain
 from signing.usages import Usages
 
 OBJECT_BYTES_MAX: Final = 65_536
@@ -40,6 +46,9 @@ HEAD_BYTES_MAX: Final = 4_096
 """Bytes of an object in which a value must begin for the ranges to be looked for."""
 _WANTED_OFTEN: Final = ("/ObjStm", "/XRef")
 """Streams that hold other objects: unpacked once."""
+_EMPTY: Final[Any] = DictionaryObject
+_HOLDERS: Final = (IndirectObject, DictionaryObject, ArrayObject)
+"""What can hold a reference."""
 _VALUE: Final = re.compile(rb"/Contents\s*<[0-9A-Fa-f]{512}")
 
 
@@ -61,6 +70,11 @@ class _Resolver(HistoricalResolver):
     def __init__(self, reader: Any, revision: int, usages: Usages) -> None:
         super().__init__(reader, revision)
         self._usages = usages
+        self._root_ref = super().root_ref
+
+    @property
+    def root_ref(self) -> Any:
+        return self._root_ref
 
     def get_object(
         self,
@@ -71,6 +85,40 @@ class _Resolver(HistoricalResolver):
         if _is_large(found):
             self.cache.pop(ref, None)
         return found
+
+    def _subsume_object(self, obj: Any) -> Any:
+        """A copy whose references lead to objects of this state; as pyHanko's, for files without encryption."""
+        like = obj.get_container_ref()
+        return self._copied(obj, Reference(like.idnum, like.generation, pdf=self))
+
+    def _copied(self, item: Any, container: Reference) -> Any:
+        if isinstance(item, IndirectObject):
+            make: Any = IndirectObject
+            return make(item.idnum, item.generation, self)
+        result: Any
+        if isinstance(item, DictionaryObject):
+            parts = {key: self._copied(value, container) for key, value in dict.items(item)}
+            if isinstance(item, StreamObject):
+                result = StreamObject(parts, encoded_data=item.encoded_data)
+            else:
+                result = _EMPTY()
+                dict.update(result, parts)
+        elif isinstance(item, ArrayObject):
+            result = ArrayObject(
+                self._copied(value, container) if isinstance(value, _HOLDERS) else value
+                for value in list.__iter__(item)
+            )
+        else:
+            return item
+        result.container_ref = container
+        return result
+
+    def _collect_indirect_references(
+        self, obj: Any, seen: set[Any], since_revision: int | None = None
+    ) -> None:
+        # pyHanko's looks at each number of each table of widths.
+        if isinstance(obj, _HOLDERS):
+            super()._collect_indirect_references(obj, seen, since_revision)  # type: ignore[no-untyped-call]
 
     def _load_reverse_xref_cache(self) -> None:
         self._usages.move_to(self.revision)
@@ -85,20 +133,38 @@ class _Tables(XRefCache):
 
     def __init__(self, reader: Any, sections: Any) -> None:
         super().__init__(reader, sections)
-        self._newest: dict[tuple[int, int], int] = {}
-        self._oldest: dict[tuple[int, int], int] = {}
+        self._naming: dict[int, list[int]] = {}
+        for revision, section in enumerate(sections):
+            held = section.xref_data
+            for number in (
+                held.standard_xrefs.keys() | held.xrefs_in_objstm.keys() | held.freed.keys()
+            ):
+                self._naming.setdefault(number, []).append(revision)
+
+    def _newest(self, ref: Any, revision: int) -> tuple[int, Any]:
+        """The last revision up to the given one that says where the object is, and what it says."""
+        for number in reversed(self._naming.get(ref.idnum, ())):
+            if number <= revision:
+                # A table that names another generation of the object says nothing about this one.
+                with contextlib.suppress(KeyError):
+                    return number, self._xref_sections[number].xref_data.try_resolve(ref)
+        raise KeyError(ref)
 
     def get_last_change(self, ref: Any) -> int:
-        key = (ref.idnum, ref.generation)
-        if key not in self._newest:
-            self._newest[key] = super().get_last_change(ref)
-        return self._newest[key]
+        return self._newest(ref, self.total_revisions - 1)[0]
+
+    def get_historical_ref(self, ref: Any, revision: int) -> Any:
+        try:
+            return self._newest(ref, revision)[1]
+        except KeyError:
+            return None
 
     def get_introducing_revision(self, ref: Any) -> int:
-        key = (ref.idnum, ref.generation)
-        if key not in self._oldest:
-            self._oldest[key] = super().get_introducing_revision(ref)
-        return self._oldest[key]
+        for number in self._naming.get(ref.idnum, ()):
+            with contextlib.suppress(KeyError):
+                if self._xref_sections[number].xref_data.try_resolve(ref) is not None:
+                    return number
+        raise KeyError(ref)
 
 
 class QuickReader(PdfFileReader):
@@ -116,10 +182,13 @@ class QuickReader(PdfFileReader):
         self._gaps = None if ranges is None else _gaps(ranges)
         self._usages: Usages | None = None
         self.plain_fields: PlainFields | None = None
+        self._plain = False
+        self._strings: Strings = {}
+        self._read: dict[tuple[int, int, int], Any] = {}
         super().__init__(io.BytesIO(data), strict=strict)
         # Hybrid files have two opinions on each object; pyHanko weighs them itself.
-        plain = strict and not self.encrypted and not self.xrefs.hybrid_xrefs_present
-        if plain:
+        self._plain = strict and not self.encrypted and not self.xrefs.hybrid_xrefs_present
+        if self._plain:
             sections = self.xrefs._xref_sections  # noqa: SLF001 - pyHanko has no other way to them
             self.xrefs = _Tables(self, sections)
             self._usages, self.plain_fields = Usages(self), PlainFields()
@@ -147,12 +216,27 @@ class QuickReader(PdfFileReader):
         as_metadata_stream: bool = False,  # noqa: FBT001, FBT002
     ) -> Any:
         deadline.check()  # whatever pyHanko does at length, it reads objects on the way
+        if self._plain and isinstance(marker, int) and not as_metadata_stream:
+            found = self._read_plain(ref, marker)
+            if found is not None:
+                return found
         gap = self._gap_behind(marker) if isinstance(marker, int) else None
         if gap is not None:
             found = self._without_digits(ref, marker, gap, never_decrypt=never_decrypt)
             if found is not None:
                 return found
         return super()._read_object(ref, marker, never_decrypt, as_metadata_stream)
+
+    def _read_plain(self, ref: Any, marker: int) -> Any:
+        """An object written in a plain way, read once in all states that show it; else None."""
+        key = (int(ref.idnum), int(ref.generation), marker)
+        found = self._read.get(key)
+        if found is None:
+            reference = Reference(key[0], key[1], pdf=self)
+            found = read_plain(self._data, marker, reference, self.stream, self._strings)
+            if found is not None and not _is_large(found):
+                self._read[key] = found
+        return found
 
     def _gap_behind(self, start: int) -> tuple[int, int] | None:
         """The value inside the object at `start`, where one can be: no object ends before it."""

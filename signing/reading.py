@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from ledger.core.canonical import Json
 from signing.cms import SignedContainer, TimeStamp
 from signing.render import Box
 
@@ -104,6 +106,22 @@ class RecordedEdit:
     new: str
     revision_sha256: bytes
     signed_in: str = ""
+
+    def as_json(self) -> dict[str, Json]:
+        """For another process; `from_json` is the way back."""
+        return {
+            "field": self.field,
+            "old": self.old,
+            "new": self.new,
+            "revision_sha256": self.revision_sha256.hex(),
+            "signed_in": self.signed_in,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Json]) -> RecordedEdit:
+        """As `as_json` wrote it."""
+        texts = {key: str(value[key]) for key in ("field", "old", "new", "signed_in")}
+        return cls(revision_sha256=bytes.fromhex(str(value["revision_sha256"])), **texts)
 
 
 @dataclass(frozen=True, slots=True)

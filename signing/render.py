@@ -29,6 +29,8 @@ SECONDS_MAX: Final = 20
 """Time for one page; real pages take well under one second."""
 TEXT_MAX: Final = 200_000
 """Characters read from one page."""
+LINES_MAX: Final = 5_000
+"""Runs of text of one page; a page full of figures in small print has some thousand."""
 _BYTES_PER_PIXEL: Final = 4
 _FINE: Final = 100
 """Hundredths of a point, when boxes are turned."""
@@ -61,6 +63,14 @@ class PageView:
     height: int
     pixels: bytes
     places: tuple[tuple[int, int, int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TextLine:
+    """A run of text on one line, and where it stands on the upright page."""
+
+    box: Box
+    text: str
 
 
 class Document:
@@ -218,14 +228,46 @@ class Document:
         Raises:
             InputError: `render.broken`.
         """
+        return self.texts_in(box.page, [box])[0]
+
+    def texts_in(self, page: int, boxes: Sequence[Box]) -> tuple[str, ...]:
+        """As `text_in`, for several boxes of one page.
+
+        Raises:
+            InputError: `render.broken`.
+        """
+        if not boxes:
+            return ()
+        with _LOCK, _translated(), self._page(page) as handle, _text_of(handle) as text_page:
+            return tuple(
+                str(text_page.get_text_bounded(one.left, one.bottom, one.right, one.top))[:TEXT_MAX]
+                for one in boxes
+            )
+
+    def text_shown(self, box: Box) -> str:
+        """As `text_in`, for a box that counts from the lower left corner of the upright page.
+
+        Raises:
+            InputError: `render.broken`.
+        """
         with _LOCK, _translated(), self._page(box.page) as handle:
-            text_page = handle.get_textpage()
-            try:
-                return str(text_page.get_text_bounded(box.left, box.bottom, box.right, box.top))[
-                    :TEXT_MAX
-                ]
-            finally:
-                text_page.close()
+            left, bottom, right, top = _own_box(handle, box)
+            with _text_of(handle) as text_page:
+                return str(text_page.get_text_bounded(left, bottom, right, top))[:TEXT_MAX]
+
+    def lines(self, page: int) -> tuple[TextLine, ...]:
+        """The runs of text of a page, those of annotations left out; at most `LINES_MAX`.
+
+        Raises:
+            InputError: `render.broken`.
+        """
+        with _LOCK, _translated(), self._page(page) as handle, _text_of(handle) as text_page:
+            found = []
+            for number in range(min(text_page.count_rects(), LINES_MAX)):
+                place = text_page.get_rect(number)
+                text = str(text_page.get_text_bounded(*place))[:TEXT_MAX]
+                found.append(TextLine(_upright_box(handle, Box(page, *place)), text))
+            return tuple(found)
 
     @contextlib.contextmanager
     def _page(self, page: int) -> Iterator[Any]:
@@ -238,9 +280,14 @@ class Document:
             handle.close()
 
 
-def deadline() -> float:
-    """`SECONDS_MAX` from now, on the clock that `Document.view` asks."""
-    return time.monotonic() + SECONDS_MAX
+def deadline(seconds: int = SECONDS_MAX) -> float:
+    """So many seconds from now, on the clock that `Document.view` asks."""
+    return time.monotonic() + seconds
+
+
+def past(moment: float) -> bool:
+    """Whether a deadline is over."""
+    return time.monotonic() > moment
 
 
 def page_png(data: bytes, *, page: int, side_px: int = 1400) -> bytes:
@@ -332,6 +379,22 @@ def _upright_box(handle: Any, box: Box) -> Box:
         corners.append((device_x.value / _FINE, height - device_y.value / _FINE))
     (x1, y1), (x2, y2) = corners
     return Box(box.page, min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))
+
+
+def _own_box(handle: Any, box: Box) -> tuple[float, float, float, float]:
+    """The reverse of `_upright_box`: left, bottom, right, top in the page's own space."""
+    width, height = handle.get_size()
+    wide, high = max(1, round(width * _FINE)), max(1, round(height * _FINE))
+    corners = []
+    for x, y in ((box.left, box.bottom), (box.right, box.top)):
+        own_x, own_y = ctypes.c_double(), ctypes.c_double()
+        device = round(x * _FINE), round((height - y) * _FINE)
+        pdfium.FPDF_DeviceToPage(
+            handle.raw, 0, 0, wide, high, 0, *device, ctypes.byref(own_x), ctypes.byref(own_y)
+        )
+        corners.append((own_x.value, own_y.value))
+    (x1, y1), (x2, y2) = corners
+    return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
 
 
 @contextlib.contextmanager

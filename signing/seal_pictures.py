@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from dataclasses import dataclass
 from typing import Final
 
 from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
@@ -26,6 +27,28 @@ WHITE_FROM: Final = 235
 """A pixel whose darkest channel is lighter than this is ground and becomes clear."""
 INK_MIN_PERCENT: Final = 1
 ASPECT_MAX: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """A picture's pixels: three bytes of colour and one of thickness of the ink each, rows from the top."""
+
+    width: int
+    height: int
+    rgb: bytes
+    alpha: bytes
+
+
+def pixels_of(picture: Picture) -> Pixels:
+    """The pixels of a picture of ours.
+
+    Raises:
+        LimitError: `seal.picture_too_large`.
+        InputError: `seal.picture_format`, `seal.picture_broken`.
+    """
+    image = _decode(picture.png, side_min=1)
+    bands = image.split()
+    return Pixels(image.width, image.height, image.convert("RGB").tobytes(), bands[-1].tobytes())
 
 
 def clean_picture(data: bytes, *, shape: Shape, width_mm: int) -> Picture:
@@ -60,7 +83,7 @@ def clean_picture(data: bytes, *, shape: Shape, width_mm: int) -> Picture:
     return Picture(buffer.getvalue(), width_mm, height_mm)
 
 
-def _decode(data: bytes) -> Image.Image:
+def _decode(data: bytes, *, side_min: int = SIDE_MIN) -> Image.Image:
     """The first image as RGBA; its size is looked at before any pixel is decoded."""
     try:
         with warnings.catch_warnings():
@@ -73,7 +96,7 @@ def _decode(data: bytes) -> Image.Image:
                         code="seal.picture_too_large",
                         limit=PIXELS_MAX,
                     )
-                if min(width, height) < SIDE_MIN:
+                if min(width, height) < side_min:
                     raise InputError(
                         f"a picture of a seal has at least {SIDE_MIN} pixels a side",
                         code="seal.picture_small",

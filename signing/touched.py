@@ -27,7 +27,7 @@ _CATALOG_FREE: Final = frozenset({"/Perms", "/DSS", "/Extensions", "/Metadata", 
 _FORM_FREE: Final = frozenset({"/Fields", "/SigFlags"})
 _SHARED_ENTRIES: Final = frozenset({"/OCProperties", "/OutputIntents"})
 """Entries of the catalogue that change how pages are drawn."""
-_BOX: Final = {"/FT": "/Sig", "/Type": "/Annot", "/Subtype": "/Widget"}
+_BOX: Final = {"/Type": "/Annot", "/Subtype": "/Widget"}
 _SIGNED: Final = frozenset({"/V", "/AP", "/F"})
 """Entries of a field that its signature writes."""
 _MOVED: Final = 0b11000
@@ -71,14 +71,20 @@ class Pages:
         self._root: Any = None
         self._load(resolver)
 
-    def step(self, resolver: Any, numbers: Iterable[int]) -> Touched:
+    def step(
+        self, resolver: Any, numbers: Iterable[int], *, slices: frozenset[int] = frozenset()
+    ) -> Touched:
         """What may differ in the next state; then move on to it.
 
         Args:
             resolver: the next state.
             numbers: objects that stand anew in it (`renewed`).
+            slices: boxes of page-edge seals that were filled in it and of which everything is known
+                (`signing.validate_edges`); one that is not left out here is drawn.
         """
         anew = set(numbers)
+        known = anew & slices
+        anew -= known
         shared = bool(anew & self._tree) or not _same_frame(self._root, resolver.root)
         hit = self._users_of(anew)
         if shared or _SHARED in hit:
@@ -89,24 +95,28 @@ class Pages:
         otherwise = self._users_of(anew - signed) if dirty else set()
         boxes_only = otherwise.isdisjoint(self._pages)
         boxes = tuple(sorted(_rectangle(_object(resolver, number)) for number in signed))
-        for number in anew:
+        for number in anew | known:
             self._uses.pop(number, None)
         self._root, self._resolver = resolver.root, resolver
-        self._walk(resolver, [n for n in anew if n in hit] + self._pages)
+        self._walk(resolver, [n for n in anew if n in hit] + self._pages + sorted(known))
         return Touched(dirty, boxes_only, boxes if boxes_only else ())
 
     def _signs(self, number: int, resolver: Any) -> bool:
-        """Whether the object is the box of a signature field that is empty here and signed in the next."""
+        """Whether the object is the box of a signature field that is empty here and signed in the next.
+
+        Or that of a page-edge seal, empty here and filled in the next.
+        """
         old, new = _object(self._resolver, number), _object(resolver, number)
         for item in (old, new):
             if type(item) is not DictionaryObject or "/Kids" in item or "/MK" in item:
                 return False
             if any(dict.get(item, key) != value for key, value in _BOX.items()):
                 return False
-        flags = dict.get(new, "/F", 0)
+        kind, flags = dict.get(new, "/FT"), dict.get(new, "/F", 0)
         return (
-            "/V" not in old
-            and "/V" in new
+            dict.get(old, "/FT") == kind
+            and "/V" not in old
+            and (("/V" in new) if kind == "/Sig" else (kind == "/Btn" and "/AP" not in old))
             and isinstance(flags, int)
             and not flags & _MOVED
             and _raw(old, _SIGNED) == _raw(new, _SIGNED)
@@ -165,7 +175,7 @@ class Pages:
             item = resolver.get_object(_reference(resolver, number))
             # A page's resources may stand in the nodes above it; those are in `_tree`, and a change
             # of any of them counts for all pages. What they refer to is noted here.
-            found = _references(item, nodes)
+            found = _references(_without_siblings(item), nodes)
             if number in leaves:
                 found |= self._inherited(item)
             self._uses[number] = frozenset(found)
@@ -255,6 +265,13 @@ def runs(
         start, gathered, signed = new, frozenset(), []
     if start != states[-1]:
         yield start, states[-1], gathered
+
+
+def _without_siblings(item: Any) -> Any:
+    """A field without the list of its children: a box shows what it inherits, not its siblings."""
+    if type(item) is not DictionaryObject or not {"/T", "/Kids"} <= item.keys():
+        return item
+    return {key: dict.__getitem__(item, key) for key in item if key != "/Kids"}
 
 
 def _is_picture(box: Any) -> bool:

@@ -6,6 +6,7 @@ Nothing is fetched: roots and revocation lists are given, so a verdict is repeat
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
@@ -31,6 +32,7 @@ from ledger.core.errors import InputError, VerificationError
 from ledger.core.report import Verdict
 from signing import deadline, parsed
 from signing.cms import signature_names, verify_signature
+from signing.known_paths import remembered
 from signing.path_walk import EXTENSIONS_KNOWN, is_national, walk
 from signing.revocation_rules import finished, not_revoked_by_rules
 
@@ -43,6 +45,10 @@ POOL_FEW: Final = 6
 follows names alone: twenty authorities that all name each other keep it busy for hours."""
 POOL_MAX: Final = 12
 """Certificates that really lead to a root; chains have two or three."""
+SIGNED_BY_KEPT: Final = 1_024
+"""Answers kept on who signed which certificate, 3 kB each: the authorities of recent files."""
+SIGNED_LISTS_KEPT: Final = 64
+"""Answers kept on who signed which revocation list, 64 kB each at most."""
 WEAK_HASHES: Final = frozenset({"md2", "md5", "sha1"})
 _EXPIRED: Final = (
     "a certificate of the path was not valid at that time",
@@ -174,6 +180,27 @@ def check_path(
 
     An unknown root is INDETERMINATE, a broken or misused certificate is FAILED. Never raises.
     """
+
+    def judge(moment: datetime) -> Finding:
+        return _judged(certificate, others=others, roots=roots, at=moment, purpose=purpose)
+
+    finding: Finding = remembered(
+        judge,
+        key=(certificate, tuple(others), tuple(roots), purpose),
+        given=(certificate, *others, *roots),
+        at=at,
+    )
+    return finding
+
+
+def _judged(
+    certificate: bytes,
+    *,
+    others: Sequence[bytes],
+    roots: Sequence[bytes],
+    at: datetime,
+    purpose: Purpose,
+) -> Finding:
     try:
         leaf = parsed.certificate(certificate)
         pool = [parsed.certificate(der) for der in others]
@@ -340,7 +367,7 @@ def require_certificate(der: bytes) -> Any:
         InputError: `trust.certificate`.
     """
     try:
-        loaded = x509.Certificate.load(der, strict=True)
+        loaded = parsed.certificate(der)
         # Parsing is lazy, so every field that is used is read once here; extensions are read where
         # they are judged, because real certificates carry odd ones.
         for part in ("serial_number", "issuer", "subject", "validity"):
@@ -602,13 +629,30 @@ def _list_counts(
 
 def _signed_list(item: crl.CertificateList, issuer: x509.Certificate) -> bool:
     """Whether this very key signed the list, and may."""
+    deadline.check()
     body, usage = item["tbs_cert_list"], issuer.key_usage_value
     if usage is not None and "crl_sign" not in usage.native:
         return False  # RFC 5280, 6.3.3 (f): this key may not sign lists
     # Names are compared as PKITS 4.3.10 wants it: in any string type.
     if body["issuer"].hashable != issuer.subject.hashable:
         return False
-    return _verifies(body.dump(), item["signature"].native, item["signature_algorithm"], issuer)
+    if len(item.dump()) > parsed.KEPT_BYTES_MAX:
+        return _list_verifies(item, issuer)
+    return _list_verifies_by_bytes(bytes(item.dump()), bytes(issuer.dump()))
+
+
+@functools.lru_cache(maxsize=SIGNED_LISTS_KEPT)
+def _list_verifies_by_bytes(list_der: bytes, issuer_der: bytes) -> bool:
+    return _list_verifies(parsed.revocation_list(list_der), parsed.certificate(issuer_der))
+
+
+def _list_verifies(item: crl.CertificateList, issuer: x509.Certificate) -> bool:
+    return _verifies(
+        item["tbs_cert_list"].dump(),
+        item["signature"].native,
+        item["signature_algorithm"],
+        issuer,
+    )
 
 
 def _speaks_for(item: crl.CertificateList, *, used_at: datetime, at: datetime) -> bool:
@@ -621,6 +665,14 @@ def _speaks_for(item: crl.CertificateList, *, used_at: datetime, at: datetime) -
 
 
 def _signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    deadline.check()
+    return _signed_by_bytes(bytes(certificate.dump()), bytes(issuer.dump()))
+
+
+@functools.lru_cache(maxsize=SIGNED_BY_KEPT)
+def _signed_by_bytes(certificate_der: bytes, issuer_der: bytes) -> bool:
+    """As `_signed_by`; the answer depends on these bytes alone, and the same authorities come again."""
+    certificate, issuer = parsed.certificate(certificate_der), parsed.certificate(issuer_der)
     return certificate.issuer.dump() == issuer.subject.dump() and _verifies(
         certificate["tbs_certificate"].dump(),
         certificate["signature_value"].native,
@@ -630,7 +682,6 @@ def _signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
 
 
 def _verifies(data: bytes, signature: bytes, algorithm: Any, issuer: x509.Certificate) -> bool:
-    deadline.check()
     try:
         name, hash_name, salt = signature_names(algorithm)
         verify_signature(

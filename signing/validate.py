@@ -32,8 +32,10 @@ from signing.pdf_reading import (
     signatures_with,
 )
 from signing.reading import RecordedEdit, SignatureFacts
+from signing.tables import doubled_tables
 from signing.trust import PkiTrust
 from signing.validate_containers import UNSUPPORTED, check_each_container
+from signing.validate_edges import check_edges
 from signing.validate_seals import check_seals
 from signing.validate_trust import check_each_trust
 from signing.validate_visual import check_visual
@@ -58,6 +60,7 @@ def validate_pdf(
     at: datetime,
     expected_sha256: bytes | None = None,
     edits: Sequence[RecordedEdit] = (),
+    closed_edits: int = 0,
     seconds: int = SECONDS_MAX,
 ) -> Report:
     """Examine a PDF; the verdict is PASSED only where every check is. Never raises.
@@ -68,11 +71,12 @@ def validate_pdf(
         expected_sha256: digest that the file must have, 32 bytes.
         edits: form fields that signers filled after earlier signatures, as recorded steps say;
             every other edit of a field is tampering.
+        closed_edits: how many more such steps are recorded whose contents the caller does not know.
         seconds: after so long the verdict is indeterminate (`pdf.limits`, reason `time_limit`) unless
             something wrong was found before. One page that poppler draws is not interrupted.
     """
     file = Examined(data)
-    stages = _stages(trust=trust, at=at, expected=expected_sha256, edits=edits)
+    stages = _stages(trust=trust, at=at, expected=expected_sha256, edits=edits, closed=closed_edits)
     return _report(file, stages, seconds=seconds, subject="pdf", labels=trust.labels)
 
 
@@ -101,6 +105,7 @@ def _stages(
     at: datetime | None,
     expected: bytes | None,
     edits: Sequence[RecordedEdit],
+    closed: int = 0,
 ) -> list[_Stage]:
     stages: list[_Stage] = [
         Examined.scan,
@@ -110,7 +115,8 @@ def _stages(
         check_each_container,
         _check_coverage,
         _check_undeclared,
-        lambda it: check_field_edits(it, edits),
+        lambda it: check_field_edits(it, edits, closed=closed),
+        check_edges,
         _check_changes,
         check_visual,
         _check_active,
@@ -353,7 +359,8 @@ def _check_undeclared(file: Examined) -> None:
     declared, starts = declared_offsets(file.reader)
     objects = changes.undeclared_objects(file.data, start=start, declared=declared)
     extra = changes.undeclared_starts(file.data, start=start, declared=starts)
-    ok = not objects and not extra
+    doubled = doubled_tables(file.reader, file.data, start=start)
+    ok = not objects and not extra and not doubled
     file.add(
         "pdf.undeclared_objects",
         _P if ok else _F,
@@ -363,6 +370,7 @@ def _check_undeclared(file: Examined) -> None:
         "首个签名之后的对象均已声明" if ok else "签名之后被塞入未声明的对象",
         objects=len(objects),
         tables=len(extra),
+        doubled=len(doubled),
     )
 
 

@@ -13,7 +13,12 @@ from ledger.core.errors import InputError, LimitError, VerificationError
 from ledger.core.report import Verdict
 from signing import deadline
 from signing.cms import STRONG_HASHES, SignedContainer, TimeStamp, check_container, read_timestamp
-from signing.embedded import ValidationData, validation_data_of, validation_data_with
+from signing.embedded import (
+    ValidationData,
+    odd_items,
+    validation_data_of,
+    validation_data_with,
+)
 from signing.examined import Examined
 from signing.reading import SignatureFacts
 from signing.trust import (
@@ -109,7 +114,7 @@ def _known(file: Examined, trust: PkiTrust, at: datetime) -> _Known:
 
 def _stored(file: Examined) -> ValidationData:
     try:
-        return validation_data_with(file.reader)
+        found = validation_data_with(file.reader)
     except LimitError:
         file.add(
             "pdf.validation_data",
@@ -118,6 +123,15 @@ def _stored(file: Examined) -> ValidationData:
             "文件内的吊销数据过大，无法检查",
         )
         return ValidationData()
+    if odd := odd_items(found):
+        file.add(
+            "pdf.validation_data",
+            _I,
+            f"{odd} items among the revocation data in the file are nothing of the kind",
+            f"文件内的吊销数据中有 {odd} 项并非证书、吊销列表或应答",
+            items=odd,
+        )
+    return found
 
 
 def _covers(file: Examined, item: SignatureFacts, token: TimeStamp) -> bool:

@@ -23,6 +23,7 @@ from signing.covered import blank, has_figures, hides, overlap
 from signing.examined import Examined
 from signing.pdf_reading import form_at
 from signing.reading import Form
+from signing.slices_seen import plain_slices
 from signing.touched import UNKNOWN, Pages, Touched, renewed, runs
 
 VISUAL_SIDE_PX: Final = second_view.SIDE_PX
@@ -131,13 +132,14 @@ def _compare(file: Examined, states: Sequence[int], deadline: float) -> _Outcome
     revisions = file.revisions
 
     def state(end: int) -> _State:
-        return _State(file.data, end, form_at(file.reader, file.data, end, revisions.get(end)))
+        form = form_at(file.reader, file.data, end, revisions.get(end))
+        return _State(file.data, end, form, file.slices)
 
     outcome, kept = _Outcome(), dict[int, _Drawn]()
     with contextlib.ExitStack() as stack:
         old = stack.enter_context(state(states[0]))
         steps = _touched(file, states)
-        if _overlapping(file.form):
+        if _overlapping(file.form, file.slices):
             # Whether one signature hides the other is seen only step by step.
             steps = [replace(step, boxes_only=False) for step in steps]
         for start, end, touched in runs(states, steps):
@@ -150,8 +152,10 @@ def _compare(file: Examined, states: Sequence[int], deadline: float) -> _Outcome
             outcome.untouched += count - len(pages)
             if pages:
                 certified = _certified(file, start)
-                filled = [name for (_r, name), signed in file.explained.items() if signed == end]
-                step = _Step(old, new, deadline, certified, filled)
+                named = [n for (_r, n), signed in file.explained.items() if start < signed <= end]
+                slices = frozenset(named) & frozenset(file.slices)
+                filled = [name for name in named if name not in slices]
+                step = _Step(old, new, deadline, certified, filled, slices)
                 if _compare_pages(step, pages, kept, outcome):
                     return outcome
             old.close()
@@ -183,8 +187,12 @@ def _compare_pages(
 class _State:
     """The first bytes of the file, opened by both renderers when first asked."""
 
-    def __init__(self, data: bytes, end: int, form: Form) -> None:
+    def __init__(self, data: bytes, end: int, form: Form, slices: Sequence[str]) -> None:
         self._data, self._end, self.form = data, end, form
+        self._fields: dict[int, list[str]] = {}
+        for name in (*form.empty, *slices):
+            if (box := form.boxes.get(name)) is not None:
+                self._fields.setdefault(box.page, []).append(name)
         self._stack = contextlib.ExitStack()
         self._first: render.Document | None = None
         self._second: second_view.SecondDocument | None = None
@@ -207,6 +215,10 @@ class _State:
     def pages(self) -> int:
         return self.first().page_count()
 
+    def fields(self, page: int) -> list[str]:
+        """The fields of the page that may be filled from here on: the order of a drawn page's places."""
+        return self._fields.get(page, [])
+
     def draw(self, page: int, *, deadline: float) -> _Drawn:
         """Both pictures of a page, with the places of the boxes that may be filled from here on.
 
@@ -220,7 +232,7 @@ class _State:
             side_px=VISUAL_SIDE_PX,
             masks=(),
             deadline=deadline,
-            boxes=_boxes(self.form, self.form.empty, page),
+            boxes=_boxes(self.form, self.fields(page), page),
         )
         if second_view.library() is None:
             return _Drawn(first, None)
@@ -232,13 +244,19 @@ class _State:
 
 @dataclass
 class _Step:
-    """Two neighbouring states, their forms, and the text fields filled between them as recorded."""
+    """Two neighbouring states, their forms, and what was filled between them as a step explains.
+
+    Attributes:
+        filled: text fields.
+        slices: boxes of page-edge seals.
+    """
 
     old: _State
     new: _State
     deadline: float
     certified: bool
     filled: Sequence[str]
+    slices: frozenset[str]
 
     def compare(self, page: int, before: _Drawn | None) -> tuple[Verdict, str, _Drawn]:
         """Same, different or with a new box; by which renderer; and the page's new pictures."""
@@ -272,14 +290,13 @@ class _Step:
 
     def _covers(self, page: int, before: render.PageView, after: render.PageView) -> bool:
         """Whether a field signed now hides figures, an earlier signature or another field's value."""
-        old, new = self.old.form, self.new.form
-        boxes = _boxes(old, old.empty, page)
-        named = [name for name in old.empty if _boxes(old, [name], page)]
-        for name, box, place in zip(named, boxes, before.places, strict=True):
-            if name not in new.filled or not hides(before, after, place):
+        old = self.old.form
+        for name, place in zip(self.old.fields(page), before.places, strict=True):
+            box = old.boxes[name]
+            if not self._is_filled(name) or not hides(before, after, place):
                 continue
-            others = _boxes(old, [*old.filled, *old.other_fields], page)
-            if any(overlap(box, other) for other in others):
+            others = [one for one in (*old.filled, *old.other_fields) if one != name]
+            if any(overlap(box, other) for other in _boxes(old, others, page)):
                 return True
             if has_figures(self.old.first().text_in(box)):
                 return True
@@ -287,9 +304,11 @@ class _Step:
 
     def _signed_now(self, page: int, drawn: render.PageView) -> list[tuple[int, int, int, int]]:
         """The places of the fields that were empty before and are signed now; others stay as they were."""
-        named = [n for n in self.old.form.empty if _boxes(self.old.form, [n], page)]
-        places = zip(named, drawn.places, strict=True)
-        return [place for name, place in places if name in self.new.form.filled]
+        places = zip(self.old.fields(page), drawn.places, strict=True)
+        return [place for name, place in places if self._is_filled(name)]
+
+    def _is_filled(self, name: str) -> bool:
+        return name in self.new.form.filled or name in self.slices
 
     def _with_new_boxes(self, page: int) -> render.PageView:
         """The page with the places of signature boxes that a signer brought along."""
@@ -354,11 +373,17 @@ def _boxes(form: Form, names: Sequence[str], page: int) -> list[render.Box]:
     return [box for name in names if (box := form.boxes.get(name)) is not None and box.page == page]
 
 
-def _overlapping(form: Form | None) -> bool:
-    """Whether the boxes of two signatures share a place."""
-    names = () if form is None else form.filled
-    boxes = [] if form is None else [form.boxes[name] for name in names if name in form.boxes]
-    return any(overlap(one, other) for one, other in itertools.combinations(boxes, 2))
+def _overlapping(form: Form | None, slices: Sequence[str]) -> bool:
+    """Whether the boxes of two signatures, or of the seals across page edges, share a place."""
+    by_page: dict[int, list[render.Box]] = {}
+    for name in () if form is None else (*form.filled, *slices):
+        if form is not None and (box := form.boxes.get(name)) is not None:
+            by_page.setdefault(box.page, []).append(box)
+    return any(
+        overlap(one, other)
+        for boxes in by_page.values()
+        for one, other in itertools.combinations(boxes, 2)
+    )
 
 
 def _touched(file: Examined, states: Sequence[int]) -> list[Touched]:
@@ -370,12 +395,14 @@ def _touched(file: Examined, states: Sequence[int]) -> list[Touched]:
         return unknown
     found: list[Touched] = []
     try:
+        skipped = plain_slices(file)
         pages = Pages(_resolver(file.reader, revisions[states[0]]))
         for old, new in itertools.pairwise(states):
             numbers = renewed(
                 file.reader, file.data, old=(old, revisions[old]), new=(new, revisions[new])
             )
-            found.append(pages.step(_resolver(file.reader, revisions[new]), numbers))
+            known = frozenset(number for number, end in skipped.items() if old < end <= new)
+            found.append(pages.step(_resolver(file.reader, revisions[new]), numbers, slices=known))
     except Exception:  # noqa: BLE001 - pyHanko raises many kinds on odd files; then every page is drawn
         return unknown
     return found

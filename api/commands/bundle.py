@@ -29,6 +29,8 @@ from api.commands.reporting import (
 )
 from arbitration.bundle import read_bundle
 from arbitration.container import TOTAL_BYTES_MAX, unpack
+from arbitration.donation_model import donation_part, is_donation_bundle, open_donation_files
+from arbitration.donation_story import PLACES_ZH
 from arbitration.examining import Examiner
 from arbitration.lot_model import is_lot_bundle, lot_part, open_lot_files
 from arbitration.model import Bundle
@@ -71,8 +73,12 @@ def show_file(file: FileArgument, as_json: JsonOption = False, lang: LangOption 
         data = read_file(file, lang=words, limit=TOTAL_BYTES_MAX)
         try:
             files = unpack(data)
-            of_a_lot = is_lot_bundle(files)
-            facts = _lot_facts(open_lot_files(files)) if of_a_lot else _facts(read_bundle(data))
+            if is_donation_bundle(files):
+                facts = _donation_facts(open_donation_files(files))
+            elif is_lot_bundle(files):
+                facts = _lot_facts(open_lot_files(files))
+            else:
+                facts = _facts(read_bundle(data))
         except VerificationError as exc:
             typer.echo(str(exc), err=True)
             raise typer.Exit(EXIT_CODES[Verdict.FAILED]) from exc
@@ -101,6 +107,23 @@ def read_trust(path: Path | None, *, lang: str) -> Trust | None:
     except FuqiError as exc:
         typer.echo(f"{path}: {WORDS[lang]['unreadable']} ({exc})", err=True)
         raise typer.Exit(USAGE) from exc
+
+
+def _donation_facts(bundle: Bundle) -> list[tuple[str, str]]:
+    manifest, part = bundle.manifest, donation_part(bundle)
+    rows = [
+        ("bundle", str(manifest["bundle"])),
+        ("made_at", str(manifest["made_at"])),
+        ("purpose", f"{manifest['purpose']} → {manifest['recipient']}"),
+        *(("offer", str(one)) for one in part["offers"]),
+        *((str(one["id"]), str(one["name"])) for one in part["parties"]),
+        *(
+            (f"{name} {PLACES_ZH.get(str(name), '')}", str(units))
+            for name, units in part["account"]
+        ),
+    ]
+    rows += [("file", str(row["path"])) for row in manifest["files"] if row["role"] == "part"]
+    return rows
 
 
 def _lot_facts(bundle: Bundle) -> list[tuple[str, str]]:

@@ -21,5 +21,9 @@ def migrate_schema() -> None:
     """Run pending migrations. Safe to run again. Cannot be undone: back up first in production."""
     settings = load_settings()
     migrate(settings.database)
-    current, head = schema_state(make_engine(settings.database))
+    engine = make_engine(settings.database)
+    try:
+        current, head = schema_state(engine)
+    finally:
+        engine.dispose()
     Console().print(f"schema at {current} (newest {head})")

@@ -116,13 +116,15 @@ def cosign(
     raise typer.Exit(0 if signed >= policy.k else 1)
 
 
-SubjectArgument = Annotated[str, typer.Argument(help="Id of a party or an agreement.")]
+SubjectArgument = Annotated[
+    str, typer.Argument(help="Id of a party, an agreement, a lot or an order.")
+]
 BasisOption = Annotated[str, typer.Option("--basis", help="Why, e.g. who asked and when.")]
 
 
 @app.command("retention")
 def retention(subject: SubjectArgument) -> None:
-    """Print until when the law wants a party's or an agreement's data kept."""
+    """Print until when the law wants the data of a party, an agreement, a lot or an order kept."""
     with _session() as session:
         kept = retention_of(session, subject)
     until = "no term" if kept.rule is None else "still open"

@@ -1,13 +1,15 @@
-"""`fuqi round verify`: check a round's plan and its certificate anew, offline, and a bundle against it.
+"""`fuqi round …`: check a round's plan and certificate anew, offline, and a bundle and the chain against it.
 
 Needs the round's three documents, as `/api/v1/rounds/{id}/documents/{name}` serves them to operators, and
 nothing else: every pair is judged again, everything is added up again, and the proof or the gap is recomputed.
+With `/api/v1/rounds/{id}/chain` beside them as `chain.json`, also what the round did on the chain.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -18,10 +20,12 @@ from api.commands.reporting import (
     USAGE,
     JsonOption,
     LangOption,
+    TrustOption,
     language,
     print_report,
     read_file,
 )
+from api.commands.round_chain import Documents, chain_checks, read_record, strike_for
 from arbitration.bundle import read_bundle
 from arbitration.container import TOTAL_BYTES_MAX
 from arbitration.offline import offline
@@ -29,6 +33,7 @@ from arbitration.parts import ALLOCATION
 from ledger.core.canonical import Json
 from ledger.core.errors import FuqiError, InputError, LimitError
 from ledger.core.report import Check, Report, Verdict
+from ledger.ledger_trust import TRUST_BYTES_MAX, LedgerTrust, read_ledger_trust
 from matching.check import check_plan
 from matching.gap import room_left
 from matching.plan import Certificate, Plan, certificate_from_json, plan_from_json
@@ -37,8 +42,11 @@ from matching.problem import Problem, problem_from_json
 DOCUMENT_BYTES_MAX: Final = 256 * 1024 * 1024
 """As the service stores them: a round of 20 000 needs takes a tenth of this."""
 NAMES: Final = ("problem.json", "plan.json", "certificate.json")
+CHAIN_NAME: Final = "chain.json"
+CHAIN_BYTES_MAX: Final = 16 * 1024 * 1024
+"""Forty receipts, each with an act's payload of 64 KiB at most."""
 
-app = typer.Typer(no_args_is_help=True, help="Matching rounds: verify one offline.")
+app = typer.Typer(no_args_is_help=True, help="Matching rounds: verify one offline, strike one.")
 
 FolderArgument = Annotated[
     Path,
@@ -56,59 +64,133 @@ BundleOption = Annotated[
 
 @app.callback()
 def group() -> None:
-    """Matching rounds: verify one offline."""
+    """Matching rounds: verify one offline, strike one."""
 
 
 @app.command("verify")
 def verify_round(
     folder: FolderArgument,
     bundle: BundleOption = None,
+    trust: TrustOption = None,
     as_json: JsonOption = False,
     lang: LangOption = None,
 ) -> None:
     """Check plan and certificate of a round anew: every pair, every limit, the proof or the gap.
 
     With --bundle also that the bundle's line and digests are this round's. Whether the bundle itself holds is
-    what `fuqi bundle verify` says.
+    what `fuqi bundle verify` says. With chain.json in the folder (/api/v1/rounds/{id}/chain) also that the
+    chain holds this round's inputs and result, as the log's receipts say; --trust names whose log that is.
     """
     words = language(lang)
     with offline():
         data = [read_file(folder / name, lang=words, limit=DOCUMENT_BYTES_MAX) for name in NAMES]
         packed = None if bundle is None else read_file(bundle, lang=words, limit=TOTAL_BYTES_MAX)
+        chain = _chain_file(folder, lang=words)
         try:
-            report = report_of(data, packed)
+            pinned = None if trust is None else _trust(trust, lang=words)
+            report = report_of(data, packed, chain, trust=pinned)
         except FuqiError as error:
             typer.echo(f"{error.error_code}: {error}", err=True)
             raise typer.Exit(USAGE) from error
-    print_report(report, data=b"".join(data), pinned=True, as_json=as_json, lang=words)
+    # Without the chain's record nothing rests on whose log it is.
+    known = chain is None or pinned is not None
+    print_report(report, data=b"".join(data), pinned=known, as_json=as_json, lang=words)
     raise typer.Exit(EXIT_CODES[report.verdict])
 
 
-def report_of(data: list[bytes], bundle: bytes | None) -> Report:
-    """The checker's report on the three documents, and the bundle's line against them.
+@app.command("strike")
+def strike_round(
+    folder: FolderArgument,
+    out: Annotated[
+        Path, typer.Option("--out", help="Where to write the call.", show_default=False)
+    ],
+    lang: LangOption = None,
+) -> None:
+    """Look for a fault in a round's posted result, and write the call that voids it.
+
+    Needs the three documents and chain.json. Anybody may send the call to the contract named in it, with any
+    account, until the window closes. Exit codes: 0 a fault was found, 1 there is none.
+    """
+    words = language(lang)
+    with offline():
+        data = [read_file(folder / name, lang=words, limit=DOCUMENT_BYTES_MAX) for name in NAMES]
+        chain = read_file(folder / CHAIN_NAME, lang=words, limit=CHAIN_BYTES_MAX)
+        try:
+            documents = _documents(data)
+            document = _document(chain, code="round.chain_malformed", limit=CHAIN_BYTES_MAX)
+            record = read_record(document, problem_id=documents.problem.id)
+            found = strike_for(record, documents)
+        except FuqiError as error:
+            typer.echo(f"{error.error_code}: {error}", err=True)
+            raise typer.Exit(USAGE) from error
+    if found is None:
+        typer.echo(
+            "没有可击穿之处：公布的结果成立。"
+            if words == "zh"
+            else "There is nothing to strike: the posted result holds."
+        )
+        raise typer.Exit(1)
+    call = {
+        "chain_id": found.chain_id,
+        "to": found.contract,
+        "data": "0x" + found.data.hex(),
+        "fault": found.fault.name.lower(),
+        "row": found.row,
+        "column": found.column,
+    }
+    out.write_text(json.dumps(call, indent=1) + "\n", "utf-8")
+    typer.echo(f"{found.fault.name.lower()} {found.row} {found.column} -> {out}")
+
+
+def report_of(
+    data: list[bytes],
+    bundle: bytes | None,
+    chain: bytes | None = None,
+    *,
+    trust: LedgerTrust | None = None,
+) -> Report:
+    """The checker's report on the three documents; the bundle's line and the chain's record against them.
 
     Raises:
         LimitError: `matching.too_large`.
         InputError: `matching.problem_malformed`, `matching.plan_malformed`, `matching.certificate_malformed`,
-            and the codes of reading a bundle.
+            `round.chain_malformed`, and the codes of reading a bundle.
     """
-    problem = problem_from_json(_document(data[0], code="matching.problem_malformed"))
-    plan = plan_from_json(_document(data[1], code="matching.plan_malformed"))
-    certificate = certificate_from_json(_document(data[2], code="matching.certificate_malformed"))
+    found = _documents(data)
+    problem, plan, certificate = found.problem, found.plan, found.certificate
     checked = check_plan(problem, plan, certificate)
     checks = [*checked.checks]
     if bundle is not None and checked.verdict is Verdict.PASSED:
         facts = read_bundle(bundle).json.get(ALLOCATION)
         checks.append(_line_check(facts, problem, plan, certificate))
+    if chain is not None:
+        document = _document(chain, code="round.chain_malformed", limit=CHAIN_BYTES_MAX)
+        record = read_record(document, problem_id=problem.id)
+        checks += chain_checks(record, found, trust=trust, at=datetime.now(UTC))
     return Report(subject="matching round", checks=tuple(checks))
 
 
-def _document(data: bytes, *, code: str) -> Mapping[str, Any]:
-    if len(data) > DOCUMENT_BYTES_MAX:
+def _documents(data: list[bytes]) -> Documents:
+    return Documents(
+        problem_from_json(_document(data[0], code="matching.problem_malformed")),
+        plan_from_json(_document(data[1], code="matching.plan_malformed")),
+        certificate_from_json(_document(data[2], code="matching.certificate_malformed")),
+    )
+
+
+def _chain_file(folder: Path, *, lang: str) -> bytes | None:
+    file = folder / CHAIN_NAME
+    return read_file(file, lang=lang, limit=CHAIN_BYTES_MAX) if file.exists() else None
+
+
+def _trust(path: Path, *, lang: str) -> LedgerTrust:
+    return read_ledger_trust(read_file(path, lang=lang, limit=TRUST_BYTES_MAX))
+
+
+def _document(data: bytes, *, code: str, limit: int = DOCUMENT_BYTES_MAX) -> Mapping[str, Any]:
+    if len(data) > limit:
         raise LimitError(
-            f"a document has at most {DOCUMENT_BYTES_MAX} bytes",
-            code="matching.too_large",
-            limit=DOCUMENT_BYTES_MAX,
+            f"a document has at most {limit} bytes", code="matching.too_large", limit=limit
         )
     try:
         value = json.loads(data)

@@ -8,8 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -27,9 +29,15 @@ from api.commands.reporting import (
 )
 from arbitration.container import TOTAL_BYTES_MAX
 from arbitration.examining import Examiner
+from arbitration.filled import RECEIPTS_MAX, edits_of_receipts
 from arbitration.offline import offline
+from arbitration.policy import Trust
+from ledger.core.errors import FuqiError
+from signing.reading import RecordedEdit
 from signing.report_ts119102 import as_ts119102, as_xml
 
+RECEIPT_BYTES_MAX: Final = 1024 * 1024
+"""A receipt has some kilobytes."""
 _SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
 
 
@@ -56,6 +64,14 @@ def verify(
             show_default=False,
         ),
     ] = None,
+    filled: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--filled",
+            help="Receipt of form fields that a signer filled (document.filled); may be given more than once.",
+            show_default=False,
+        ),
+    ] = None,
     lang: LangOption = None,
 ) -> None:
     """Check every signature in a PDF; a receipt (JSON) as `fuqi receipt verify`. Needs no network."""
@@ -69,11 +85,13 @@ def verify(
         with offline():
             data = read_file(file, lang=words, limit=TOTAL_BYTES_MAX)
             pinned = read_trust(trust, lang=words)
+            edits = _edits(filled or [], trust=pinned, lang=words)
             report = examiner.examine(
                 data,
                 trust=pinned,
                 at=datetime.now(UTC),
                 expected_sha256=None if sha256 is None else bytes.fromhex(sha256),
+                edits=edits,
             )
     finally:
         examiner.close()
@@ -87,3 +105,17 @@ def verify(
         raise typer.Exit(EXIT_CODES[report.verdict])
     print_report(report, data=data, pinned=pinned is not None, as_json=as_json, lang=words)
     raise typer.Exit(EXIT_CODES[report.verdict])
+
+
+def _edits(receipts: Sequence[Path], *, trust: Trust | None, lang: str) -> tuple[RecordedEdit, ...]:
+    """What the receipts say; one that does not hold is a fault of the call, not of the file."""
+    texts = [
+        read_file(one, lang=lang, limit=RECEIPT_BYTES_MAX) for one in receipts[: RECEIPTS_MAX + 1]
+    ]
+    try:
+        ledger = None if trust is None else trust.ledger
+        return edits_of_receipts(texts, trust=ledger, at=datetime.now(UTC))
+    except FuqiError as error:
+        raise typer.BadParameter(
+            f"{error.error_code}: {error.message}", param_hint="--filled"
+        ) from error

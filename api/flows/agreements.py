@@ -34,6 +34,7 @@ from api.flows.agreements_rows import (
     shown_sha256,
     signer_for,
     state_of,
+    stated_amount,
 )
 
 __all__ = [
@@ -59,5 +60,6 @@ __all__ = [
     "shown_sha256",
     "signer_for",
     "state_of",
+    "stated_amount",
     "withdraw",
 ]

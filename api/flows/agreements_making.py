@@ -18,7 +18,9 @@ from api.examining import examiner
 from api.flows.agreements_acts import withdraw
 from api.flows.agreements_rows import agreement_for, quorums_of, record_step
 from api.flows.annexes import ClauseSpec, DemandSpec, attach, located
+from api.flows.form_planning import FillSpec, fillers, plan, with_fields
 from api.flows.idempotency import fingerprint, require_same
+from api.flows.parties import LETTERS
 from api.flows.verification_levels import require_publishable
 from api.ports import Ports
 from ledger.core.canonical import Json, sha256
@@ -31,10 +33,11 @@ from ledger.tables.agreements import AgreementRow, RevisionRow, SignerRow
 from ledger.tables.parties import PartyRow
 from signing import agreement as rules
 from signing.appearance import FieldSpec
+from signing.edge_plan import plan_edges
 from signing.identity_policy import Need
 from signing.pdf import PdfFacts, PdfLimits, intake, place_fields, stamp_demo_mark
 from signing.placement import Anchor, Spot, place_boxes
-from signing.templates.library import render
+from signing.templates.library import default_clauses, render
 
 CONSENT_VERSION: Final = "fuqi/e-form-consent/v1"
 EXPIRY_MAX: Final = timedelta(days=365)
@@ -70,13 +73,17 @@ class NewAgreement:
 
     Attributes:
         quorums: stage -> how many of its members must act (1 for any of them); others need all.
-        amount_minor: fen; needed where a handler's authority has a limit.
+        amount_minor: fen.
+        no_amount: the sender states that it is about no amount of money; one of the two is always stated, but
+            for a letter of authority, whose limit stands in its text.
         relation, related_id: `releases`, `amends` or `renews` a formed agreement of the same parties.
         hand_out_partial: parties may take out the file before every signature stands.
         read_seconds_min: how long the document must be open before it counts as read.
         clauses: passages of the document that every signer of the other sides confirms one by one.
         attachments: files that were sent before (`api.flows.annexes.keep_file`).
         demands: files that signers are asked for.
+        fillable: text fields of the document that signers may fill before they sign.
+        point_out: also the clauses that the template carries by default (`default_clauses`).
     """
 
     id: str
@@ -88,6 +95,7 @@ class NewAgreement:
     place_of_formation: str | None = None
     quorums: Mapping[int, int] = field(default_factory=dict)
     amount_minor: int | None = None
+    no_amount: bool = False
     relation: str | None = None
     related_id: str | None = None
     hand_out_partial: bool = False
@@ -95,6 +103,8 @@ class NewAgreement:
     clauses: tuple[ClauseSpec, ...] = ()
     attachments: tuple[str, ...] = ()
     demands: tuple[DemandSpec, ...] = ()
+    fillable: tuple[FillSpec, ...] = ()
+    point_out: bool = False
 
     @property
     def signing(self) -> tuple[SignerSpec, ...]:
@@ -115,13 +125,14 @@ def create_from_template(
     """Render the document from a template and publish it to its signers.
 
     Raises:
-        InputError: `template.*`, `font.*`, `agreement.*`.  NotFoundError: unknown party.
+        InputError: `template.*`, `font.*`, `agreement.*`, `form.*`.  NotFoundError: unknown party.
         ExistsWithDifferentFieldError: same id, other body.
     """
     existing = _existing(session, caller, new, {"template": template, "data": data})
     if existing is not None:
         return existing
     rendered = render(template, data=data, demo=ports.settings.demo)
+    pointed = default_clauses(template, data=data) if new.point_out else ()
     if len(rendered.fields) != len(new.signing):
         raise InputError(
             f"this template is signed by {len(rendered.fields)}", code="agreement.signers"
@@ -136,6 +147,7 @@ def create_from_template(
         fields=rendered.fields,
         template=template,
         request={"template": template, "data": data},
+        clauses=tuple(ClauseSpec(kind, text) for kind, text in pointed),
         at=at,
     )
 
@@ -159,7 +171,8 @@ def create_from_upload(
         places: where the boxes go instead, beside a text or at a spot, one per signer in order.
 
     Raises:
-        InputError, LimitError: `pdf.*`, `agreement.*`, `placement.*`.  NotFoundError: unknown party.
+        InputError, LimitError: `pdf.*`, `agreement.*`, `placement.*`, `form.*`.
+        NotFoundError: unknown party; `form.field_unknown`.
         ExistsWithDifferentFieldError: same id, other body.
     """
     request: dict[str, Json] = {
@@ -253,13 +266,19 @@ def _options(new: NewAgreement) -> dict[str, Json]:
     given: dict[str, Json] = {
         "quorums": {str(stage): need for stage, need in new.quorums.items()} or None,
         "amount_minor": new.amount_minor,
+        "no_amount": new.no_amount or None,
         "relation": new.relation,
         "related_id": new.related_id,
         "hand_out_partial": new.hand_out_partial or None,
         "read_seconds_min": new.read_seconds_min or None,
         "clauses": [[one.kind, one.text, one.explanation] for one in new.clauses] or None,
         "attachments": list(new.attachments) or None,
+        "point_out": new.point_out or None,
         "demands": [[one.signer, one.label, one.required] for one in new.demands] or None,
+        "fillable": [
+            [one.name, one.signer, one.label, one.required, repr(one.place)] for one in new.fillable
+        ]
+        or None,
     }
     return {name: value for name, value in given.items() if value is not None}
 
@@ -276,6 +295,7 @@ def _publish(
     template: str | None,
     request: Mapping[str, Json],
     at: datetime,
+    clauses: tuple[ClauseSpec, ...] = (),
 ) -> AgreementRow:
     owner = _require_owner(caller, new)
     _require_new(new, at=at)
@@ -292,10 +312,14 @@ def _publish(
     if related is not None and new.relation == "revises":
         # Every signature on the earlier text is void: whoever signs sees the difference and decides anew.
         withdraw(session, ports, caller, related.id, reason=REVISED, at=at)
-    clauses = located(new.clauses, original)
-    document = place_fields(unsigned, fields)
-    facts = intake(document, limits=limits_of(ports))
+    pointed = located((*clauses, *new.clauses), original)
     places = _places(new, fields)
+    fillable = fillers(new.fillable, places)
+    empty = with_fields(unsigned, new.fillable)
+    # Room for everybody's page-edge seal, kept before anybody signs: later no box may be added.
+    edges = plan_edges(empty, fields=fields, wanted=[one.name for one in fields])
+    document = place_fields(empty, fields, fillable=fillable, edges=edges)
+    facts = intake(document, limits=limits_of(ports))
     rules.publish(
         rules.draft(new.id, initiator=owner, signers=places, quorums=new.quorums),
         document_sha256=digest32(facts.sha256),
@@ -326,6 +350,7 @@ def _publish(
         quorums=json.dumps({str(stage): need for stage, need in sorted(new.quorums.items())}),
         amount_minor=new.amount_minor,
         currency=None if new.amount_minor is None else CURRENCY,
+        no_amount=new.no_amount,
         relation=new.relation,
         related_id=new.related_id,
         hand_out_partial=new.hand_out_partial,
@@ -386,9 +411,10 @@ def _publish(
         caller,
         row,
         signers,
-        clauses=clauses,
+        clauses=pointed,
         files=new.attachments,
         demands=new.demands,
+        fields=plan(session, row, document, new.fillable, places),
         at=at,
     )
     for signer in signers:
@@ -475,6 +501,7 @@ def _record_stages(
         {
             "stages": stages,
             "amount_minor": row.amount_minor,
+            "no_amount": row.no_amount,
             "currency": row.currency,
             "relation": row.relation,
             "related": row.related_id,
@@ -538,6 +565,13 @@ def _require_new(new: NewAgreement, *, at: datetime) -> None:
         )
     if new.amount_minor is not None and not 0 <= new.amount_minor <= AMOUNT_MINOR_MAX:
         raise InputError("an amount in fen, not below zero", code="agreement.amount")
+    if new.no_amount and new.amount_minor is not None:
+        raise InputError("state an amount, or that there is none", code="agreement.amount_twice")
+    if not new.no_amount and new.amount_minor is None and new.matter != LETTERS:
+        raise InputError(
+            "state the amount in fen (amount_minor), or that the agreement is about none (no_amount)",
+            code="agreement.amount_unstated",
+        )
     if not 0 <= new.read_seconds_min <= READ_SECONDS_MIN_MAX:
         raise InputError(
             f"a reading time of at most {READ_SECONDS_MIN_MAX} seconds",

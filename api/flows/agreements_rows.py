@@ -22,6 +22,7 @@ from ledger.queries import parties as party_queries
 from ledger.tables.agreements import AgreementRow, SignerRow
 from ledger.tables.parties import AuthorisationRow
 from signing import agreement as rules
+from signing.amounts import UNSTATED, amount_text
 from signing.identity import Basis, require_authority
 from signing.identity_policy import STRENGTH, Need, require_basis
 
@@ -159,6 +160,12 @@ def member_of(signer: SignerRow) -> rules.Signer:
         order=signer.stage,
         act=rules.Act(signer.act),
     )
+
+
+def stated_amount(row: AgreementRow) -> str | None:
+    """What the sender stated of money, as a statement names it; None where nothing was (older agreements)."""
+    stated = amount_text(row.amount_minor, none=row.no_amount)
+    return None if stated == UNSTATED else stated
 
 
 def quorums_of(row: AgreementRow) -> dict[int, int]:

@@ -19,6 +19,8 @@ from api.callers import Caller, require_organisation
 from api.examining import examiner
 from api.files import PDF, media_type_of
 from api.flows.agreements_rows import agreement_for, record_step, signer_for, state_of
+from api.flows.form_filling import require_filled, statement_values
+from api.flows.form_planning import plan_facts
 from api.ports import Ports
 from ledger.core.canonical import Json, sha256
 from ledger.core.errors import (
@@ -37,6 +39,7 @@ from ledger.tables.annexes import (
     ClauseRow,
     UploadDemandRow,
 )
+from ledger.tables.form_fields import FormFieldRow
 from signing import agreement as rules
 from signing.annexes import (
     ATTACHMENTS_MAX,
@@ -163,9 +166,13 @@ def attach(
     clauses: Sequence[tuple[Clause, tuple[Line, ...]]],
     files: Sequence[str],
     demands: Sequence[DemandSpec],
+    fields: Sequence[FormFieldRow] = (),
     at: datetime,
 ) -> None:
     """Fix, at publication, what is pointed out, what is attached, and what signers are asked for.
+
+    Args:
+        fields: of the form, that signers may fill (`api.flows.form_planning`).
 
     Raises:
         NotFoundError: a file that is absent, another organisation's or attached already.
@@ -187,7 +194,7 @@ def attach(
     for one in attached:
         one.agreement_id = row.id
     session.add_all(demand for demand, _ in asked)
-    if not (clauses or attached or asked):
+    if not (clauses or attached or asked or fields):
         return
     session.flush()
     record_step(
@@ -210,6 +217,7 @@ def attach(
                 }
                 for demand, signer in asked
             ],
+            **({"fields": plan_facts(fields)} if fields else {}),
         },
         at=at,
     )
@@ -401,10 +409,10 @@ def take_back(
 
 
 def require_annexed(session: Session, row: AgreementRow, signer: SignerRow) -> None:
-    """Refuse a signature before each clause is confirmed and each required file is there.
+    """Refuse a signature before each clause is confirmed, each required file is there, each field filled.
 
     Raises:
-        ConflictError: `clause.unconfirmed`, `upload.missing` (`context`: the numbers).
+        ConflictError: `clause.unconfirmed`, `upload.missing`, `form.unfilled` (`context`: the numbers).
     """
     if signer.act != rules.Act.SIGN:
         return
@@ -428,6 +436,7 @@ def require_annexed(session: Session, row: AgreementRow, signer: SignerRow) -> N
             code="upload.missing",
             demands=missing,
         )
+    require_filled(session, row, signer)
 
 
 def annex_of(session: Session, row: AgreementRow, signer: SignerRow) -> dict[str, Json] | None:
@@ -448,6 +457,7 @@ def annex_of(session: Session, row: AgreementRow, signer: SignerRow) -> dict[str
             for one, field in files_of(session, row)
             if may_see(row, one, signer.organisation_id)
         ],
+        fields=statement_values(session, row, signer),
     )
 
 

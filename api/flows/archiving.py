@@ -16,6 +16,7 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
+from api.flows.form_filling import recorded_edits
 from api.flows.signatures import pki_trust
 from api.ports import Ports
 from ledger.core.errors import ConflictError, FuqiError, NotFoundError, UnavailableError
@@ -28,6 +29,7 @@ from ledger.tables.agreements import AgreementRow, ArchiveRow
 from signing.embedded import ValidationData
 from signing.longterm import Level, Renewal, extend, level_of, renewal_of
 from signing.pdf_reading import signatures_of
+from signing.reading import RecordedEdit
 from signing.trust import Purpose, check_path
 from signing.validate import validate_pdf
 
@@ -109,7 +111,8 @@ def archive(ports: Ports, agreement_id: str, *, at: datetime) -> ArchiveRow:
         if before and before[-1].due_at > at:
             return before[-1]
         base = before[-1].sha256 if before else row.current_sha256
-    made = _make(ports, base, number=len(before) + 1, at=at)
+        edits = recorded_edits(session, agreement_id)
+    made = _make(ports, base, number=len(before) + 1, edits=edits, at=at)
     # Files first: a crash here leaves a file nothing refers to, never a row without its file.
     sha256 = ports.blobs.put(made.data)
     with transaction(ports.sessions) as session:
@@ -140,7 +143,9 @@ def archive(ports: Ports, agreement_id: str, *, at: datetime) -> ArchiveRow:
         return archived
 
 
-def _make(ports: Ports, base: str, *, number: int, at: datetime) -> _Made:
+def _make(
+    ports: Ports, base: str, *, number: int, edits: Sequence[RecordedEdit], at: datetime
+) -> _Made:
     """The next file, stamped and checked; no transaction is open."""
     data = ports.blobs.get(base)
     # An authority outside is asked for its lists where ours are an hour old.
@@ -154,10 +159,11 @@ def _make(ports: Ports, base: str, *, number: int, at: datetime) -> _Made:
             ocsps=_answers(ports, data, roots=trust.ca_roots, at=at) if number == 1 else (),
         ),
         stamp=lambda imprint: ports.tsa.stamp(imprint, at=at),
+        edits=edits,
     )
     # By itself: a verifier in twenty years has the roots and this file.
     alone = type(trust)(ca_roots=trust.ca_roots, tsa_roots=trust.tsa_roots, labels=trust.labels)
-    validate_pdf(made, trust=alone, at=at).require()
+    validate_pdf(made, trust=alone, at=at, edits=edits).require()
     assert level_of(made) is Level.B_LTA, "an archived file carries every proof"
     renewal = renewal_of(made, at=at)
     assert renewal.ends is not None

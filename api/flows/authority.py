@@ -18,6 +18,7 @@ from api.callers import Caller, Role, require_organisation, require_role
 from api.flows import agreements
 from api.flows.idempotency import fingerprint, require_same
 from api.flows.parties import (
+    APPROVE,
     AUTHORISATION_DAYS_MAX,
     LETTERS,
     MATTERS,
@@ -129,7 +130,7 @@ def know_representative(
                 organisation_id=organisation.id,
                 person_id=person.id,
                 matters=MATTERS | {LETTERS},
-                powers=POWERS | {RATIFY},
+                powers=POWERS | {RATIFY, APPROVE},
                 valid_from=start,
                 # As long as the check may be relied on, and a year at most.
                 valid_to=start + timedelta(days=AUTHORISATION_DAYS_MAX),

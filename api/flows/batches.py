@@ -1,24 +1,35 @@
-"""Batches (批量签署): a handler reads many documents one by one and affirms them with one statement.
+"""Batches (批量签署、用印审批): a handler reads many documents one by one and affirms them with one statement.
 
-The statement lists a digest for each document (signing/batch_intent.py). Affirming it records consent and
-the will to sign for each agreement in one transaction: all of them, or none. The signatures then follow one
-by one over the ordinary two steps, so that a lost connection leaves whole agreements only.
+The statement lists a digest for each document (signing/batch_intent.py). Affirming it records, in one
+transaction, consent and the will to sign for each agreement, or an approval for each: all of them, or none.
+Signatures then follow one by one over the ordinary two steps, so that a lost connection leaves whole
+agreements only. A document that cannot be in the batch is left out with its reason, which stays with the batch.
 """
 
 from __future__ import annotations
 
+import json
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
 
 from sqlalchemy.orm import Session
 
 from api.callers import Caller, require_organisation
-from api.flows.agreements import record_step, signer_for, state_of
-from api.flows.annexes import annex_of, require_annexed
+from api.flows.agreements import record_step, stated_amount
+from api.flows.annexes import annex_of
+from api.flows.approvals import named_seal, own_seal, record_approval
 from api.flows.authority import grounds_of
+from api.flows.batch_places import (
+    NAMED_MAX,
+    Place,
+    fault_of,
+    own_places,
+    require_count,
+    require_none,
+    waiting_ids,
+)
 from api.flows.idempotency import fingerprint, require_same
 from api.flows.signatures import held_certificate
 from api.ports import Ports
@@ -26,9 +37,7 @@ from ledger.core.canonical import Json, canonical_bytes, canonical_parse
 from ledger.core.errors import (
     ConflictError,
     ForbiddenError,
-    FuqiError,
     InputError,
-    LimitError,
     NotFoundError,
     VerificationError,
 )
@@ -37,10 +46,12 @@ from ledger.queries import batches as queries
 from ledger.queries import parties as party_queries
 from ledger.tables.agreements import AgreementRow, SignerRow
 from ledger.tables.batches import BatchItemRow, BatchRow
+from ledger.tables.seals import SealRow
 from signing import agreement as rules
+from signing.amounts import amount_text
 from signing.batch_intent import (
     ACTS,
-    ITEMS_MAX,
+    approval_item,
     batch_digest,
     batch_item,
     batch_statement,
@@ -50,77 +61,107 @@ from signing.certificates import certificate_spki
 from signing.intent import require_fresh
 from signing.keys.algorithms import PROOF_BYTES_MAX
 
-NOT_TO_SIGN: Final = "batch.not_to_sign"
-NAMED_MAX: Final = 20
-"""As many places an error names; the page shows the state of each."""
-
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """How far one document of a batch is.
+class NewBatch:
+    """What is put together.
 
     Attributes:
-        code: `unread`, `ready`, `affirmed`, `awaiting` (affirmed; another party has not consented yet),
-            `signed`, or why it cannot be in the batch any more.
+        signers: places in the order of the list; None for every one that waits for the caller.
+        act: `sign` or `approve`.
+        seal: of approvals, the seal that each allows; None for any.
+        seals: place -> another seal for it.
+        leave_out: whether a place that cannot be in it is left out, or the whole refused.
     """
 
-    number: int
-    signer: SignerRow
-    agreement: AgreementRow
-    code: str
+    id: str
+    signers: tuple[str, ...] | None
+    act: str = "sign"
+    seal: str | None = None
+    seals: Mapping[str, str] = field(default_factory=dict)
+    leave_out: bool = False
 
 
-def open_batch(
-    session: Session, caller: Caller, batch_id: str, *, signers: Sequence[str], at: datetime
-) -> BatchRow:
+def open_batch(session: Session, caller: Caller, new: NewBatch, *, at: datetime) -> BatchRow:
     """Put the caller's own open places together; the same request again returns the batch.
 
     Raises:
-        LimitError: `batch.items`.  InputError: `batch.twice`.
-        NotFoundError: a place that is absent or another person's.
-        ConflictError: `batch.not_ready` (`context["places"]`: place and reason of the first twenty).
+        LimitError: `batch.items`.  InputError: `batch.twice`, `batch.seal`.
+        NotFoundError: a place that is absent or another person's; a seal of another organisation.
+        ConflictError: `batch.not_ready` (`context["places"]`: place and reason of the first twenty);
+            `seal.not_enabled`.
         ExistsWithDifferentFieldError: same id, other places.
     """
-    require_id(batch_id, prefix="bat")
+    require_id(new.id, prefix="bat")
     organisation = require_organisation(caller)
-    fields: dict[str, Json] = {"signers": list(signers)}
-    earlier = session.get(BatchRow, batch_id)
-    if earlier is not None:
-        _require_own(caller, earlier)
-        require_same(earlier.fingerprint, fields, id=batch_id)
-        return earlier
-    if not 1 <= len(signers) <= ITEMS_MAX:
-        raise LimitError(f"a batch has 1 to {ITEMS_MAX} documents", code="batch.items")
-    if len(set(signers)) != len(signers):
-        raise InputError("a document stands in a batch once", code="batch.twice")
     if caller.person_id is None:
         raise ForbiddenError("a batch is read and signed by a person", code="auth.role")
-    places = _own_places(session, caller, signers)
-    _require_none(
-        [
-            (signer.id, fault)
-            for row, signer in places
-            if (fault := _fault(session, row, signer, at=at)) is not None
-        ]
-    )
+    earlier = session.get(BatchRow, new.id)
+    if earlier is not None:
+        _require_own(caller, earlier)
+        require_same(earlier.fingerprint, _request(new), id=new.id)
+        return earlier
+    signers = _chosen(session, caller, new)
+    seals = {
+        one: own_seal(session, caller, seal, at=at)
+        for one in signers
+        if (seal := new.seals.get(one, new.seal)) is not None
+    }
+    places = own_places(session, caller, signers)
+    faults = _faults(session, places, seals, act=new.act, at=at)
+    fit = [one for one in signers if faults[one] is None]
+    if not (new.leave_out and fit):
+        require_none(faults)
     made = BatchRow(
-        id=batch_id,
+        id=new.id,
+        act=new.act,
         organisation_id=organisation,
         person_id=caller.person_id,
-        fingerprint=fingerprint(fields),
+        fingerprint=fingerprint(_request(new)),
+        left_out=_left_out([], places, faults),
         created_at=at,
     )
     session.add(made)
     session.flush()
-    by_id = {signer.id: row for row, signer in places}
     session.add_all(
         BatchItemRow(
-            batch_id=batch_id, number=number, signer_id=one, agreement_id=by_id[one].id, salt=None
+            batch_id=new.id,
+            number=number,
+            signer_id=one,
+            agreement_id=places[one].agreement.id,
+            seal_id=seals.get(one),
+            salt=None,
         )
-        for number, one in enumerate(signers, start=1)
+        for number, one in enumerate(fit, start=1)
     )
     session.flush()
     return made
+
+
+def leave_out(session: Session, caller: Caller, batch_id: str, *, at: datetime) -> BatchRow:
+    """Take out what cannot be affirmed any more, with its reason; the rest is affirmed as it was read.
+
+    A statement made before is void. Where everything can be affirmed, nothing changes.
+
+    Raises:
+        NotFoundError: no such batch of this caller.
+        ConflictError: `batch.affirmed`; `batch.not_ready` where nothing would be left.
+    """
+    batch = _open_batch(session, caller, batch_id)
+    items = {one.signer_id: one for one in queries.items_of(session, batch_id)}
+    places = own_places(session, caller, list(items))
+    seals = {one: item.seal_id for one, item in items.items()}
+    faults = _faults(session, places, seals, act=batch.act, at=at)
+    if all(fault is not None for fault in faults.values()):
+        require_none(faults)
+    if any(fault is not None for fault in faults.values()):
+        batch.left_out = _left_out(json.loads(batch.left_out), places, faults)
+        batch.statement = None
+        for one, item in items.items():
+            if faults[one] is not None:
+                session.delete(item)
+        session.flush()
+    return batch
 
 
 def batch_for(session: Session, caller: Caller, batch_id: str) -> BatchRow:
@@ -136,25 +177,6 @@ def batch_for(session: Session, caller: Caller, batch_id: str) -> BatchRow:
     return row
 
 
-def standing_of(session: Session, batch: BatchRow, *, at: datetime) -> list[Standing]:
-    """How far each document is, in the order of the list."""
-    found = []
-    for item in queries.items_of(session, batch.id):
-        signer = session.get_one(SignerRow, item.signer_id)
-        row = session.get_one(AgreementRow, item.agreement_id)
-        if signer.signed_at is not None:
-            code = "signed"
-        elif (fault := _fault(session, row, signer, at=at)) is not None:
-            code = fault
-        elif signer.intent_at is not None:
-            value = state_of(session, row)
-            code = "affirmed" if set(value.parties) <= set(value.consents) else "awaiting"
-        else:
-            code = "unread" if signer.read_at is None else "ready"
-        found.append(Standing(number=item.number, signer=signer, agreement=row, code=code))
-    return found
-
-
 def make_batch_statement(
     session: Session, caller: Caller, batch_id: str, *, at: datetime
 ) -> BatchRow:
@@ -164,23 +186,20 @@ def make_batch_statement(
         NotFoundError: no such batch of this caller.
         ConflictError: `batch.affirmed`, `batch.not_read`, `batch.not_ready`.
     """
-    batch = _locked(session, caller, batch_id)
-    if batch.affirmed_at is not None:
-        raise ConflictError(
-            "this batch is affirmed; sign what is left of it", code="batch.affirmed"
-        )
+    batch = _open_batch(session, caller, batch_id)
     items = queries.items_of(session, batch_id)
-    places = _own_places(session, caller, [one.signer_id for one in items])
-    _require_readable(session, places, at=at)
+    places = own_places(session, caller, [one.signer_id for one in items])
+    _require_readable(session, batch, items, places, at=at)
     people = party_queries.parties_by_ids(session, [batch.organisation_id, batch.person_id])
-    by_id = {signer.id: (row, signer) for row, signer in places}
     listed = []
     for one in items:
-        row, signer = by_id[one.signer_id]
+        place = places[one.signer_id]
         one.salt = secrets.token_hex(16)
-        annex = annex_of(session, row, signer)
+        annex = None
+        if batch.act == rules.Act.SIGN:
+            annex = annex_of(session, place.agreement, place.signer)
         one.annex = None if annex is None else canonical_bytes(annex).decode()
-        listed.append(_opened(one, row, signer))
+        listed.append(_opened(session, batch, one, place))
     batch.statement = canonical_bytes(
         batch_statement(
             listed,
@@ -190,6 +209,7 @@ def make_batch_statement(
             organisation_name=people[batch.organisation_id].name,
             at=at,
             nonce=secrets.token_hex(16),
+            approve=batch.act == rules.Act.APPROVE,
         )
     ).decode()
     session.flush()
@@ -199,7 +219,7 @@ def make_batch_statement(
 def express_batch(
     session: Session, ports: Ports, caller: Caller, batch_id: str, *, proof: bytes, at: datetime
 ) -> BatchRow:
-    """Record consent and the will to sign for every document of the batch, or for none.
+    """Record consent and the will to sign, or the approval, for every document of the batch, or for none.
 
     The same proof again returns the batch as recorded.
 
@@ -222,10 +242,9 @@ def express_batch(
     value = canonical_parse(batch.statement.encode())
     assert isinstance(value, dict)
     items = queries.items_of(session, batch_id)
-    places = _own_places(session, caller, [one.signer_id for one in items])
-    _require_readable(session, places, at=at)
-    by_id = {signer.id: (row, signer) for row, signer in places}
-    certificate = held_certificate(session, places[0][1], at=at)
+    places = own_places(session, caller, [one.signer_id for one in items])
+    _require_readable(session, batch, items, places, at=at)
+    certificate = held_certificate(session, places[items[0].signer_id].signer, at=at)
     verify_batch(value, signature=proof, public_spki=certificate_spki(certificate.der))
     require_fresh(value, at=at)
     common: dict[str, Json] = {
@@ -236,19 +255,9 @@ def express_batch(
         "certificate": certificate.id,
         "serial": certificate.serial,
     }
+    affirm = _approve if batch.act == rules.Act.APPROVE else _affirm
     for one in items:
-        row, signer = by_id[one.signer_id]
-        _affirm(
-            session,
-            ports,
-            caller,
-            row,
-            signer,
-            item=_opened(one, row, signer),
-            annex=_annex(one),
-            common=common,
-            at=at,
-        )
+        affirm(session, ports, caller, batch, one, places[one.signer_id], common=common, at=at)
     batch.proof = proof.hex()
     batch.certificate_id = certificate.id
     batch.affirmed_at = at
@@ -260,14 +269,14 @@ def _affirm(
     session: Session,
     ports: Ports,
     caller: Caller,
-    row: AgreementRow,
-    signer: SignerRow,
+    batch: BatchRow,
+    one: BatchItemRow,
+    place: Place,
     *,
-    item: dict[str, Json],
-    annex: dict[str, Json] | None,
-    common: dict[str, Json],
+    common: Mapping[str, Json],
     at: datetime,
 ) -> None:
+    row, signer, annex = place.agreement, place.signer, _annex(one)
     if annex != annex_of(session, row, signer):
         raise VerificationError(
             "files of a document have changed: ask for the statement again",
@@ -287,7 +296,7 @@ def _affirm(
                 "act": act,
                 **common,
                 "authorisation": grounds.authorisation.id,
-                "item": item,
+                "item": _opened(session, batch, one, place),
                 **({} if annex is None else {"annex": annex}),
             },
             at=at,
@@ -296,28 +305,86 @@ def _affirm(
     signer.intent_at = at
 
 
+def _approve(
+    session: Session,
+    ports: Ports,
+    caller: Caller,
+    batch: BatchRow,
+    one: BatchItemRow,
+    place: Place,
+    *,
+    common: Mapping[str, Json],
+    at: datetime,
+) -> None:
+    row, signer = place.agreement, place.signer
+    act = rules.Act.APPROVE.value
+    authorisation = grounds_of(session, ports, signer, row, act=act, at=at).authorisation.id
+    record_step(
+        session,
+        ports,
+        caller,
+        row,
+        "intent.expressed",
+        {
+            "signer": signer.id,
+            "act": act,
+            **common,
+            "authorisation": authorisation,
+            "item": _opened(session, batch, one, place),
+        },
+        at=at,
+    )
+    record_approval(
+        session,
+        ports,
+        caller,
+        row,
+        signer,
+        statement_sha256=str(common["statement_sha256"]),
+        certificate=str(common["certificate"]),
+        authorisation=authorisation,
+        seal=one.seal_id,
+        at=at,
+    )
+
+
 def opened_items(session: Session, batch: BatchRow) -> list[dict[str, Json]]:
     """The items of the current statement, for the signer to compare with the list; [] before one is made."""
     if batch.statement is None:
         return []
     return [
         _opened(
+            session,
+            batch,
             one,
-            session.get_one(AgreementRow, one.agreement_id),
-            session.get_one(SignerRow, one.signer_id),
+            Place(
+                session.get_one(AgreementRow, one.agreement_id),
+                session.get_one(SignerRow, one.signer_id),
+            ),
         )
         for one in queries.items_of(session, batch.id)
     ]
 
 
-def _opened(one: BatchItemRow, row: AgreementRow, signer: SignerRow) -> dict[str, Json]:
+def _opened(session: Session, batch: BatchRow, one: BatchItemRow, place: Place) -> dict[str, Json]:
     assert one.salt is not None
+    row = place.agreement
+    if batch.act == rules.Act.APPROVE:
+        return approval_item(
+            agreement=row.id,
+            document_sha256=bytes.fromhex(row.document_sha256),
+            field=place.signer.field,
+            amount=amount_text(row.amount_minor, none=row.no_amount),
+            seal=named_seal(session, one.seal_id),
+            salt=bytes.fromhex(one.salt),
+        )
     return batch_item(
         agreement=row.id,
         document_sha256=bytes.fromhex(row.document_sha256),
-        field=signer.field,
+        field=place.signer.field,
         salt=bytes.fromhex(one.salt),
         annex=_annex(one),
+        amount=stated_amount(row),
     )
 
 
@@ -342,65 +409,88 @@ def _require_own(caller: Caller, row: BatchRow) -> None:
         raise NotFoundError("there is no such record")
 
 
-def _own_places(
-    session: Session, caller: Caller, signers: Sequence[str]
-) -> list[tuple[AgreementRow, SignerRow]]:
-    """Locked in one order whatever the list says, so that two batches cannot wait for each other."""
-    return [signer_for(session, caller, one) for one in _lock_order(session, signers)]
+def _open_batch(session: Session, caller: Caller, batch_id: str) -> BatchRow:
+    batch = _locked(session, caller, batch_id)
+    if batch.affirmed_at is not None:
+        raise ConflictError(
+            "this batch is affirmed; sign what is left of it", code="batch.affirmed"
+        )
+    return batch
 
 
-def _lock_order(session: Session, signers: Sequence[str]) -> list[str]:
-    known: dict[str, Any] = {one: session.get(SignerRow, one) for one in signers}
-    return sorted(
-        signers, key=lambda one: ("" if known[one] is None else known[one].agreement_id, one)
-    )
+def _request(new: NewBatch) -> dict[str, Json]:
+    """The request's fields; what is as it always was is left out, so that old retries are the same."""
+    return {
+        "signers": None if new.signers is None else list(new.signers),
+        **({} if new.act == rules.Act.SIGN else {"act": new.act, "seal": new.seal}),
+        **({"seals": dict(new.seals)} if new.seals else {}),
+        **({"leave_out": True} if new.leave_out else {}),
+    }
+
+
+def _chosen(session: Session, caller: Caller, new: NewBatch) -> Sequence[str]:
+    """Ids of the places, in the order of the list."""
+    if new.act == rules.Act.SIGN and (new.seal is not None or new.seals):
+        raise InputError(
+            "a seal is named by an approval; who signs chooses it with each signature",
+            code="batch.seal",
+        )
+    if new.signers is None:
+        signers: Sequence[str] = waiting_ids(session, caller, act=new.act)
+    else:
+        signers = new.signers
+    require_count(len(signers))
+    if len(set(signers)) != len(signers):
+        raise InputError("a document stands in a batch once", code="batch.twice")
+    if set(new.seals) - set(signers):
+        raise InputError("a seal is named for a document of the list", code="batch.seal")
+    return signers
+
+
+def _faults(
+    session: Session,
+    places: Mapping[str, Place],
+    seals: Mapping[str, str | None],
+    *,
+    act: str,
+    at: datetime,
+) -> dict[str, str | None]:
+    """Place -> why it cannot be affirmed now, or None."""
+    rows: dict[str, SealRow] = {
+        one: session.get_one(SealRow, one) for one in seals.values() if one is not None
+    }
+    return {
+        one: "batch.signed"
+        if place.signer.signed_at is not None
+        else fault_of(session, place, act=act, seal=rows.get(seals.get(one) or ""), at=at)
+        for one, place in places.items()
+    }
+
+
+def _left_out(
+    earlier: Sequence[Json], places: Mapping[str, Place], faults: Mapping[str, str | None]
+) -> str:
+    more = [
+        [one, places[one].agreement.id, fault] for one, fault in faults.items() if fault is not None
+    ]
+    return json.dumps([*earlier, *more])
 
 
 def _require_readable(
-    session: Session, places: Sequence[tuple[AgreementRow, SignerRow]], *, at: datetime
+    session: Session,
+    batch: BatchRow,
+    items: Sequence[BatchItemRow],
+    places: Mapping[str, Place],
+    *,
+    at: datetime,
 ) -> None:
-    unread = [signer.id for _, signer in places if signer.read_at is None]
+    # What cannot be affirmed is said first: nobody reads a document that was taken back.
+    seals = {one.signer_id: one.seal_id for one in items}
+    require_none(_faults(session, places, seals, act=batch.act, at=at))
+    unread = [one for one, place in places.items() if place.signer.read_at is None]
     if unread:
         raise ConflictError(
             f"{len(unread)} documents are not read yet",
             code="batch.not_read",
             places=unread[:NAMED_MAX],
         )
-    _require_none(
-        [
-            (signer.id, "batch.signed" if signer.signed_at else fault)
-            for row, signer in places
-            if (fault := _fault(session, row, signer, at=at)) is not None or signer.signed_at
-        ]
-    )
-
-
-def _require_none(faults: Sequence[tuple[str, str | None]]) -> None:
-    if faults:
-        raise ConflictError(
-            f"{len(faults)} documents cannot be in the batch; start one without them",
-            code="batch.not_ready",
-            places=[f"{one}: {fault}" for one, fault in faults[:NAMED_MAX]],
-        )
-
-
-def _fault(session: Session, row: AgreementRow, signer: SignerRow, *, at: datetime) -> str | None:
-    """Why this place cannot be affirmed now, or None."""
-    if signer.act != rules.Act.SIGN:
-        # An approval is a decision of its own, read and given on the agreement's page; the waiting list
-        # leads there.
-        return NOT_TO_SIGN
-    value = state_of(session, row)
-    try:
-        rules.consent(value, party=signer.organisation_id, at=at)
-    except FuqiError as exc:
-        return exc.error_code
-    if signer.signed_at is None:
-        # The batch lists what its reader has decided on; these are decided on each agreement's own page.
-        try:
-            require_annexed(session, row, signer)
-        except ConflictError as exc:
-            return exc.error_code
-    if signer.signed_at is None and signer.field not in {one.field for one in value.waiting}:
-        return "agreement.not_your_turn"
-    return None

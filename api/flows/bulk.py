@@ -1,9 +1,10 @@
 """Bulk sending (批量发起): one agreement from a template for each row of a CSV file, with a report per row.
 
 The first line names the columns: `who` (the counterpart's handler, by login or party id), `title` and
-`amount_minor` (both optional), and any field of the template by its dotted path, such as `party_b.address` or
-`items.0.name`; `:int` behind a path makes its values integers (`items.0.quantity:int`). What is the same in
-every row stands once in the order's `data`. Each row is a transaction of its own and its agreement's id
+`amount_minor` (both optional where the order says what goes for all), and any field of the template by its
+dotted path, such as `party_b.address` or `items.0.name`; `:int` behind a path makes its values integers
+(`items.0.quantity:int`). What is the same in every row stands once in the order: fields of the template in
+`data`, clauses to point out, files to ask for. Each row is a transaction of its own and its agreement's id
 follows from the order's id and the row's number: sending the same file again finishes what was left and
 doubles nothing.
 """
@@ -23,6 +24,7 @@ from sqlalchemy.orm import Session
 
 from api.callers import Caller, require_organisation
 from api.flows.agreements import NewAgreement, SignerSpec, create_from_template
+from api.flows.annexes import ClauseSpec, DemandSpec
 from api.ports import Ports
 from api.views.people import Signatory, find_signatory, newest_authorisation
 from ledger.core.canonical import Json
@@ -52,6 +54,7 @@ ROLES: Final[Mapping[str, tuple[str, str]]] = {
 EXAMPLE: Final[tuple[tuple[str, str], ...]] = (
     ("who", "handler-login"),
     ("title", "医用外科口罩捐赠协议（虚构）"),
+    ("amount_minor", "500000"),
     ("agreement_no", "INVENTED-2026-001"),
     ("place", "湖北省武汉市"),
     *(
@@ -95,6 +98,9 @@ class Order:
         id: `blk_…`, made by the caller and kept when the file is sent again.
         own_party: `party_a` or `party_b`: on which side of the template the sender stands.
         data: fields of the template; a row's columns come on top.
+        no_amount: rows without `amount_minor` are about no amount of money, as the sender states.
+        point_out, clauses, ask, read_seconds_min, place_of_formation: as of one agreement; `ask` names files
+            that the other side is asked for.
     """
 
     id: str
@@ -104,6 +110,12 @@ class Order:
     matter: str
     expires_at: datetime
     data: Mapping[str, Json]
+    no_amount: bool = False
+    point_out: bool = False
+    clauses: tuple[ClauseSpec, ...] = ()
+    ask: tuple[str, ...] = ()
+    read_seconds_min: int = 0
+    place_of_formation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +284,14 @@ def _agreement(
         ),
         expires_at=order.expires_at,
         amount_minor=_integer(amount, "amount_minor") if amount else None,
+        no_amount=order.no_amount and not amount,
+        point_out=order.point_out,
+        clauses=order.clauses,
+        demands=tuple(
+            DemandSpec(2 if order.own_party == "party_a" else 1, label) for label in order.ask
+        ),
+        read_seconds_min=order.read_seconds_min,
+        place_of_formation=order.place_of_formation,
     )
     return new, data
 

@@ -15,11 +15,13 @@ from typing import Any, Final
 from sqlalchemy.orm import Session
 
 from api.callers import Caller, Role
-from api.flows.exporting import (
+from api.flows.bundles import (
+    NewBundle,
     Opened,
     anchors_named,
+    made_before,
     open_entries,
-    record_export,
+    record_bundle,
     require_final,
 )
 from api.flows.matched import match_subjects
@@ -29,7 +31,7 @@ from arbitration.contents import Purpose
 from arbitration.lot_bundle import LotContents, LotKey, LotParty, write_lot_bundle
 from arbitration.lot_model import KEY_TYPES, LINE_TYPES, PARTLY, WHOLE
 from ledger.core.canonical import Json
-from ledger.core.errors import ConflictError, LimitError, NotFoundError
+from ledger.core.errors import LimitError, NotFoundError
 from ledger.core.ids import require_id
 from ledger.disclosure import disclose
 from ledger.entry_types import DISCLOSABLE_VERSION
@@ -66,21 +68,14 @@ def export_lot_bundle(
         UnavailableError: the time-stamp authority does not answer; nothing is recorded.
     """
     require_id(bundle_id, prefix="bun")
+    # It opens its maker's own acts, and is therefore its maker's alone.
+    wanted = NewBundle(bundle_id, lot_id, purpose, recipient, at, makers_own=True)
     with transaction(ports.readers) as session:
         lot = lot_for(session, caller, lot_id)
-        existing = _existing(session, ports, bundle_id, lot_id, caller)
+        existing = made_before(session, ports, caller, wanted)
         if existing is not None:
             return existing
-        contents = _contents(
-            session,
-            ports,
-            caller,
-            lot,
-            bundle_id=bundle_id,
-            purpose=purpose,
-            recipient=recipient,
-            at=at,
-        )
+        contents = _contents(session, ports, caller, lot, wanted=wanted)
     data = write_lot_bundle(
         contents,
         seal=ports.log_key.sign_text,
@@ -89,21 +84,10 @@ def export_lot_bundle(
     # Files first: a crash here leaves a file nothing refers to, never a row without its file.
     sha256 = ports.blobs.put(data)
     with transaction(ports.sessions) as session:
-        existing = _existing(session, ports, bundle_id, lot_id, caller)
+        existing = made_before(session, ports, caller, wanted)
         if existing is not None:
             return existing
-        row = BundleRow(
-            id=bundle_id,
-            subject=lot_id,
-            sha256=sha256,
-            size_bytes=len(data),
-            purpose=purpose.value,
-            exported_by=caller.account_id,
-            created_at=at,
-        )
-        session.add(row)
-        record_export(session, ports, caller, row, recipient=recipient, at=at)
-        session.flush()
+        row = record_bundle(session, ports, caller, wanted, sha256=sha256, size=len(data))
         return row, data
 
 
@@ -120,31 +104,13 @@ def lot_bundle_for(session: Session, caller: Caller, lot_id: str, bundle_id: str
     return row
 
 
-def _existing(
-    session: Session, ports: Ports, bundle_id: str, lot_id: str, caller: Caller
-) -> tuple[BundleRow, bytes] | None:
-    """What an earlier request with this id made; it is its maker's alone, for it opens the maker's own acts."""
-    row = session.get(BundleRow, bundle_id)
-    if row is None:
-        return None
-    if row.subject != lot_id or row.exported_by != caller.account_id:
-        raise ConflictError(
-            "this bundle id belongs to another export; make a new one",
-            code="bundle.other_agreement",
-        )
-    return row, ports.blobs.get(row.sha256)
-
-
 def _contents(
     session: Session,
     ports: Ports,
     caller: Caller,
     lot: LotRow,
     *,
-    bundle_id: str,
-    purpose: Purpose,
-    recipient: str,
-    at: datetime,
+    wanted: NewBundle,
 ) -> LotContents:
     whole = caller.has(Role.OPERATOR)
     organisation = None if whole else caller.organisation_id
@@ -157,11 +123,11 @@ def _contents(
     receipts += [_receipt(session, ports, one, organisation) for one in people]
     parties = party_queries.parties_by_ids(session, list(queries.organisations_of(session, lot.id)))
     return LotContents(
-        id=bundle_id,
+        id=wanted.id,
         lot=lot.id,
-        made_at=at,
-        purpose=purpose,
-        recipient=recipient,
+        made_at=wanted.at,
+        purpose=wanted.purpose,
+        recipient=wanted.recipient,
         organisation=organisation,
         exported_by=caller.account_id,
         parties=tuple(

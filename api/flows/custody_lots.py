@@ -7,6 +7,7 @@ from datetime import date
 from typing import Final
 
 from api.flows.custody_step import Place, Step
+from api.flows.related_rules import why_related
 from api.schemas.custody import OpenLot, Pack, Release, Unpack, Use
 from ledger.core.canonical import Json
 from ledger.core.errors import ConflictError, ForbiddenError, InputError, NotFoundError
@@ -19,7 +20,14 @@ from ledger.tables.log import EntryRow
 from ledger.tables.supply import AllocationRow, HospitalRow, OfferRow
 from matching.catalogue import Catalogue
 from matching.services import published_catalogue
-from matching.udi import Goods, Udi, parse_registration, parse_udi, require_same_goods
+from matching.udi import (
+    Goods,
+    Udi,
+    parse_registration,
+    parse_udi,
+    require_device_class,
+    require_same_goods,
+)
 
 REGISTERED_FROM: Final = 2
 """`certificate_min` of the catalogue from which goods carry a registration or filing number and a UDI."""
@@ -124,22 +132,15 @@ def require_no_conflict(step: Step, offer: OfferRow, hospital: HospitalRow) -> s
     Raises:
         ConflictError: `custody.conflict_of_interest`.
     """
-    assert hospital.organisation_id is not None
-    shared = queries.shared_handlers(step.session, step.organisation, hospital.organisation_id)
-    faults = (
-        (hospital.organisation_id == step.organisation, "it is the same organisation"),
-        (hospital.id in offer.related_to, "the giver named it as related"),
-        (shared > 0, "one person is authorised by both"),
-    )
-    for fault, why in faults:
-        # An undirected gift that the matcher brought to a related hospital is refused as well.
-        if fault:
-            raise ConflictError(
-                f"giver and receiver are related ({why}): decline this line, so that the next "
-                "round brings it to somebody else",
-                code="custody.conflict_of_interest",
-            )
-    return "none: organisation, named relations, shared handlers"
+    why = why_related(step.session, offer, hospital, on=step.at.date())
+    # An undirected gift that the matcher brought to a related hospital is refused as well.
+    if why is not None:
+        raise ConflictError(
+            f"giver and receiver are related ({why}): decline this line, so that the next "
+            "round brings it to somebody else",
+            code="custody.conflict_of_interest",
+        )
+    return "none: organisation, named relations, register of related parties, shared handlers"
 
 
 def pack(step: Step, fields: Pack) -> Done:
@@ -365,7 +366,8 @@ def _require_goods(
             "goods of this kind carry a UDI: scan the code on the box", code="lot.udi_missing"
         )
     if fields.registration:
-        parse_registration(fields.registration, today=today)
+        number = parse_registration(fields.registration, today=today)
+        require_device_class(offer.item, number)
     if not fields.udi:
         return None
     udi = parse_udi(fields.udi, today=today)

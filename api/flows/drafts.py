@@ -94,6 +94,26 @@ def draft_for(session: Session, caller: Caller, draft_id: str, *, at: datetime) 
     return row
 
 
+def plan_fields(
+    session: Session,
+    caller: Caller,
+    draft_id: str,
+    fields: Sequence[Mapping[str, Json]],
+    *,
+    at: datetime,
+) -> UploadDraftRow:
+    """Keep with a draft which form fields its author leaves to whom; publication judges it.
+
+    Raises:
+        NotFoundError: as `draft_for`.
+    """
+    row = draft_for(session, caller, draft_id, at=at)
+    typed = json.loads(row.request)
+    typed["fillable"] = json.dumps([dict(one) for one in fields], ensure_ascii=False)
+    row.request = json.dumps(typed, ensure_ascii=False)
+    return row
+
+
 def publish_draft(
     session: Session,
     ports: Ports,

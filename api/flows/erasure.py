@@ -15,6 +15,7 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from api.callers import Caller, Role, require_role
+from api.flows.manufacturing_rules import ENDS
 from api.ports import Ports
 from ledger import retention
 from ledger.core.errors import ConflictError, InputError, NotFoundError
@@ -22,14 +23,18 @@ from ledger.core.ids import derived_id
 from ledger.core.units import utc_text
 from ledger.log import NewEntry, record
 from ledger.queries import erasure as queries
+from ledger.queries import form_fields as form_queries
+from ledger.queries.blobs import ASKED_MAX, referred_to
 from ledger.retention import Keep, Retention
 from ledger.tables.agreements import AgreementRow
 from ledger.tables.custody import LotRow
 from ledger.tables.log import DataKeyRow
+from ledger.tables.orders import WorkOrderRow
 from ledger.tables.parties import PartyRow
 
 ERASED: Final = "（已删除 erased）"
 BASIS_CHARS_MAX: Final = 200
+ORDER_TABLES: Final = ("work_order_document", "work_order_file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +46,17 @@ class Erased:
 
 
 def retention_of(session: Session, subject: str) -> Retention:
-    """Until when a party, an agreement or a lot must be kept, and by which rule.
+    """Until when a party, an agreement, a lot or an order must be kept, and by which rule.
 
     Raises:
         NotFoundError: no such record.
-        InputError: `erasure.subject`: none of the three.
+        InputError: `erasure.subject`: none of these.
     """
+    if subject.startswith("ord_"):
+        order = session.get(WorkOrderRow, subject)
+        if order is None:
+            raise NotFoundError("there is no such record")
+        return retention.strictest([_order(order)])
     if subject.startswith("lot_"):
         lot = session.get(LotRow, subject)
         if lot is None:
@@ -59,7 +69,7 @@ def retention_of(session: Session, subject: str) -> Retention:
         return retention.strictest([_agreement(row)])
     if not subject.startswith("pty_"):
         raise InputError(
-            "only a party, an agreement or a lot can be erased", code="erasure.subject"
+            "only a party, an agreement, a lot or an order can be erased", code="erasure.subject"
         )
     if session.get(PartyRow, subject) is None:
         raise NotFoundError("there is no such record")
@@ -73,6 +83,7 @@ def retention_of(session: Session, subject: str) -> Retention:
         for row in queries.offers_about(session, subject)
     ]
     reasons += [_lot(session, row) for row in queries.lots_about(session, subject)]
+    reasons += [_order(row) for row in queries.orders_about(session, subject)]
     return retention.strictest(reasons)
 
 
@@ -111,7 +122,7 @@ def erase(
         ConflictError: `retention.keeps` (context `until`, `rule`): the law wants it kept until then;
             `retention.open` (context `rule`): something about it has not ended yet; `erasure.agreements`
             (context `agreements`): a party's agreements name it and are erased first; `erasure.lots` (context
-            `lots`): so do its lots.
+            `lots`), `erasure.orders` (context `orders`): so do its lots and its orders.
         NotFoundError, InputError: as `retention_of`; `erasure.basis`.
     """
     require_role(caller, Role.OPERATOR)
@@ -123,8 +134,11 @@ def erase(
         ports.vault.erase(session, subject, at=at)
     files: set[str] = set()
     agreement, lot = session.get(AgreementRow, subject), session.get(LotRow, subject)
+    order = session.get(WorkOrderRow, subject)
     if lot is not None:
         files = _clear_lot(session, lot)
+    elif order is not None:
+        files = _clear_order(session, order)
     elif agreement is not None:
         files = queries.files_of(session, agreement)
         _clear_agreement(session, agreement)
@@ -176,6 +190,11 @@ def _require_others_erased(session: Session, subject: str) -> None:
         raise ConflictError(
             "lots of goods name this party; erase them first", code="erasure.lots", lots=kept
         )
+    kept = _with_key(session, [row.id for row in queries.orders_about(session, subject)])
+    if kept:
+        raise ConflictError(
+            "orders name this party; erase them first", code="erasure.orders", orders=kept
+        )
 
 
 def _with_key(session: Session, subjects: Sequence[str]) -> list[str]:
@@ -189,6 +208,12 @@ def _lot(session: Session, row: LotRow) -> Keep:
         expires_on=row.expires_on,
         last_moved_at=queries.last_moved(session, row),
         ended=queries.lot_ended(session, row),
+    )
+
+
+def _order(row: WorkOrderRow) -> Keep:
+    return retention.order(
+        made=row.state == "accepted", ended_at=row.changed_at if row.state in ENDS else None
     )
 
 
@@ -262,6 +287,19 @@ def _clear_agreement(session: Session, agreement: AgreementRow) -> None:
     agreement.title, agreement.fingerprint = ERASED, "{}"
     agreement.place_of_formation = agreement.ended_reason = None
     _clear_signatures(session, agreement.id)
+    _clear_form(session, agreement.id)
+
+
+def _clear_form(session: Session, agreement_id: str) -> None:
+    """What was asked for in form fields, what signers wrote, and every copy of it."""
+    for field in form_queries.fields_of(session, agreement_id):
+        field.label, field.preset = ERASED, ""
+    for value, _signer in form_queries.values_of(session, agreement_id):
+        value.value, value.old = "", None
+    for prepared in form_queries.prepared_of(session, agreement_id):
+        prepared.state = "{}"
+    for item in form_queries.batch_items_of(session, agreement_id):
+        item.annex = None
 
 
 def _clear_lot(session: Session, lot: LotRow) -> set[str]:
@@ -281,9 +319,28 @@ def _clear_lot(session: Session, lot: LotRow) -> set[str]:
     return set(found.files)
 
 
+def _clear_order(session: Session, order: WorkOrderRow) -> set[str]:
+    """Words and files go; who ordered how much of whom stays as ids and numbers, as in a lot.
+
+    Returns the digests of its files that nothing else names: the same drawing may belong to another order.
+    """
+    found = queries.records_of_order(session, order.id)
+    order.what, order.specification = ERASED, ""
+    for statement in found.statements:
+        statement.statement, statement.proof, statement.person_id = "{}", None, ""
+    named = {row.sha256 for row in found.documents} | {row.sha256 for row in found.waiting}
+    digests = sorted(named)
+    files: set[str] = set()
+    for first in range(0, len(digests), ASKED_MAX):
+        some = set(digests[first : first + ASKED_MAX])
+        shared = referred_to(session, some, besides=ORDER_TABLES)
+        files |= some - shared - queries.files_of_other_orders(session, order.id, some)
+    return files
+
+
 def _clear_signatures(session: Session, subject: str) -> None:
     signers = [row.id for row in queries.signers_about(session, subject)]
     for statement in queries.statements_of(session, signers):
-        statement.statement, statement.proof = "{}", None
+        statement.statement, statement.proof, statement.annex = "{}", None, None
     for prepared in queries.preparations_of(session, signers):
         prepared.state, prepared.signed_attrs = "{}", ""

@@ -6,18 +6,34 @@ transaction is open, so that a slow authority holds no lock and a crash there le
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy.orm import Session
 
 from api.callers import Caller
+from api.declarations import declared_licences
 from api.files import SUFFIXES
+from api.flows.bundles import (
+    NewBundle,
+    Opened,
+    anchors_named,
+    made_before,
+    open_entries,
+    record_bundle,
+    require_final,
+)
 from api.flows.evidence import chain_pins, visible_agreement
+from api.flows.exporting_letters import (
+    letter_file,
+    letters_of,
+    opened_of_letter,
+    signers_of_letters,
+)
 from api.flows.exporting_rows import agreement_part, party_part, signer_part
+from api.flows.form_filling import recorded_edits
 from api.flows.matched import match_facts, match_subjects
 from api.flows.parties import authorisation_of
 from api.flows.signatures import pki_trust
@@ -25,32 +41,26 @@ from api.ports import Ports
 from arbitration.bundle import write_bundle
 from arbitration.contents import (
     Allocation,
-    Anchor,
     Archived,
     Attachment,
     BundleContents,
     Certificate,
     Custody,
+    Letter,
     Platform,
     Purpose,
 )
 from ledger.core.errors import ConflictError
-from ledger.core.ids import new_id, require_id
-from ledger.log import NewEntry, record
+from ledger.core.ids import require_id
 from ledger.queries import agreements as queries
-from ledger.queries import anchors as anchor_queries
-from ledger.queries import log as log_queries
 from ledger.queries import parties as party_queries
 from ledger.queries.annexes import attachments_of
 from ledger.receipts import (
-    anchor_json,
     build_receipt,
 )
 from ledger.store import transaction
-from ledger.tables.agreements import AgreementRow, BundleRow, SignerRow
-from ledger.tables.log import EntryRow
+from ledger.tables.agreements import AgreementRow, BundleRow
 from ledger.tables.parties import AuthorisationRow, CertificateRow
-from ledger.vault import PrivateBody
 from signing.certificates import split_chain
 from signing.identity import Authorisation
 from signing.validate import validate_pdf
@@ -58,19 +68,6 @@ from signing.validate import validate_pdf
 NAMING: Final = frozenset({"intent.expressed", "signature.applied", "ratification.decided"})
 """Entries that name the certificate which proves them."""
 LEGAL_BASIS: Final = "当事人申请出证 export on a party's request"
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """An entry with its private body."""
-
-    row: EntryRow
-    private: PrivateBody
-
-    @property
-    def body(self) -> Mapping[str, Any]:
-        """The private body."""
-        return self.private.body
 
 
 def export_bundle(
@@ -95,9 +92,10 @@ def export_bundle(
         UnavailableError: the time-stamp authority does not answer; nothing is recorded.
     """
     require_id(bundle_id, prefix="bun")
+    wanted = NewBundle(bundle_id, agreement_id, purpose, recipient, at)
     with transaction(ports.readers) as session:
         agreement = visible_agreement(session, caller, agreement_id)
-        existing = _existing(session, ports, bundle_id, agreement_id)
+        existing = made_before(session, ports, caller, wanted)
         if existing is not None:
             return existing
         if agreement.formed_at is None:
@@ -107,16 +105,7 @@ def export_bundle(
                 state=agreement.state,
             )
         stood = (agreement.state, agreement.current_sha256)
-        contents = _contents(
-            session,
-            ports,
-            caller,
-            agreement,
-            bundle_id=bundle_id,
-            purpose=purpose,
-            recipient=recipient,
-            at=at,
-        )
+        contents = _contents(session, ports, caller, agreement, wanted=wanted)
     data = write_bundle(
         contents,
         seal=ports.log_key.sign_text,
@@ -126,24 +115,13 @@ def export_bundle(
     sha256 = ports.blobs.put(data)
     with transaction(ports.sessions) as session:
         queries.lock_agreement(session, agreement_id)
-        existing = _existing(session, ports, bundle_id, agreement_id)
+        existing = made_before(session, ports, caller, wanted)
         if existing is not None:
             return existing
         now = visible_agreement(session, caller, agreement_id)
         if (now.state, now.current_sha256) != stood:
             raise OvertakenError("the agreement changed while its bundle was stamped; ask again")
-        row = BundleRow(
-            id=bundle_id,
-            subject=agreement_id,
-            sha256=sha256,
-            size_bytes=len(data),
-            purpose=purpose.value,
-            exported_by=caller.account_id,
-            created_at=at,
-        )
-        session.add(row)
-        record_export(session, ports, caller, row, recipient=recipient, at=at)
-        session.flush()
+        row = record_bundle(session, ports, caller, wanted, sha256=sha256, size=len(data))
         return row, data
 
 
@@ -154,75 +132,46 @@ class OvertakenError(ConflictError):
     retryable = True
 
 
-def _existing(
-    session: Session, ports: Ports, bundle_id: str, agreement_id: str
-) -> tuple[BundleRow, bytes] | None:
-    """The bundle that an earlier request with this id made.
-
-    Raises:
-        ConflictError: `bundle.other_agreement`.
-    """
-    row = session.get(BundleRow, bundle_id)
-    if row is None:
-        return None
-    if row.subject != agreement_id:
-        raise ConflictError(
-            "this bundle id belongs to another agreement", code="bundle.other_agreement"
-        )
-    return row, ports.blobs.get(row.sha256)
-
-
-def record_export(
-    session: Session, ports: Ports, caller: Caller, row: BundleRow, *, recipient: str, at: datetime
-) -> None:
-    """Journal that a bundle left, for whom."""
-    record(
-        session,
-        ports.vault,
-        NewEntry(
-            id=new_id("ent", at=at),
-            type="bundle.exported",
-            at=at,
-            subject=row.id,
-            actor=caller.account_id,
-            body={
-                "bundle": row.id,
-                "subject": row.subject,
-                "sha256": row.sha256,
-                "purpose": row.purpose,
-                "recipient": recipient,
-            },
-        ),
-    )
-
-
 def _contents(
     session: Session,
     ports: Ports,
     caller: Caller,
     agreement: AgreementRow,
     *,
-    bundle_id: str,
-    purpose: Purpose,
-    recipient: str,
-    at: datetime,
+    wanted: NewBundle,
 ) -> BundleContents:
+    at = wanted.at
     places = queries.all_places_of(session, agreement.id)
     signers = [one for one in places if one.signed_at is not None and one.forwarded_at is None]
+    own = open_entries(session, ports, [agreement.id])
+    letters = letters_of(session, own)
+    letter_ids = [str(one.agreement_id) for one in letters]
     people = party_queries.parties_by_ids(
-        session, [one for s in places for one in (s.organisation_id, s.person_id)]
+        session,
+        [
+            one
+            for s in (*places, *signers_of_letters(session, letters))
+            for one in (s.organisation_id, s.person_id)
+        ],
     )
     match = match_subjects(session, agreement.allocation_id)
-    opened = open_entries(session, ports, [agreement.id, *people, *match])
+    opened = [
+        *own,
+        *open_entries(session, ports, [*people, *match]),
+        *open_entries(session, ports, letter_ids),
+    ]
     require_final(session, opened)
     certificates = _certificates_named(opened)
+    acting = {s.person_id for s in (*places, *signers_of_letters(session, letters))}
     receipts = [
         build_receipt(
             session,
             one.row,
             verifier=ports.log_key.verifier,
             private=one.private
-            if one.row.subject in match or _concerns(one, agreement, places, certificates)
+            if one.row.subject in match
+            or opened_of_letter(one.row, letter_ids)
+            or _concerns(one, agreement, acting, certificates)
             else None,
             with_evidence=False,
         )
@@ -232,9 +181,9 @@ def _contents(
     facts = match_facts([one.body for one in opened if one.row.subject in match])
     trust = pki_trust(ports, at=at)
     return BundleContents(
-        id=bundle_id,
+        id=wanted.id,
         made_at=at,
-        purpose=purpose,
+        purpose=wanted.purpose,
         platform=_platform(session, ports),
         agreement=agreement_part(agreement),
         parties=tuple(party_part(row) for row in people.values()),
@@ -247,12 +196,18 @@ def _contents(
         receipts=tuple(receipts),
         anchors=tuple(anchors_named(session, receipts)),
         custody=Custody(
-            exported_by=caller.account_id, legal_basis=LEGAL_BASIS, recipient=recipient
+            exported_by=caller.account_id, legal_basis=LEGAL_BASIS, recipient=wanted.recipient
         ),
         allocation=None if facts is None else Allocation(facts=facts),
-        validation=validate_pdf(revisions[-1], trust=trust, at=at).as_json(),
+        validation=validate_pdf(
+            revisions[-1], trust=trust, at=at, edits=recorded_edits(session, agreement.id)
+        ).as_json(),
         demo=agreement.demo,
         archives=_archives(session, ports, agreement),
+        letters=tuple(
+            Letter(one.id, str(one.agreement_id), letter_file(session, ports, one))
+            for one in letters
+        ),
         attachments=tuple(
             Attachment(
                 id=one.id,
@@ -280,41 +235,18 @@ def _archives(session: Session, ports: Ports, agreement: AgreementRow) -> tuple[
     )
 
 
-def open_entries(session: Session, ports: Ports, subjects: Sequence[str]) -> list[Opened]:
-    """Entries about these subjects with their private bodies, oldest first."""
-    rows = log_queries.entries_of(session, subjects)
-    return [Opened(row=row, private=ports.vault.get(session, row.id)) for row in rows]
-
-
 def _concerns(
-    one: Opened, agreement: AgreementRow, places: Sequence[SignerRow], certificates: Collection[str]
+    one: Opened, agreement: AgreementRow, acting: Collection[str], certificates: Collection[str]
 ) -> bool:
     """Whether a body is opened in the bundle: what concerns these places, nothing of anybody else."""
     if one.row.subject == agreement.id or one.row.type in ("party.registered", "identity.checked"):
         return True
     if one.row.type == "authorisation.granted":
-        return str(one.body["authorisation"]["person"]) in {s.person_id for s in places}
+        return str(one.body["authorisation"]["person"]) in acting
     if one.row.type == "certificate.issued":
         return one.body["certificate"] in certificates
     # Every revocation of the parties is opened: a closed one might be the signer's own.
     return one.row.type in ("authorisation.revoked", "key.revoked")
-
-
-def require_final(session: Session, opened: Sequence[Opened]) -> None:
-    """Refuse while an entry is not under a final anchor.
-
-    Raises:
-        ConflictError: `bundle.not_final`.
-    """
-    final = anchor_queries.latest_final(session)
-    size = 0 if final is None else final.checkpoint_size
-    for one in opened:
-        if one.row.seq is None or one.row.seq >= size:
-            raise ConflictError(
-                "some records are not final on the chain yet; ask again in a moment",
-                code="bundle.not_final",
-                entry=one.row.id,
-            )
 
 
 def _platform(session: Session, ports: Ports) -> Platform:
@@ -324,6 +256,7 @@ def _platform(session: Session, ports: Ports) -> Platform:
         software="fuqi",
         version=version("fuqi"),
         chain_operator="; ".join(labels) or "未部署",
+        licences=declared_licences(ports.settings),
     )
 
 
@@ -360,16 +293,3 @@ def _certificates(session: Session, opened: Sequence[Opened]) -> list[Certificat
         for row in rows
         if row is not None
     ]
-
-
-def anchors_named(session: Session, receipts: Sequence[Mapping[str, Any]]) -> list[Anchor]:
-    """Every anchor that these receipts name, once, with its evidence."""
-    wanted = sorted(
-        {
-            (int(one["anchor"]["chain_id"]), int(one["anchor"]["size"]))
-            for one in receipts
-            if one["anchor"] is not None
-        }
-    )
-    rows = [anchor_queries.anchor_of(session, chain_id, size) for chain_id, size in wanted]
-    return [Anchor(anchor_json(row, with_evidence=True)) for row in rows if row is not None]

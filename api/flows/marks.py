@@ -26,7 +26,7 @@ from ledger.tables.seals import SealRow, SealUseRow
 from signing.handwriting import Handwriting, read_handwriting
 from signing.pdf import SealMark
 from signing.seal_object import Binding, make_seal_object
-from signing.seals import LABELS_ZH, POINTS_PER_MM, Kind, Picture, picture_page
+from signing.seals import LABELS_ZH, POINTS_PER_MM, Kind, Picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Marks:
 
     Attributes:
         seal_id: a seal of the organisation, or None to sign without one.
-        edge: also across the edges of all pages; only for the first signature.
+        edge: also across the edges of all pages, where room was kept for it at publication.
         strokes: handwriting as `signing.handwriting` takes it; () for none.
     """
 
@@ -136,7 +136,7 @@ def draw_marks(
         seal=SealMark(
             page=ports.blobs.get(seal.page_sha256),
             object_der=made,
-            edge=picture_page(picture) if marks.edge else b"",
+            edge=picture if marks.edge else None,
         ),
         row=seal,
         handwriting=writing,

@@ -11,6 +11,8 @@ from ledger.core.canonical import Json
 from ledger.queries import custody as custody_queries
 from ledger.queries.live import urgent_of_round
 from ledger.tables.external import ExternalSubjectRow
+from ledger.tables.offer_claims import OfferClaimRow
+from ledger.tables.related import RelatedPartyRow
 from ledger.tables.seals import SealRow
 from ledger.tables.supply import AllocationRow, HospitalRow, NeedRow, OfferRow
 
@@ -60,6 +62,12 @@ def organisations_of_subject(session: Session, subject: str) -> tuple[str | None
     seal = session.get(SealRow, subject)
     if seal is not None:
         return (seal.organisation_id,)
+    claim = session.get(OfferClaimRow, subject)
+    if claim is not None:
+        return (claim.organisation_id,)
+    relation = session.get(RelatedPartyRow, subject)
+    if relation is not None:
+        return relation.first_id, relation.second_id
     if subject.startswith(CUSTODY_PREFIXES):
         return custody_queries.organisations_of(session, subject)
     line = session.get(AllocationRow, subject)

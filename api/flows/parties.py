@@ -54,6 +54,8 @@ LETTERS: Final = "authorisation"
 """The matter of letters of authority: the legal representative alone deals with it."""
 MATTERS: Final = frozenset({"donation", "manufacturing", "other"})
 POWERS: Final = frozenset({"accept", "consent", "read", "sign"})
+APPROVE: Final = "approve"
+"""To approve the use of a seal (用印审批): given by a letter, so that who signs does not approve too."""
 
 Category = Literal["donor", "manufacturer", "hospital", "arbitration", "carrier", "person"]
 

@@ -7,7 +7,8 @@ from datetime import date
 
 from sqlalchemy.orm import Session
 
-from api.flows.round_limits import own_hospitals, resource_day, within_limits
+from api.flows.related_rules import kept_apart
+from api.flows.round_limits import resource_day, within_limits
 from api.flows.supply import place_of
 from ledger.core.errors import LimitError
 from ledger.queries import supply as queries
@@ -129,7 +130,7 @@ def lots_left(
     resources = limit_queries.resources_by_ids(
         session, [row.resource_id for row in rows if row.resource_id is not None]
     )
-    own = own_hospitals(session, rows)
+    kin = kept_apart(session, rows, on=day)
     lots: list[Lot] = []
     for row in rows:
         for window in range(row.windows):
@@ -143,7 +144,7 @@ def lots_left(
                 quantity=left,
                 catalogue=catalogue,
                 made_on=made_on,
-                own=own.get(row.organisation_id or "", set()),
+                kin=kin.get(row.organisation_id or "", set()),
             )
             # Goods past expiry on the round's day and windows already gone are no supply.
             gone = lot.expires_day is not None and lot.expires_day <= to_day(day)
@@ -160,7 +161,7 @@ def _lot(
     quantity: int,
     catalogue: Catalogue,
     made_on: str | None,
-    own: set[str],
+    kin: set[str],
 ) -> Lot:
     available = to_day(row.available_on) + window
     produced = available if row.produced_on is None else to_day(row.produced_on)
@@ -183,8 +184,8 @@ def _lot(
         certificate=row.certificate,
         sterile=row.sterile,
         directed_to=tuple(sorted(row.directed_to)),
-        # An organisation's own hospital is a related party, whether it says so or not (legal.md DN-4).
-        related_to=tuple(sorted({*row.related_to, *own})),
+        # Whom the register or the facts relate to the donor counts, whether it says so or not (legal.md DN-4).
+        related_to=tuple(sorted({*row.related_to, *kin})),
         frozen=row.frozen,
         pack=row.pack,
         smallest=row.smallest,

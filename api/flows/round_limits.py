@@ -6,14 +6,14 @@ three hospitals and gave to two already may give to one more.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 
 from sqlalchemy.orm import Session
 
 from ledger.queries import supply_limits as queries
-from ledger.tables.supply import OfferRow, ResourceRow
+from ledger.tables.supply import ResourceRow
 from matching.pallets import donors_limits
 from matching.problem import Lot, Resource
 
@@ -21,13 +21,6 @@ from matching.problem import Lot, Resource
 def resource_day(row: ResourceRow, first: date, *, window: int) -> str:
     """Id in a problem of the day on which a window of an offer from `first` on draws on the resource."""
     return f"{row.id}.{(first - row.available_on).days + window:03d}"
-
-
-def own_hospitals(session: Session, rows: Iterable[OfferRow]) -> dict[str, set[str]]:
-    """Donor's organisation -> hospitals it stands behind itself."""
-    return queries.hospitals_of(
-        session, [row.organisation_id for row in rows if row.organisation_id is not None]
-    )
 
 
 def within_limits(session: Session, lots: Sequence[Lot]) -> tuple[list[Lot], list[Resource]]:

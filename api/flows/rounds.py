@@ -15,8 +15,10 @@ from typing import Any, TypeAlias
 from sqlalchemy.orm import Session
 
 from api.callers import Caller, Role, require_role, require_visible
-from api.flows.round_acts import commit_round
+from api.flows.related_rules import require_unrelated
+from api.flows.round_acts import commit_round, expect_record, expect_result
 from api.flows.round_inputs import collect
+from api.flows.round_notices import ACCEPTED, DECLINED, LINE, tell_donors, tell_hospital
 from api.flows.round_outcomes import hospital_classes
 from api.flows.round_records import (
     Decided,
@@ -122,8 +124,11 @@ def open_round(
         session.add(row)
         session.flush()
         record_opened(session, ports, row, problem, actor=caller.account_id, at=at)
-        commit_round(session, ports, row, actor=caller.account_id, at=at)
-        return _summary(session, row)
+        expect_record(session, ports, row, at=at)
+        opened = _summary(session, row)
+    # The market is free again: writing the round out for the chain holds up nobody.
+    commit_round(ports, round_id=round_id, at=at)
+    return opened
 
 
 def solve_and_close_round(
@@ -154,6 +159,7 @@ def solve_and_close_round(
             "stored problem is not the committed one"
         )
         classes = hospital_classes(session, problem)
+    commit_round(ports, round_id=round_id, at=at)
     tell = progress or _silent
     candidates = judge_pairs(problem)
     tell("round.pairs", 1, 4)
@@ -181,6 +187,8 @@ def solve_and_close_round(
                 actor=caller.account_id,
                 at=at,
             )
+            tell_donors(session, lines, round_id=row.id, kind=LINE, at=at)
+            expect_result(session, row.id, at=at)
         tell("round.recorded", 4, 4)
         return _summary(session, row)
 
@@ -193,12 +201,13 @@ def accept_allocation(
     Raises:
         ForbiddenError: `auth.role`.
         NotFoundError: `not_found`: no such line, or another organisation's offer.
-        ConflictError: `allocation.declined`.
+        ConflictError: `allocation.declined`, `allocation.related_parties`.
     """
     row = _decidable(session, caller, allocation_id)
     if row.state == "declined":
         raise ConflictError("this line was declined", code="allocation.declined")
     if row.state == "proposed":
+        require_unrelated(session, row, on=at.date())
         row.state, row.decided_by, row.decided_at = "accepted", caller.account_id, at
         body: dict[str, Json] = {"allocation": row.id, "by": caller.account_id}
         record(
@@ -206,6 +215,7 @@ def accept_allocation(
             ports.vault,
             round_entry("allocation.accepted", row.id, caller.account_id, at, body),
         )
+        tell_hospital(session, row, kind=ACCEPTED, at=at)
     return row
 
 
@@ -244,6 +254,7 @@ def decline_allocation(
             ports.vault,
             round_entry("allocation.declined", row.id, caller.account_id, at, body),
         )
+        tell_hospital(session, row, kind=DECLINED, at=at)
     return row
 
 

@@ -16,9 +16,19 @@ from sqlalchemy.orm import Session
 
 from api import pdfsig
 from api.callers import Caller
-from api.flows.agreements import record_step, signer_for, state_of
+from api.flows.agreements import record_step, signer_for, state_of, stated_amount
 from api.flows.annexes import annex_of, require_annexed
+from api.flows.approvals import record_approval, require_approved_seal
 from api.flows.authority import grounds_of, on_formed
+from api.flows.form_filling import (
+    filled_digest,
+    prepared_edits,
+    prepared_state,
+    record_filled,
+    recorded_edits,
+    values_digest,
+    values_to_fill,
+)
 from api.flows.marks import (
     NO_MARKS,
     Marks,
@@ -48,6 +58,7 @@ from ledger.tables.parties import CertificateRow, PartyRow
 from signing import agreement as rules
 from signing.appearance import Appearance
 from signing.certificates import certificate_spki, split_chain
+from signing.form_fill import fill
 from signing.intent import require_intent, statement, statement_digest
 from signing.keys.algorithms import PROOF_BYTES_MAX
 from signing.opinions import (
@@ -100,6 +111,7 @@ def make_statement(
         at=at,
         nonce=nonce,
         annex=annex,
+        amount=None if act == "consent" else stated_amount(row),
     )
     made = IntentRow(
         id=new_id("int", at=at),
@@ -158,6 +170,7 @@ def express_intent(
         field=signer.field if made.act == "sign" else "",
         at=at,
         annex=annex,
+        amount=None if made.act == "consent" else stated_amount(row),
     )
     authority = grounds_of(session, ports, signer, row, act=made.act, at=at).authorisation
     # No act means anything about an agreement that is closed or expired.
@@ -172,7 +185,6 @@ def express_intent(
             document_sha256=digest32(bytes.fromhex(row.document_sha256)),
             at=at,
         )
-        signer.approved_at = at
     else:
         signer.intent_at = at
     made.proof = proof.hex()
@@ -199,20 +211,16 @@ def express_intent(
         at=at,
     )
     if made.act == rules.Act.APPROVE:
-        record_step(
+        record_approval(
             session,
             ports,
             caller,
             row,
-            rules.EVENT_APPROVED,
-            {
-                "signer": signer.id,
-                "by": signer.person_id,
-                "organisation": signer.organisation_id,
-                "statement_sha256": statement_digest(value).hex(),
-                "certificate": certificate.id,
-                "authorisation": authority.id,
-            },
+            signer,
+            statement_sha256=statement_digest(value).hex(),
+            certificate=certificate.id,
+            authorisation=authority.id,
+            seal=None,
             at=at,
         )
     return made
@@ -234,7 +242,7 @@ def prepare_signature(
 
     Raises:
         InputError, ForbiddenError, ConflictError, UnavailableError: those of `draw_marks`.
-        ConflictError: `agreement.*`, `agreement.no_intent`.
+        ConflictError: `agreement.*`, `agreement.no_intent`, `seal.not_approved`.
         ForbiddenError: `authority.*`.  NotFoundError: `certificate.none`.
     """
     row, signer = signer_for(session, caller, signer_id)
@@ -255,20 +263,25 @@ def prepare_signature(
         )
     if signer.intent_at is None:
         raise ConflictError("express your intent to sign first", code="agreement.no_intent")
+    require_approved_seal(session, row, signer, marks.seal_id)
     authority = grounds_of(
         session, ports, signer, row, act="sign", at=at, seal=kind_of_seal(session, marks)
     ).authorisation
     certificate = held_certificate(session, signer, at=at)
+    values = values_to_fill(session, signer)
     for earlier in queries.open_preparation(session, signer.id):
         if (
             earlier.base_sha256 == row.current_sha256
             and earlier.certificate_id == certificate.id
             and earlier.expires_at > at
             and json.loads(earlier.state).get("marks", NO_MARKS.digest) == marks.digest
+            and filled_digest(earlier) == (values_digest(values) if values else None)
         ):
             return earlier
     people = party_queries.parties_by_ids(session, [signer.organisation_id, signer.person_id])
     base = ports.blobs.get(row.current_sha256)
+    filled = fill(base, values) if values else None
+    base = base if filled is None else filled.data
     drawn = draw_marks(
         session,
         ports,
@@ -308,7 +321,9 @@ def prepare_signature(
         revision_sha256=ports.blobs.put(prepared.revision),
         signed_attrs=prepared.signed_attrs.hex(),
         document_digest=prepared.document_digest.hex(),
-        state=json.dumps({**prepared.state, **marks_state(marks, drawn)}),
+        state=json.dumps(
+            {**prepared.state, **marks_state(marks, drawn), **prepared_state(values, filled)}
+        ),
         created_at=at,
         expires_at=at + PREPARED_FOR,
     )
@@ -372,15 +387,18 @@ def complete_signature(
     prepared = Prepared.load(
         revision=ports.blobs.get(made.revision_sha256), state=json.loads(made.state)
     )
+    own = prepared_edits(made, signer)
+    edits = (*recorded_edits(session, row.id), *own)
     signed = embed(
         prepared,
         signature=signature,
         certificate=certificate.der,
         chain=chain,
         stamp=lambda imprint: token or ports.tsa.stamp(imprint, at=at),
+        edits=edits,
     )
     # Every earlier signature is validated again; a signature that breaks one is not accepted.
-    check_all(signed, trust=pki_trust(ports, at=at), at=at).require()
+    check_all(signed, trust=pki_trust(ports, at=at), at=at, edits=edits).require()
     opinions = others_say(signed)
     require_no_disagreement(opinions)
     revision_sha256 = ports.blobs.put(signed)
@@ -410,6 +428,7 @@ def complete_signature(
             created_at=at,
         )
     )
+    record_filled(session, ports, caller, row, signer, own, base_sha256=made.base_sha256, at=at)
     record_step(
         session,
         ports,

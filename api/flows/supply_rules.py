@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy.orm import Session
 
 from api.callers import Caller
+from api.flows.related_rules import why_kin
 from api.ports import Ports
 from ledger.core.canonical import Json
 from ledger.core.errors import ConflictError, InputError, LimitError, NotFoundError
@@ -53,7 +54,7 @@ def require_offer(session: Session, offer: NewOffer, *, organisation_id: str, to
         )
     if offer.resource_id is not None:
         _require_resource(session, offer, organisation_id=organisation_id)
-    _require_hospitals(session, offer)
+    _require_hospitals(session, offer, organisation_id=organisation_id, today=today)
 
 
 def require_reason(reason: str) -> None:
@@ -204,7 +205,9 @@ def _require_resource(session: Session, offer: NewOffer, *, organisation_id: str
         )
 
 
-def _require_hospitals(session: Session, offer: NewOffer) -> None:
+def _require_hospitals(
+    session: Session, offer: NewOffer, *, organisation_id: str, today: date
+) -> None:
     named = [*offer.directed_to, *offer.related_to]
     if len(named) > NAMED_HOSPITALS_MAX:
         raise LimitError(
@@ -216,5 +219,11 @@ def _require_hospitals(session: Session, offer: NewOffer) -> None:
         raise InputError(
             "a directed gift may not go to a related party", code="offer.directed_to_related"
         )
-    if len(queries.hospitals_by_ids(session, named)) != len(set(named)):
+    hospitals = queries.hospitals_by_ids(session, named)
+    if len(hospitals) != len(set(named)):
         raise NotFoundError("a hospital named does not exist", code="offer.hospital_not_found")
+    for one in offer.directed_to:
+        if why_kin(session, organisation_id, hospitals[one], on=today) is not None:
+            raise InputError(
+                "a directed gift may not go to a related party", code="offer.directed_to_related"
+            )

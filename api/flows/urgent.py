@@ -19,14 +19,15 @@ from sqlalchemy.orm import Session
 from api.callers import Caller, Role, require_organisation, require_role, require_visible
 from api.flows.live_market import Standing, follow, reopen, settle
 from api.flows.parties import authorisation_of
-from api.flows.round_acts import commit_round
+from api.flows.round_acts import expect_record
+from api.flows.round_notices import URGENT_LINE, tell_donors
 from api.flows.round_records import (
     Decided,
     allocation_lines,
     opened_row,
-    record_closed,
-    record_opened,
     round_entry,
+    store_closed,
+    store_opened,
 )
 from api.flows.supply import NewNeed, post_need
 from api.flows.supply_rules import require_no_round, require_reason
@@ -42,7 +43,7 @@ from ledger.core.errors import (
     NotFoundError,
 )
 from ledger.core.ids import derived_id
-from ledger.log import record
+from ledger.log import NewEntry, append_many
 from ledger.queries import live as queries
 from ledger.queries import parties as party_queries
 from ledger.store import transaction
@@ -101,7 +102,9 @@ def post_urgent_need(
             lapse_urgent(session, ports, at=at)
             row = post_need(session, ports, caller, need, at=at, as_of=day)
             number = _require_left(session, row.hospital_id, rule, day=day)
-            standing, decided, served = _decide(session, ports, row, caller, day=day, at=at)
+            standing, decided, served, entries = _decide(
+                session, ports, row, caller, day=day, at=at
+            )
             urgent = UrgentNeedRow(
                 need_id=row.id,
                 hospital_id=row.hospital_id,
@@ -120,9 +123,10 @@ def post_urgent_need(
                 created_at=at,
             )
             session.add(urgent)
-            session.flush()
-            entry = round_entry("need.urgent", row.id, caller.account_id, at, _body(urgent, rule))
-            record(session, ports.vault, entry)
+            body = _body(urgent, rule)
+            entries.append(round_entry("need.urgent", row.id, caller.account_id, at, body))
+            # All at once: the journal is read and locked once for the whole decision.
+            append_many(session, ports.vault, entries)
         # A crash here loses only what this process holds in memory; the next decision reads the stored state.
         settle(ports.live, standing)
     return urgent
@@ -221,8 +225,11 @@ def _require_left(session: Session, hospital_id: str, rule: UrgentPolicy, *, day
 
 def _decide(
     session: Session, ports: Ports, row: NeedRow, caller: Caller, *, day: date, at: datetime
-) -> tuple[Standing, Decided, int]:
-    """(the class with the need in it, what was decided, pieces given); a round of one class is recorded."""
+) -> tuple[Standing, Decided, int, list[NewEntry]]:
+    """(the class with the need in it, what was decided, pieces given, entries to record).
+
+    A round of one class is stored.
+    """
     item_class = published_catalogue().item(row.item).item_class
     standing = follow(session, ports.live, item_class, day=day, at=at)
     for attempt in range(ATTEMPTS):
@@ -246,11 +253,13 @@ def _decide(
         lots={flow.lot for flow in plan.flows if flow.need == row.id},
     )
     decided = Decided(problem, plan, certificate, report, _about(told, row.id))
-    _record(session, ports, decided, lines, round_id=round_id, actor=caller.account_id, at=at)
-    return standing, decided, sum(line.quantity for line in lines)
+    entries = _store(
+        session, ports, decided, lines, round_id=round_id, actor=caller.account_id, at=at
+    )
+    return standing, decided, sum(line.quantity for line in lines), entries
 
 
-def _record(
+def _store(
     session: Session,
     ports: Ports,
     decided: Decided,
@@ -259,14 +268,16 @@ def _record(
     round_id: str,
     actor: str,
     at: datetime,
-) -> None:
+) -> list[NewEntry]:
     made = opened_row(decided.problem, round_id=round_id, actor=actor, at=at)
     made.state = "closed"  # never seen opened: the index allows one scheduled round beside it
     session.add(made)
     session.flush()
-    record_opened(session, ports, made, decided.problem, actor=actor, at=at)
-    commit_round(session, ports, made, actor=actor, at=at)
-    record_closed(session, ports, made, decided, lines, actor=actor, at=at)
+    expect_record(session, ports, made, at=at)
+    opened = store_opened(session, made, decided.problem, actor=actor, at=at)
+    entries = [opened, *store_closed(session, made, decided, lines, actor=actor, at=at)]
+    tell_donors(session, lines, round_id=round_id, kind=URGENT_LINE, at=at)
+    return entries
 
 
 def _about(told: Explanation, need_id: str) -> Explanation:

@@ -7,6 +7,7 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
+from api.flows.round_notices import tell_lapsed
 from api.flows.round_records import round_entry
 from api.ports import Ports
 from ledger.core.canonical import Json
@@ -43,6 +44,7 @@ def lapse_urgent(session: Session, ports: Ports, *, at: datetime) -> int:
             body: dict[str, Json] = {"allocation": line.id, "by": SYSTEM, "reason": REASON}
             entry = round_entry("allocation.declined", line.id, SYSTEM, at, body)
             record(session, ports.vault, entry)
+            tell_lapsed(session, line, at=at)
             freed += 1
         urgent.lapsed_at = at
     session.flush()

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, File, Form, Query, Request, UploadFile
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 from starlette.responses import HTMLResponse, Response
 
@@ -38,7 +38,7 @@ from ledger.core.canonical import Json
 from ledger.core.errors import FuqiError, InputError
 from ledger.core.ids import new_id
 from ledger.queries import parties as party_queries
-from signing.annexes import ClauseKind
+from signing.annexes import ATTACHMENTS_MAX, CLAUSES_MAX, ClauseKind
 from signing.identity import check_uscc
 from signing.numbers import mask_number
 
@@ -71,6 +71,17 @@ YEARS_KEPT: Final = (3, 100)
 class TemplateForm(BaseModel):
     """The donation form as typed; `own_` and `other_` are the two parties' details."""
 
+    clause_kind: list[str] = Field(default_factory=list, max_length=CLAUSES_MAX)
+    clause_text: list[str] = Field(default_factory=list, max_length=CLAUSES_MAX)
+    clause_note: list[str] = Field(default_factory=list, max_length=CLAUSES_MAX)
+    attached: str = Field(default="", max_length=4_000)
+    ask: str = Field(default="", max_length=400)
+    read_seconds: str = Field(default="0", max_length=8)
+    amount: str = Field(default="", max_length=24)
+    no_amount: str = Field(default="", max_length=3)
+    approver: str = Field(default="", max_length=64)
+    point_out: str = Field(default="", max_length=3)
+    attachments: list[UploadFile] = Field(default_factory=list, max_length=ATTACHMENTS_MAX)
     attempt: str = ""
     allocation: str = ""
     title: str = ""
@@ -126,6 +137,7 @@ def upload_form(request: Request, session: SessionDep, at: AtDep, caller: Handle
         "role_2": "recipient",
         "role_3": "party",
         "place": "",
+        "form_fields": "",
         **NO_EXTRAS,
     }
     return _upload_page(request, session, caller, values)
@@ -151,6 +163,7 @@ def upload(
     role_2: Annotated[str, Form()] = "",
     role_3: Annotated[str, Form()] = "",
     place: Annotated[str, Form()] = "",
+    form_fields: Annotated[str, Form()] = "",
     file: Annotated[UploadFile | None, File()] = None,
     attachments: Attachments = [],  # noqa: B006 - FastAPI copies it
 ) -> Response:
@@ -169,6 +182,7 @@ def upload(
         "role_2": role_2,
         "role_3": role_3,
         "place": place,
+        "form_fields": form_fields,
         **extras,
     }
     reader = FormReader(values)
@@ -185,9 +199,10 @@ def upload(
                 session, ports, caller, attachments, kept=extras["attached"], at=at
             )
             new = replace(new, attachments=tuple(filter(None, values["attached"].split(","))))
-            if place == "yes":
+            if "yes" in (place, form_fields):
                 drafts.keep_draft(session, ports, caller, attempt, data=data, request=values, at=at)
-                return go(f"/agreements/place/{attempt}")
+                step = "fields" if form_fields == "yes" else "place"
+                return go(f"/agreements/{step}/{attempt}")
             agreements.create_from_upload(session, ports, caller, new, data=data, at=at)
     except FuqiError as error:
         return _upload_page(request, session, caller, values, reader=reader, error=error)
@@ -206,7 +221,7 @@ def template_form(
     attempt = new_id("agr", at=at)
     own = party_queries.parties_by_ids(session, [require_organisation(caller)])
     [organisation] = own.values()
-    values = TemplateForm(
+    form = TemplateForm(
         attempt=attempt,
         agreement_no=f"FQ-{today_at(at):%Y%m%d}-{attempt[-6:].upper()}",
         expires_on=(today_at(at) + timedelta(days=OPEN_DAYS)).isoformat(),
@@ -217,7 +232,9 @@ def template_form(
         own_system=organisation.receiving_system or "fuqi",
         other_system="fuqi",
         years="20",
-    ).model_dump()
+        point_out="yes",
+    )
+    values = _typed(form)
     if allocation:
         values |= allocation_values(session, caller, allocation)
     return _template_page(request, session, caller, values)
@@ -233,7 +250,7 @@ def create_from_template(
     form: Annotated[TemplateForm, Form()],
 ) -> Response:
     """Render the donation agreement and publish it to both signers."""
-    values = form.model_dump()
+    values = _typed(form)
     reader = FormReader(values)
     try:
         read = _read_template_form(reader, session, ports.settings)
@@ -241,6 +258,10 @@ def create_from_template(
             return _template_page(request, session, caller, values, reader=reader)
         new, data = of_allocation(session, caller, form.allocation, *read)
         with session.begin_nested():
+            values["attached"] = keep_files(
+                session, ports, caller, form.attachments, kept=values["attached"], at=at
+            )
+            new = replace(new, attachments=tuple(filter(None, values["attached"].split(","))))
             agreements.create_from_template(
                 session, ports, caller, new, template="donation", data=data, at=at
             )
@@ -313,7 +334,30 @@ def _read_template_form(
         ),
         expires_at=end_of(expires_on),
     )
-    return new, {**data, "party_a": blocks[donor], "party_b": blocks[recipient]}
+    first = side == "donor"
+    stated = with_extras(reader, new, own=0 if first else 1, other=1 if first else 0)
+    if stated is None:
+        return None
+    stated = replace(stated, point_out=reader.values.get("point_out") == "yes")
+    return stated, {**data, "party_a": blocks[donor], "party_b": blocks[recipient]}
+
+
+def _typed(form: TemplateForm) -> dict[str, str]:
+    """The form's values as strings, the extras among them as `with_extras` reads them."""
+    values: dict[str, str] = form.model_dump(
+        exclude={"attachments", "clause_kind", "clause_text", "clause_note"}
+    )
+    return values | extras_of(
+        form.clause_kind,
+        form.clause_text,
+        form.clause_note,
+        attached=form.attached,
+        ask=form.ask,
+        read_seconds=form.read_seconds,
+        amount=form.amount,
+        no_amount=form.no_amount,
+        approver=form.approver,
+    )
 
 
 def _party(
@@ -430,6 +474,7 @@ def _template_page(
             for key in ("name", "model", "standard", "edition", "lot", "expiry", "quantity", "unit")
         },
         "delivery.place": "delivery_place",
+        **EXTRA_FIELDS,
     }
     return form_page(
         request,
@@ -440,4 +485,6 @@ def _template_page(
         error=error,
         fields=fields,
         own=handlers_of(session, require_organisation(caller)),
+        clauses=clause_rows(values),
+        clause_kinds=list(ClauseKind),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from typing import Annotated, Final
 
 from fastapi import APIRouter, File, Form, Path, Query, Request, Response, UploadFile
@@ -12,6 +13,8 @@ from pydantic import ValidationError
 from api.deps import AtDep, Handler, Limit, PortsDep, SessionDep, Tenant, TenantOrOperator
 from api.flows import agreements, bulk, marks, places, relations, signatures, stamping
 from api.flows.annexes import ClauseSpec, DemandSpec
+from api.flows.form_filling import shown_file
+from api.flows.form_planning import FillSpec
 from api.routes.accounts import from_base64
 from api.routes.base import pages_of
 from api.schemas.agreements import (
@@ -69,7 +72,7 @@ def create_from_template(
         session,
         ports,
         caller,
-        _new(body),
+        replace(_new(body), point_out=body.point_out),
         template=body.template,
         data=body.data,
         at=at,
@@ -131,7 +134,21 @@ def send_bulk(
     report = bulk.send_rows(
         ports,
         caller,
-        bulk.Order(**body.model_dump()),
+        bulk.Order(
+            id=body.id,
+            template=body.template,
+            own_party=body.own_party,
+            title=body.title,
+            matter=body.matter,
+            expires_at=body.expires_at,
+            data=body.data,
+            no_amount=body.no_amount,
+            point_out=body.point_out,
+            clauses=tuple(ClauseSpec(one.kind, one.text, one.explanation) for one in body.clauses),
+            ask=tuple(body.ask),
+            read_seconds_min=body.read_seconds_min,
+            place_of_formation=body.place_of_formation,
+        ),
         rows,
         first=first,
         count=count,
@@ -212,16 +229,19 @@ def get_page(
     agreement_id: AgreementId,
     page: Annotated[int, Path(ge=1, le=2000)],
 ) -> Response:
-    """One page as a PNG; pages count from 1. Signatures show once all stand, or the sender allows it."""
+    """One page as a PNG; pages count from 1. Signatures show once all stand, or the sender allows it.
+
+    What signers filled into form fields shows at once, and what the caller is about to fill shows to them.
+    """
     row = agreements.agreement_for(session, caller, agreement_id)
     if page > row.pages:
         raise NotFoundError("there is no such page")
-    shown = agreements.shown_sha256(row)
-    tag = _etag(shown, page)
+    shown = shown_file(session, caller, row)
+    tag = _etag(shown.tag, page)
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers=headers)
-    picture = page_png(ports.blobs.get(shown), page=page - 1, side_px=PAGE_SIDE_PX)
+    picture = page_png(shown.read(ports), page=page - 1, side_px=PAGE_SIDE_PX)
     return Response(picture, media_type="image/png", headers=headers)
 
 
@@ -418,6 +438,7 @@ def _new(body: AgreementIn) -> agreements.NewAgreement:
         place_of_formation=body.place_of_formation,
         quorums=body.quorums,
         amount_minor=body.amount_minor,
+        no_amount=body.no_amount,
         relation=body.relation,
         related_id=body.related_id,
         hand_out_partial=body.hand_out_partial,
@@ -430,6 +451,16 @@ def _new(body: AgreementIn) -> agreements.NewAgreement:
         demands=tuple(
             DemandSpec(signer=one.signer, label=one.label, required=one.required)
             for one in body.demands
+        ),
+        fillable=tuple(
+            FillSpec(
+                name=one.name,
+                signer=one.signer,
+                label=one.label,
+                required=one.required,
+                place=None if one.place is None else one.place.place(),
+            )
+            for one in body.fillable
         ),
     )
 

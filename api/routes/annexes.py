@@ -1,22 +1,25 @@
-"""JSON: clauses confirmed one by one, files attached, files uploaded by signers."""
+"""JSON: clauses confirmed one by one, form fields filled, files attached, files uploaded by signers."""
 
 from __future__ import annotations
 
 from typing import Annotated, Final
 from urllib.parse import quote
 
-from fastapi import APIRouter, File, Form, Path, Response, UploadFile
+from fastapi import APIRouter, File, Form, Path, Request, Response, UploadFile
 
 from api.deps import AtDep, Handler, PortsDep, SessionDep, TenantOrOperator
+from api.examining import examiner
 from api.files import SUFFIXES
-from api.flows import annexes
+from api.flows import annexes, form_filling
 from api.routes.agreements import AgreementId, read_upload
+from api.routes.base import pages_of
 from api.schemas.agreements import AgreementOut
-from api.schemas.annexes import AttachmentOut, ConfirmIn
+from api.schemas.annexes import AttachmentOut, ConfirmIn, FillIn, FormFieldOut
 from api.schemas.base import ID_CHARACTERS_MAX
 from api.views.agreements import agreement_facts
-from api.views.annexes import attachment_facts
+from api.views.annexes import attachment_facts, form_field_facts
 from signing.annexes import ATTACHMENTS_MAX, CLAUSES_MAX
+from signing.intake import PdfLimits
 
 router = APIRouter(prefix="/api/v1", tags=["agreements"])
 
@@ -68,6 +71,26 @@ def confirm_clause(
         at=at,
     )
     return _agreement(session, caller, signer_id)
+
+
+@router.post("/form-fields")
+def list_form_fields(
+    request: Request, caller: Handler, file: Annotated[UploadFile, File(description="the PDF")]
+) -> list[FormFieldOut]:
+    """The fields of a PDF's form: which of them `fillable` may leave to signers. Nothing is kept."""
+    del caller
+    limits = PdfLimits(bytes_max=pages_of(request).settings.upload_bytes_max)
+    found = examiner().form_fields(read_upload(file, bytes_max=limits.bytes_max), limits=limits)
+    return [form_field_facts(one) for one in found]
+
+
+@router.post("/signers/{signer_id}/fields")
+def fill_fields(
+    session: SessionDep, at: AtDep, caller: Handler, signer_id: AgreementId, body: FillIn
+) -> AgreementOut:
+    """Keep what a signer writes into their own form fields; it goes into the file with their signature."""
+    row = form_filling.save(session, caller, signer_id, values=body.values, at=at)
+    return agreement_facts(session, caller, row.id)
 
 
 @router.post("/signers/{signer_id}/uploads", status_code=201)

@@ -15,7 +15,7 @@ from api.callers import Caller, require_organisation
 from api.deps import Admin, AtDep, Handler, PortsDep, SessionDep, Tenant
 from api.errors import problem_of, request_id_of
 from api.flows import authority, ratification
-from api.flows.parties import AUTHORISATION_DAYS_MAX, MATTERS, POWERS
+from api.flows.parties import APPROVE, AUTHORISATION_DAYS_MAX, MATTERS, POWERS
 from api.flows.registration import EPOCH
 from api.ports import Ports
 from api.routes.authority import letter_out
@@ -50,6 +50,7 @@ class LetterForm(BaseModel):
     amount_yuan: str = ""
     seals: str = ""
     days: str = "365"
+    approve: str = ""
 
 
 class AskForm(BaseModel):
@@ -102,7 +103,7 @@ def propose_letter(
                         agreement_id=derived_id("agr", at=EPOCH, seed=form.attempt),
                         person_id=person,
                         matters=MATTERS if matter == "all" else frozenset({matter}),
-                        powers=POWERS,
+                        powers=POWERS | ({APPROVE} if form.approve else frozenset()),
                         valid_from=start,
                         valid_to=start + timedelta(days=days),
                         amount_max=None if yuan is None else yuan * 100,

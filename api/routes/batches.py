@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Path, Query, Request
 from starlette.responses import HTMLResponse, Response
 
+from api.callers import require_organisation
 from api.deps import AtDep, Handler, Limit, PortsDep, SessionDep
 from api.flows import batches, bulk
 from api.routes.accounts import from_base64
@@ -18,10 +19,14 @@ from api.views.batches import batch_facts, waiting_list
 from api.web.pages import go
 from ledger.core.ids import new_id
 from ledger.queries.parties import parties_by_ids
+from ledger.queries.seals import seals_in_force, usable_seals
+from signing.annexes import ClauseKind
 from signing.batch_intent import ITEMS_MAX
 
 router = APIRouter(prefix="/api/v1", tags=["batches"])
 pages = APIRouter(include_in_schema=False)
+BULK_CLAUSE_ROWS = 3
+"""Rows of the page; more clauses come through the API."""
 
 BatchId = Annotated[str, Path(max_length=ID_CHARACTERS_MAX)]
 Before = Annotated[str | None, Query(max_length=ID_CHARACTERS_MAX)]
@@ -31,14 +36,26 @@ Before = Annotated[str | None, Query(max_length=ID_CHARACTERS_MAX)]
 def list_waiting(
     session: SessionDep, caller: Handler, before: Before = None, limit: Limit = 50
 ) -> WaitingList:
-    """The caller's own places that are to be signed, newest first."""
+    """The caller's own places that are to be signed or approved, newest first."""
     return waiting_list(session, caller, before=before, limit=limit)
 
 
 @router.post("/batches", status_code=201)
 def open_batch(session: SessionDep, at: AtDep, caller: Handler, body: BatchIn) -> BatchOut:
     """Put the caller's own open places together."""
-    row = batches.open_batch(session, caller, body.id, signers=body.signers, at=at)
+    row = batches.open_batch(
+        session,
+        caller,
+        batches.NewBatch(
+            id=body.id,
+            signers=None if body.signers is None else tuple(body.signers),
+            act=body.act,
+            seal=body.seal_id,
+            seals=body.seals,
+            leave_out=body.leave_out,
+        ),
+        at=at,
+    )
     return batch_facts(session, row, at=at)
 
 
@@ -46,6 +63,13 @@ def open_batch(session: SessionDep, at: AtDep, caller: Handler, body: BatchIn) -
 def get_batch(session: SessionDep, at: AtDep, caller: Handler, batch_id: BatchId) -> BatchOut:
     """The batch, and how far each of its documents is."""
     return batch_facts(session, batches.batch_for(session, caller, batch_id), at=at)
+
+
+@router.post("/batches/{batch_id}/leave-out")
+def leave_out(session: SessionDep, at: AtDep, caller: Handler, batch_id: BatchId) -> BatchOut:
+    """Take out what cannot be affirmed any more; the reasons stay with the batch."""
+    row = batches.leave_out(session, caller, batch_id, at=at)
+    return batch_facts(session, row, at=at)
 
 
 @router.post("/batches/{batch_id}/statement", status_code=201)
@@ -64,7 +88,7 @@ def express_batch(
     batch_id: BatchId,
     body: ProofIn,
 ) -> BatchOut:
-    """Record consent and the will to sign for every document, or for none."""
+    """Record consent and the will to sign, or the approval, for every document, or for none."""
     proof = from_base64(body.signature_base64, field="signature_base64")
     row = batches.express_batch(session, ports, caller, batch_id, proof=proof, at=at)
     return batch_facts(session, row, at=at)
@@ -74,13 +98,15 @@ def express_batch(
 def waiting_page(
     request: Request, session: SessionDep, at: AtDep, caller: Handler, before: Before = None
 ) -> Response:
-    """What waits for the caller's signature, to sign one or many."""
+    """What waits for the caller's signature or approval, to do one or many."""
     return pages_of(request).page(
         request,
         "waiting.html",
         caller=caller,
         found=waiting_list(session, caller, before=before, limit=100),
-        batch_id=new_id("bat", at=at),
+        batch_ids={act: new_id("bat", at=at) for act in ("approve", "sign")},
+        seals=seals_in_force(session, organisation_id=require_organisation(caller), at=at),
+        items_max=ITEMS_MAX,
     )
 
 
@@ -90,10 +116,24 @@ def start_batch(
     at: AtDep,
     caller: Handler,
     batch: Annotated[str, Form(max_length=ID_CHARACTERS_MAX)],
-    signer: Annotated[list[str], Form(max_length=ITEMS_MAX)],
+    signer: Annotated[list[str], Form(max_length=ITEMS_MAX)] = [],  # noqa: B006 - FastAPI copies it
+    act: Annotated[Literal["sign", "approve"], Form()] = "sign",
+    seal: Annotated[str, Form(max_length=ID_CHARACTERS_MAX)] = "",
+    everything: Annotated[str, Form(max_length=3)] = "",
 ) -> Response:
-    """Put the chosen places together and go there."""
-    row = batches.open_batch(session, caller, batch, signers=signer, at=at)
+    """Put the chosen places together, or all that wait, and go there; what cannot be in it is named there."""
+    row = batches.open_batch(
+        session,
+        caller,
+        batches.NewBatch(
+            id=batch,
+            signers=None if everything == "yes" else tuple(signer),
+            act=act,
+            seal=seal or None,
+            leave_out=True,
+        ),
+        at=at,
+    )
     return go(f"/batches/{row.id}")
 
 
@@ -112,6 +152,9 @@ def batch_page(
         batch=row,
         person_name=people[row.person_id].name,
         organisation_name=people[row.organisation_id].name,
+        seals=usable_seals(
+            session, organisation_id=row.organisation_id, person_id=row.person_id, at=at
+        ),
     )
 
 
@@ -124,6 +167,8 @@ def bulk_page(request: Request, at: AtDep, caller: Handler) -> Response:
         caller=caller,
         order_id=new_id("blk", at=at),
         slice_max=bulk.SLICE_MAX,
+        clause_kinds=list(ClauseKind),
+        clause_rows=BULK_CLAUSE_ROWS,
     )
 
 

@@ -147,12 +147,6 @@ def read_a_label(
     return shapes.PackageOut.model_validate(row)
 
 
-@router.get("/offers/{offer_id}/way")
-def get_way(session: SessionDep, caller: TenantOrOperator, offer_id: RecordId) -> dict[str, Any]:
-    """Where every unit of my offer went."""
-    return views.offer_way(session, caller, offer_id)
-
-
 @router.get("/batches")
 def list_batches(
     session: SessionDep,

@@ -107,19 +107,6 @@ def recall_page(
     )
 
 
-@router.get("/goods/offers/{offer_id}", response_class=HTMLResponse)
-def way_page(
-    request: Request, session: SessionDep, caller: TenantOrOperator, offer_id: RecordId
-) -> Response:
-    """Where every unit of my offer went."""
-    return pages_of(request).page(
-        request,
-        "goods_way.html",
-        caller=caller,
-        facts=views.offer_way(session, caller, offer_id),
-    )
-
-
 @router.get("/goods/new/{allocation_id}", response_class=HTMLResponse)
 def open_page(
     request: Request, session: SessionDep, caller: Handler, allocation_id: RecordId

@@ -7,8 +7,19 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Form, Path, Query, Request
 from starlette.responses import HTMLResponse, Response
 
-from api.deps import AtDep, Handler, Limit, Member, Operator, PortsDep, SessionDep, TenantOrOperator
+from api.deps import (
+    AtDep,
+    Handler,
+    Limit,
+    Member,
+    Operator,
+    PortsDep,
+    SessionDep,
+    Tenant,
+    TenantOrOperator,
+)
 from api.flows import rounds
+from api.flows.round_notices import PREFIX, mark_all_seen
 from api.routes.base import pages_of
 from api.routes.supply import After, RecordId
 from api.schemas.agreements import ReasonIn
@@ -22,11 +33,12 @@ from api.schemas.supply import (
     RoundOut,
     RoundSummaryOut,
 )
-from api.views import outcomes
+from api.views import outcomes, round_chain
 from api.views import rounds as views
 from api.views.public import item_names
 from api.web.pages import go
 from ledger.core.ids import new_id
+from ledger.queries.notices import unseen_of
 from ledger.store import transaction
 
 router = APIRouter(tags=["rounds"])
@@ -67,6 +79,14 @@ def get_round_policy(session: SessionDep, caller: Member, round_id: RecordId) ->
     """The published rule of the round and its digest: levels, ties, segments, transport."""
     del caller
     return views.round_policy(session, round_id)
+
+
+@router.get("/api/v1/rounds/{round_id}/chain")
+def get_round_chain(
+    session: SessionDep, ports: PortsDep, at: AtDep, caller: Member, round_id: RecordId
+) -> dict[str, Any]:
+    """Receipts of what the round did on the chain (`fuqi/round-chain/v1`); `fuqi round verify` checks them."""
+    return round_chain.chain_document(session, ports, caller, round_id, at=at)
 
 
 @router.get("/api/v1/rounds/{round_id}/documents/{name}")
@@ -150,8 +170,18 @@ def rounds_page(
         rounds=found,
         next=found[-1].id if len(found) == ROWS else None,
         first=before == NEWEST,
+        notices=[]
+        if caller.organisation_id is None
+        else unseen_of(session, caller.organisation_id, prefix=PREFIX, limit=ROWS),
         round_id=new_id("rnd", at=at),
     )
+
+
+@router.post("/rounds/notices/seen", include_in_schema=False)
+def notices_seen(session: SessionDep, at: AtDep, caller: Tenant) -> Response:
+    """Mark the notices about rounds as seen."""
+    mark_all_seen(session, caller, at=at)
+    return go("/rounds")
 
 
 @router.post("/rounds", include_in_schema=False)

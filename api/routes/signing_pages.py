@@ -51,7 +51,6 @@ def sign_page(
             person_id=caller.person_id or "",
             at=at,
         ),
-        first=facts.current_sha256 == facts.document_sha256,
     )
 
 

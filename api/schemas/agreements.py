@@ -14,11 +14,14 @@ from api.schemas.annexes import (
     ConfirmationOut,
     DemandIn,
     DemandOut,
+    FieldOut,
+    FillableIn,
 )
 from api.schemas.base import Id, Input, Output, ShortText
 from api.schemas.identity import RatificationOut
 from api.schemas.placement import FieldIn
 from signing.annexes import ATTACHMENTS_MAX, CLAUSES_MAX
+from signing.form_fill import FIELDS_MAX as FORM_FIELDS_MAX
 
 SIGNERS_MAX = 20
 """Signature fields of one document; more do not fit on a page anybody reads."""
@@ -69,7 +72,13 @@ class AgreementIn(Input):
         max_length=50,
         description="stage -> how many of its members must act; others need all of them",
     )
-    amount_minor: int | None = Field(default=None, ge=0, le=10**15, description="in fen")
+    amount_minor: int | None = Field(
+        default=None, ge=0, le=10**15, description="in fen; this or `no_amount` is stated"
+    )
+    no_amount: bool = Field(
+        default=False,
+        description="the sender states that it is about no amount of money; signers sign this statement",
+    )
     relation: Literal["releases", "amends", "renews", "revises"] | None = None
     related_id: Id | None = Field(default=None, description="the agreement that `relation` names")
     hand_out_partial: bool = Field(
@@ -88,6 +97,9 @@ class AgreementIn(Input):
     demands: Annotated[list[DemandIn], Field(max_length=ATTACHMENTS_MAX)] = Field(
         default_factory=list, description="files that signers are asked for"
     )
+    fillable: Annotated[list[FillableIn], Field(max_length=FORM_FIELDS_MAX)] = Field(
+        default_factory=list, description="text fields that signers may fill before they sign"
+    )
 
 
 class UploadAgreementIn(AgreementIn):
@@ -104,6 +116,10 @@ class TemplateAgreementIn(AgreementIn):
 
     template: Literal["donation", "manufacturing"]
     data: dict[str, Any] = Field(description="the template's fields; see the template")
+    point_out: bool = Field(
+        default=False,
+        description="point out the clauses that the template carries by default, before those of `clauses`",
+    )
 
 
 class ReadIn(Input):
@@ -297,12 +313,15 @@ class AgreementOut(AgreementSummary):
     ended_reason: str | None
     released_at: datetime | None
     amount_minor: int | None
+    no_amount: bool
+    amount: str = Field(description="fen as digits, none or unstated")
     currency: str | None
     hand_out_partial: bool
     read_seconds_min: int
     clauses: list[ClauseOut]
     demands: list[DemandOut]
     attachments: list[AttachmentOut]
+    fields: list[FieldOut] = Field(description="form fields that signers may fill")
     ratifications: list[RatificationOut]
     stages: list[StageOut]
     consented: list[str] = Field(description="organisations that consented to electronic form")

@@ -8,12 +8,14 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from api.schemas.base import Input, Output
+from api.schemas.placement import FieldIn
 from signing.annexes import (
     CLAUSE_CHARS_MAX,
     CLAUSE_CHARS_MIN,
     EXPLANATION_CHARS_MAX,
     NAME_CHARS_MAX,
 )
+from signing.form_fill import FIELDS_MAX, VALUE_CHARS_MAX
 
 
 class ClauseIn(Input):
@@ -34,6 +36,57 @@ class DemandIn(Input):
     signer: int = Field(ge=1, le=50, description="which of `signers`, from 1")
     label: Annotated[str, Field(min_length=1, max_length=NAME_CHARS_MAX)]
     required: bool = Field(default=True, description="whether they cannot sign without it")
+
+
+class FillableIn(Input):
+    """A text field of the document that one signer may fill before signing."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64)] = Field(
+        description="of a field in the PDF (`POST /api/v1/form-fields`), or of the new one at `place`"
+    )
+    signer: int = Field(ge=1, le=50, description="which of `signers`, from 1")
+    label: Annotated[str, Field(min_length=1, max_length=NAME_CHARS_MAX)]
+    required: bool = Field(default=True, description="whether they cannot sign without it")
+    place: FieldIn | None = Field(
+        default=None, description="where a new field goes; without it the PDF holds the field"
+    )
+
+
+class FillIn(Input):
+    """What a signer writes into their fields; an empty text takes a value back."""
+
+    values: dict[
+        Annotated[str, Field(min_length=1, max_length=64)],
+        Annotated[str, Field(max_length=VALUE_CHARS_MAX + 50)],
+    ] = Field(min_length=1, max_length=FIELDS_MAX, description="name of the field -> its text")
+
+
+class FormFieldOut(Output):
+    """A field of a PDF's form, as the file has it; `fault` says why it cannot be left to a signer."""
+
+    name: str
+    page: int
+    x: int
+    y: int
+    width: int
+    height: int
+    value: str
+    multiline: bool
+    fault: str = Field(description='"" where it can be; a stable word otherwise')
+
+
+class FieldOut(Output):
+    """A field that a signer may fill."""
+
+    number: int
+    name: str
+    field: str = Field(description="of its filler's place")
+    label: str
+    required: bool
+    page: int
+    preset: str = Field(description="what the author left in it")
+    value: str = Field(description="filled, or kept for the caller's own signature; else empty")
+    filled_at: datetime | None = Field(description="when its filler signed for it")
 
 
 class ConfirmIn(Input):

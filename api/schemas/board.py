@@ -66,6 +66,7 @@ class Disclosed(Output):
 
     id: str
     round_id: str
+    offer_id: str
     donor: str
     donor_masked: bool
     kind: str = Field(description="lot: donated goods; capacity: manufacturing")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field
 
+from api.schemas.annexes import ClauseIn
 from api.schemas.base import Id, Input, Output, ShortText
+from signing.annexes import ATTACHMENTS_MAX, CLAUSES_MAX
 
 
 class BulkIn(Input):
@@ -21,6 +23,22 @@ class BulkIn(Input):
     data: dict[str, Any] = Field(
         default_factory=dict, description="fields of the template that are the same in every row"
     )
+    no_amount: bool = Field(
+        default=False,
+        description="rows without `amount_minor` are about no amount of money, as the sender states",
+    )
+    point_out: bool = Field(
+        default=False, description="point out the clauses that the template carries by default"
+    )
+    clauses: Annotated[list[ClauseIn], Field(max_length=CLAUSES_MAX)] = Field(
+        default_factory=list,
+        description="more clauses to point out, as they stand in every row's text",
+    )
+    ask: Annotated[list[ShortText], Field(max_length=ATTACHMENTS_MAX)] = Field(
+        default_factory=list, description="files that the other side is asked for before it signs"
+    )
+    read_seconds_min: int = Field(default=0, ge=0, le=3_600)
+    place_of_formation: ShortText | None = None
 
 
 class BulkRowOut(Output):

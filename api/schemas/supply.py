@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
+from api.schemas.acts import RoundChainOut
 from api.schemas.agreements import EntryOut
 from api.schemas.base import Id, Input, Output, ShortText
 from api.schemas.board import Urgency
@@ -261,6 +262,7 @@ class RoundOut(RoundSummaryOut):
         "much more could be served at most; null while open"
     )
     report: dict[str, Any] | None = Field(description="the independent checker's report")
+    chain: RoundChainOut | None = Field(description="null where nothing is recorded on the chain")
     entries: list[EntryOut]
 
 

@@ -26,6 +26,7 @@ from api.views.annexes import (
     clause_facts,
     confirmation_facts,
     demand_facts,
+    field_facts,
 )
 from ledger.core.errors import NotFoundError
 from ledger.queries import agreements as queries
@@ -36,6 +37,7 @@ from ledger.queries import parties as party_queries
 from ledger.tables.agreements import AgreementRow, BundleRow
 from ledger.tables.log import EntryRow
 from signing import agreement as rules
+from signing.amounts import amount_text
 
 
 def agreement_list(
@@ -82,12 +84,15 @@ def agreement_facts(session: Session, caller: Caller, agreement_id: str) -> Agre
         ended_reason=row.ended_reason,
         released_at=row.released_at,
         amount_minor=row.amount_minor,
+        no_amount=row.no_amount,
+        amount=amount_text(row.amount_minor, none=row.no_amount),
         currency=row.currency,
         hand_out_partial=row.hand_out_partial,
         read_seconds_min=row.read_seconds_min,
         clauses=clauses,
         demands=demand_facts(session, row),
         attachments=attachments_facts(session, caller, row),
+        fields=field_facts(session, caller, row),
         ratifications=[
             RatificationOut.model_validate(one)
             for one in identity_queries.ratifications_of(session, row.id)

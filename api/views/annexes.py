@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 from sqlalchemy.orm import Session
 
 from api.callers import Caller
 from api.flows.annexes import may_see
-from api.schemas.annexes import AttachmentOut, ClauseOut, ConfirmationOut, DemandOut
+from api.schemas.annexes import (
+    AttachmentOut,
+    ClauseOut,
+    ConfirmationOut,
+    DemandOut,
+    FieldOut,
+    FormFieldOut,
+)
 from ledger.queries import annexes as queries
+from ledger.queries import form_fields as form_queries
 from ledger.tables.agreements import AgreementRow
 from ledger.tables.annexes import AttachmentRow
+from signing.form_fields import FormField
 
 
 def clause_facts(session: Session, row: AgreementRow) -> list[ClauseOut]:
@@ -61,6 +71,38 @@ def attachments_facts(session: Session, caller: Caller, row: AgreementRow) -> li
         )
         for one in queries.attachments_of(session, row.id)
     ]
+
+
+def field_facts(session: Session, caller: Caller, row: AgreementRow) -> list[FieldOut]:
+    """Form fields that signers may fill; a value shows once it is signed for, and before that to its writer."""
+    me = (caller.person_id, caller.organisation_id)
+    shown = {
+        value.name: value
+        for value, place in form_queries.values_of(session, row.id)
+        if value.filled_at is not None or (place.person_id, place.organisation_id) == me
+    }
+    found = []
+    for one in form_queries.fields_of(session, row.id):
+        value = shown.get(one.name)
+        found.append(
+            FieldOut(
+                number=one.number,
+                name=one.name,
+                field=one.field,
+                label=one.label,
+                required=one.required,
+                page=one.page,
+                preset=one.preset,
+                value="" if value is None else value.value,
+                filled_at=None if value is None else value.filled_at,
+            )
+        )
+    return found
+
+
+def form_field_facts(one: FormField) -> FormFieldOut:
+    """One field of a PDF's form; pages count from 1."""
+    return FormFieldOut(**{**asdict(one), "page": one.page + 1})
 
 
 def attachment_facts(row: AttachmentRow, *, readable: bool) -> AttachmentOut:

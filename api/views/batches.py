@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -10,22 +11,23 @@ from sqlalchemy.orm import Session
 from api.callers import Caller, require_organisation
 from api.flows.agreements import state_of
 from api.flows.annexes import require_annexed
-from api.flows.batches import NOT_TO_SIGN, opened_items, standing_of
-from api.schemas.batches import BatchItemOut, BatchOut, WaitingList, WaitingOut
+from api.flows.batch_places import Standing, standing_of
+from api.flows.batches import opened_items
+from api.schemas.batches import BatchItemOut, BatchOut, LeftOutOut, WaitingList, WaitingOut
 from ledger.core.canonical import canonical_parse
 from ledger.core.errors import ConflictError, ForbiddenError
 from ledger.queries import batches as queries
 from ledger.queries import parties as party_queries
 from ledger.tables.agreements import AgreementRow, SignerRow
 from ledger.tables.batches import BatchRow
-from signing import agreement as rules
+from signing.amounts import amount_text
 from signing.batch_intent import batch_message
 
 
 def waiting_list(
     session: Session, caller: Caller, *, before: str | None = None, limit: int = 50
 ) -> WaitingList:
-    """The caller's own places that are to be signed, newest first.
+    """The caller's own places that are to be signed or approved, newest first.
 
     Raises:
         ForbiddenError: `auth.role` for a caller who is no person.
@@ -48,6 +50,7 @@ def waiting_list(
         WaitingOut(
             signer_id=one.id,
             agreement_id=one.agreement_id,
+            act=one.act,
             title=rows[one.id].title,
             matter=rows[one.id].matter,
             owner_name=names[rows[one.id].owner_organisation_id].name,
@@ -61,12 +64,18 @@ def waiting_list(
         )
         for one in found
     ]
-    return WaitingList(items=items, next=found[-1].id if len(found) == limit else None)
+    counted = queries.count_places(
+        session, organisation_id=organisation, person_id=caller.person_id
+    )
+    return WaitingList(
+        items=items,
+        sign=counted.get("sign", 0),
+        approve=counted.get("approve", 0),
+        next=found[-1].id if len(found) == limit else None,
+    )
 
 
 def _alone(session: Session, row: AgreementRow, signer: SignerRow) -> str:
-    if signer.act != rules.Act.SIGN:
-        return NOT_TO_SIGN
     try:
         require_annexed(session, row, signer)
     except ConflictError as exc:
@@ -84,26 +93,45 @@ def batch_facts(session: Session, batch: BatchRow, *, at: datetime) -> BatchOut:
     assert statement is None or isinstance(statement, dict)
     return BatchOut(
         id=batch.id,
+        act=batch.act,
         created_at=batch.created_at,
         affirmed_at=batch.affirmed_at,
         items=[
-            BatchItemOut(
-                number=one.number,
-                signer_id=one.signer.id,
-                agreement_id=one.agreement.id,
-                title=one.agreement.title,
-                owner_name=names[one.agreement.owner_organisation_id].name,
-                amount_minor=one.agreement.amount_minor,
-                pages=one.agreement.pages,
-                document_sha256=one.agreement.document_sha256,
-                field=one.signer.field,
-                state=one.code,
+            _item(one, owner=names[one.agreement.owner_organisation_id].name) for one in standing
+        ],
+        left_out=[
+            LeftOutOut(
+                signer_id=place,
+                agreement_id=agreement,
+                title=session.get_one(AgreementRow, agreement).title,
+                code=code,
             )
-            for one in standing
+            for place, agreement, code in json.loads(batch.left_out)
         ],
         statement=statement,
         message_base64=None
         if statement is None
         else base64.b64encode(batch_message(statement)).decode(),
         opened=opened_items(session, batch),
+    )
+
+
+def _item(one: Standing, *, owner: str) -> BatchItemOut:
+    row, seal = one.agreement, one.seal
+    return BatchItemOut(
+        number=one.number,
+        signer_id=one.signer.id,
+        agreement_id=row.id,
+        title=row.title,
+        owner_name=owner,
+        amount_minor=row.amount_minor,
+        amount=amount_text(row.amount_minor, none=row.no_amount),
+        pages=row.pages,
+        document_sha256=row.document_sha256,
+        field=one.signer.field,
+        seal_id=None if seal is None else seal.id,
+        seal_name=None if seal is None else seal.name,
+        seal_kind=None if seal is None else seal.kind,
+        seal_picture_sha256=None if seal is None else seal.picture_sha256,
+        state=one.code,
     )

@@ -29,7 +29,7 @@ from ledger.tables.custody import (
     PurposeChangeRow,
 )
 from ledger.tables.log import EntryRow
-from ledger.tables.supply import HospitalRow, OfferRow
+from ledger.tables.supply import HospitalRow
 
 EVENTS_MAX = 500
 
@@ -60,7 +60,7 @@ def lot_list(
     rows = queries.lots_page(
         session, organisation_id=mine, offer_id=offer_id, after=after, limit=limit
     )
-    return [shapes.LotOut(**one) for one in _lots(session, rows)]
+    return [shapes.LotOut(**one) for one in lots_shown(session, rows)]
 
 
 def lot_facts(
@@ -72,7 +72,7 @@ def lot_facts(
         NotFoundError: `not_found`.
     """
     row = lot_for(session, caller, lot_id)
-    (facts,) = _lots(session, [row])
+    (facts,) = lots_shown(session, [row])
     packages = queries.packages_of(session, row.id)
     handovers = queries.handovers_of(session, row.id)
     discrepancies = queries.discrepancies_of(session, row.id)
@@ -118,46 +118,6 @@ def role_of(lot: LotRow, organisation: str) -> str:
     return "hospital" if organisation == lot.receiver_id else "carrier"
 
 
-def offer_way(session: Session, caller: Caller, offer_id: str) -> dict[str, Any]:
-    """Where the units of an offer went: each unit at exactly one place, with the lots that hold them.
-
-    Raises:
-        NotFoundError: absent, or another organisation's offer.
-    """
-    offer = session.get(OfferRow, offer_id)
-    if offer is None:
-        raise NotFoundError("there is no such record")
-    require_visible(caller, offer.organisation_id)
-    rows = queries.lots_page(
-        session, organisation_id=None, offer_id=offer.id, limit=queries.ROWS_MAX
-    )
-    lots = _lots(session, rows)
-    positions = queries.positions_of(session, [one.id for one in rows])
-    by_shelf: dict[str, int] = {}
-    by_hospital: dict[str, dict[str, int]] = {}
-    hospital_of = {one["id"]: one["hospital"] for one in lots}
-    for one in positions:
-        by_shelf[one.shelf] = by_shelf.get(one.shelf, 0) + one.quantity
-        shelves = by_hospital.setdefault(hospital_of[one.lot_id], {})
-        shelves[one.shelf] = shelves.get(one.shelf, 0) + one.quantity
-    opened = sum(one.quantity for one in rows)
-    # The promise of the page: what the shelves hold is all that was opened.
-    assert sum(by_shelf.values()) == opened, "units of an offer do not add up"
-    offered = offer.quantity * offer.windows
-    zh, en = item_names(offer.item)
-    return {
-        "offer_id": offer.id,
-        "item_zh": zh,
-        "item_en": en,
-        "offered": offered,
-        "opened": opened,
-        "waiting": offered - opened,
-        "by_shelf": by_shelf,
-        "by_hospital": by_hospital,
-        "lots": [shapes.LotOut(**one).model_dump(mode="json") for one in lots],
-    }
-
-
 def overdue(session: Session, caller: Caller, *, at: datetime) -> shapes.OverdueOut:
     """What waits beyond its deadline, by the policy in force."""
     mine = None if caller.is_operator else caller.organisation_id or "-"
@@ -195,7 +155,8 @@ def tasks(
     }
 
 
-def _lots(session: Session, rows: Sequence[LotRow]) -> list[dict[str, Any]]:
+def lots_shown(session: Session, rows: Sequence[LotRow]) -> list[dict[str, Any]]:
+    """Fields of `LotOut` for these lots."""
     names = _names(session, [one for row in rows for one in (row.giver_id, row.receiver_id)])
     ends: dict[tuple[str, str], int] = {}
     for place in queries.positions_of(session, [row.id for row in rows]):

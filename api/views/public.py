@@ -118,6 +118,7 @@ def _disclosed(
     return Disclosed(
         id=line.id,
         round_id=line.round_id,
+        offer_id=offer.id,
         donor=donor,
         donor_masked=masked,
         kind=offer.kind,

@@ -11,6 +11,7 @@ from api.flows import rounds
 from api.schemas.supply import AllocationOut, PolicyOut, RoundOut, RoundSummaryOut
 from api.views.agreements import entry_facts
 from api.views.public import item_names, shown_donor
+from api.views.round_chain import chain_facts
 from ledger.queries import log as log_queries
 from ledger.queries import supply as queries
 from ledger.tables.supply import AllocationRow, HospitalRow, NeedRow, OfferRow, RoundRow
@@ -47,6 +48,7 @@ def round_facts(session: Session, round_id: str) -> RoundOut:
         allocations=found.allocations,
         summary=None if found.summary is None else dict(found.summary),
         report=None if found.report is None else dict(found.report),
+        chain=chain_facts(session, round_id),
         entries=entry_facts(session, log_queries.entries_of(session, [round_id])),
     )
 

@@ -152,6 +152,7 @@ class Pages:
             roles=sorted(role.value for role in caller.roles) if caller else [],
             demo=self.settings.demo,
             operator_name=self.settings.operator_name,
+            icp_filing=self.settings.declared_icp_filing,
             production=self.settings.production,
             rests=rests_on(self.settings),
             path=request.url.path,

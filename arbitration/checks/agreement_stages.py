@@ -1,9 +1,13 @@
-"""Stages: as many of each have acted as publication demanded, approvals before the seals they are for."""
+"""Stages: as many of each have acted as publication demanded, approvals before the seals they are for.
+
+Each approval is proven by its approver's own key; one that names a seal allows no other.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
+from arbitration.checks.approvals import approval_problems
 from arbitration.checks.context import Context
 from arbitration.checks.results import Problem, conclude, unclear, wrong
 from arbitration.stages import Stage
@@ -56,6 +60,7 @@ def check(context: Context) -> Check:
                 wrong(f"stage {stage.number} began too early", f"阶段 {stage.number} 开始过早")
             )
         earlier = max([earlier, *acted])
+    problems += approval_problems(context, stages)
     return conclude(
         CODE,
         problems,

@@ -1,11 +1,13 @@
 """Every check, in the order in which it is numbered; `verify_bundle` runs them and never raises.
 
-A bundle is of an agreement (`CHECKS`) or of a lot (`LOT_CHECKS`): its manifest says which.
+A bundle is of an agreement (`CHECKS`), of a lot (`LOT_CHECKS`) or of a whole donation (`DONATION_CHECKS`), and
+that one holds bundles of both: its manifest says which.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Final, TypeAlias
 
@@ -23,6 +25,14 @@ from arbitration.checks import (
     document_fields,
     document_pdf,
     document_revisions,
+    donation_agreements,
+    donation_certificates,
+    donation_entries,
+    donation_files,
+    donation_lines,
+    donation_lots,
+    donation_report,
+    donation_sum,
     event_bodies,
     event_chain,
     event_log,
@@ -46,6 +56,7 @@ from arbitration.checks import (
     signer_clauses,
     signer_consent,
     signer_intent,
+    signer_letter,
     signer_realname,
     signer_roster,
     signer_seal,
@@ -55,16 +66,27 @@ from arbitration.checks import (
 from arbitration.checks.context import Context, open_context
 from arbitration.checks.lots import lot_context
 from arbitration.container import unpack
+from arbitration.donation_model import (
+    AGREEMENTS,
+    AGREEMENTS_MAX,
+    LOTS,
+    LOTS_MAX,
+    is_donation_bundle,
+    open_donation_files,
+)
 from arbitration.lot_model import is_lot_bundle, open_lot_files
 from arbitration.model import Bundle, open_files
 from arbitration.policy import Trust
 from arbitration.timestamps import MALFORMED
-from ledger.core.errors import FuqiError
+from ledger.core.errors import FuqiError, VerificationError
 from ledger.core.report import Check, Report, Verdict
 
 CheckFunction: TypeAlias = Callable[[Context], Check]
 
 CONTAINER: Final = "bundle.container"
+AGREEMENT: Final = "agreement"
+LOT: Final = "lot"
+DONATION: Final = "donation"
 CHECKS: Final[tuple[tuple[str, CheckFunction], ...]] = (
     (manifest.CODE, manifest.check),
     (seal.CODE, seal.check),
@@ -82,6 +104,7 @@ CHECKS: Final[tuple[tuple[str, CheckFunction], ...]] = (
     (signer_roster.CODE, signer_roster.check),
     (signer_realname.CODE, signer_realname.check),
     (signer_authorisation.CODE, signer_authorisation.check),
+    (signer_letter.CODE, signer_letter.check),
     (signer_consent.CODE, signer_consent.check),
     (signer_intent.CODE, signer_intent.check),
     (signer_clauses.CODE, signer_clauses.check),
@@ -119,6 +142,25 @@ LOT_CHECKS: Final[tuple[tuple[str, CheckFunction], ...]] = (
 """Of a lot's bundle, numbered likewise."""
 
 
+DONATION_CHECKS: Final[tuple[tuple[str, CheckFunction], ...]] = (
+    (donation_files.CODE, donation_files.check),
+    (seal.CODE, seal.check),
+    (stamp.CODE, stamp.check),
+    (donation_report.CODE, donation_report.check),
+    (donation_entries.CODE, donation_entries.check),
+    (event_log.CODE, event_log.check),
+    (event_chain.CODE, event_chain.check),
+    (lot_anchors.CODE, lot_anchors.check),
+    (anchor_chain.CODE, anchor_chain.check),
+    (donation_lots.CODE, donation_lots.check),
+    (donation_agreements.CODE, donation_agreements.check),
+    (donation_lines.CODE, donation_lines.check),
+    (donation_sum.CODE, donation_sum.check),
+    (donation_certificates.CODE, donation_certificates.check),
+)
+"""Of a donation's bundle, numbered likewise."""
+
+
 def verify_bundle(data: bytes, *, trust: Trust | None, at: datetime) -> Report:
     """Judge a bundle offline; never raises.
 
@@ -127,20 +169,27 @@ def verify_bundle(data: bytes, *, trust: Trust | None, at: datetime) -> Report:
         trust: pinned roots, log and chains; None leaves every pin INDETERMINATE.
         at: now, aware UTC; nothing in the bundle may be younger.
     """
-    of_a_lot = False
+    kind = AGREEMENT
     try:
         files = unpack(data)
-        of_a_lot = is_lot_bundle(files)
-        if of_a_lot:
+        if is_donation_bundle(files):
+            kind = DONATION
+            bundle = open_donation_files(files)
+            context = replace(
+                lot_context(bundle, trust=trust, at=at),
+                nested=_inside(bundle, trust=trust, at=at),
+            )
+        elif is_lot_bundle(files):
+            kind = LOT
             bundle = open_lot_files(files)
             context = lot_context(bundle, trust=trust, at=at)
         else:
             bundle = open_files(files)
             context = open_context(bundle, trust=trust, at=at)
     except FuqiError as exc:
-        return _unopened(f"{exc.error_code}: {exc.message}", of_a_lot=of_a_lot)
+        return _unopened(f"{exc.error_code}: {exc.message}", kind=kind)
     except MALFORMED as exc:
-        return _unopened(f"malformed ({type(exc).__name__})", of_a_lot=of_a_lot)
+        return _unopened(f"malformed ({type(exc).__name__})", kind=kind)
     checks = [
         Check(
             CONTAINER,
@@ -150,11 +199,31 @@ def verify_bundle(data: bytes, *, trust: Trust | None, at: datetime) -> Report:
             {"files": len(bundle.files), "bytes": len(data)},
         )
     ]
-    if of_a_lot:
+    # Each list by its name: the reference page of all codes is read out of the source.
+    if kind == DONATION:
+        checks += [_run(code, function, context) for code, function in DONATION_CHECKS]
+    elif kind == LOT:
         checks += [_run(code, function, context) for code, function in LOT_CHECKS]
     else:
         checks += [_run(code, function, context) for code, function in CHECKS]
     return Report(subject="bundle", checks=tuple(checks), labels=_labels(bundle, trust))
+
+
+def _inside(bundle: Bundle, *, trust: Trust | None, at: datetime) -> dict[str, Report]:
+    """The bundles in a donation's bundle, each with all its checks.
+
+    Raises:
+        VerificationError: `bundle.limit`; `bundle.nested` where a donation holds a donation.
+    """
+    paths = [path for path in bundle.files if path.startswith((LOTS, AGREEMENTS))]
+    if len(paths) > LOTS_MAX + AGREEMENTS_MAX:
+        raise VerificationError("more bundles inside than one may hold", code="bundle.limit")
+    found: dict[str, Report] = {}
+    for path in paths:
+        if is_donation_bundle(unpack(bundle.files[path])):
+            raise VerificationError("a donation inside a donation", code="bundle.nested")
+        found[path] = verify_bundle(bundle.files[path], trust=trust, at=at)
+    return found
 
 
 def _run(code: str, function: CheckFunction, context: Context) -> Check:
@@ -169,9 +238,11 @@ def _run(code: str, function: CheckFunction, context: Context) -> Check:
     return found
 
 
-def _unopened(reason: str, *, of_a_lot: bool) -> Report:
+def _unopened(reason: str, *, kind: str) -> Report:
     checks = [_failed(CONTAINER, reason)]
-    if of_a_lot:
+    if kind == DONATION:
+        checks += [_unreached(code) for code, _ in DONATION_CHECKS]
+    elif kind == LOT:
         checks += [_unreached(code) for code, _ in LOT_CHECKS]
     else:
         checks += [_unreached(code) for code, _ in CHECKS]

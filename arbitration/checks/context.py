@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -46,6 +46,8 @@ class Context:
     pdf: Report
     signatures: tuple[SignatureFacts, ...]
     receipts: tuple[Report, ...]
+    nested: Mapping[str, Report] = field(default_factory=dict)
+    """Path -> report of each bundle inside a donation's bundle."""
 
     @property
     def stages(self) -> tuple[Stage, ...] | None:
@@ -108,7 +110,13 @@ def open_context(bundle: Bundle, *, trust: Trust | None, at: datetime) -> Contex
         trust=trust,
         at=at,
         pki=pki,
-        pdf=validate_pdf(final, trust=pki, at=at, edits=recorded_edits(bundle)),
+        pdf=validate_pdf(
+            final,
+            trust=pki,
+            at=at,
+            edits=recorded_edits(bundle),
+            closed_edits=closed_edits(bundle),
+        ),
         signatures=signatures,
         receipts=tuple(verify_receipt(one, trust=ledger) for one in bundle.receipts),
     )
@@ -132,6 +140,12 @@ def recorded_edits(bundle: Bundle) -> tuple[RecordedEdit, ...]:
                 for o in event.body["fields"]
             ]
     return tuple(found)
+
+
+def closed_edits(bundle: Bundle) -> int:
+    """Steps that filled fields and whose contents this bundle keeps closed."""
+    events = bundle.of_type(FILLED, subject=str(bundle.agreement["id"]))
+    return sum(event.body is None for event in events)
 
 
 def pick(rows: Sequence[Mapping[str, Any]], key: str, value: str) -> Mapping[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from arbitration.checks.context import Context, recorded_edits
+from arbitration.checks.context import Context, closed_edits, recorded_edits
 from arbitration.checks.results import Problem, conclude, unclear, wrong
 from ledger.core.report import Check, Verdict
 from signing.embedded import Level, level_of
@@ -58,8 +58,13 @@ def _problems(context: Context, row: Any) -> list[Problem]:
             unclear("no opened entry names this archived file", "没有已披露的记录指明该归档文件")
         )
     alone = replace(context.pki, crls=())
-    edits = recorded_edits(context.bundle)
-    report = validate_pdf(data, trust=alone, at=context.at, edits=edits)
+    report = validate_pdf(
+        data,
+        trust=alone,
+        at=context.at,
+        edits=recorded_edits(context.bundle),
+        closed_edits=closed_edits(context.bundle),
+    )
     for one in report.checks:
         if one.verdict is not Verdict.PASSED:
             kind = wrong if one.verdict is Verdict.FAILED else unclear

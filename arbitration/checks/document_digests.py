@@ -23,6 +23,7 @@ def check(context: Context) -> Check:
         *part["revisions"],
         *part.get("archives", []),
         *part.get("attachments", []),
+        *part.get("letters", []),
     ]
     for row in rows:
         data = bundle.files[row["path"]]

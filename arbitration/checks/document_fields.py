@@ -1,13 +1,16 @@
-"""Form fields filled between two signatures: each by the signer who signed right behind it, as recorded.
+"""Form fields filled by signers: each by the one it was left to, who signed right behind it, as recorded.
 
 `document.pdf` holds the file against these records and fails an edit that none of them explains; here the
-records themselves are judged.
+records themselves are judged: against the plan fixed at publication, and against the statements by which
+signers said what values they sign.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
+from arbitration.checks.annexes import fixed_annexes, signed_annex
 from arbitration.checks.context import FILLED, Context
 from arbitration.checks.results import Problem, conclude, unclear, wrong
 from arbitration.model import Event
@@ -19,7 +22,11 @@ CODE: Final = "document.fields"
 def check(context: Context) -> Check:
     """FAILED where a record names another signer or revision, or came after the signature."""
     events = context.agreement_events(FILLED)
-    problems = [problem for event in events for problem in _problems(context, event)]
+    plan, problems = _plan(context)
+    problems += [problem for event in events for problem in _problems(context, event)]
+    if events or plan:
+        problems += _plan_problems(context, events, plan)
+        problems += [p for row in context.bundle.signers for p in _statement_problems(context, row)]
     problems += [
         wrong(one.summary_en, one.summary_zh)
         for one in context.pdf.checks
@@ -29,12 +36,12 @@ def check(context: Context) -> Check:
     return conclude(
         CODE,
         problems,
-        en=f"{filled} form fields were filled by signers before they signed, each as recorded"
+        en=f"{filled} form fields were filled, each by the signer it was left to, as recorded and signed for"
         if filled
-        else "no form field was filled after a signature",
-        zh=f"签署方在签名前填写了 {filled} 个表单域，均与记录一致"
+        else "no form field was left to a signer",
+        zh=f"签署方在签名前填写了 {filled} 个表单域，均与发布时的安排及记录一致"
         if filled
-        else "签名之后无表单域填写",
+        else "未设由签署方填写的表单域",
         fields=filled,
     )
 
@@ -65,3 +72,77 @@ def _problems(context: Context, event: Event) -> list[Problem]:
     elif min(applied) < event.index:
         problems.append(wrong(f"{name}: recorded after the signature", f"{name}：填写记录晚于签名"))
     return problems
+
+
+def _plan(context: Context) -> tuple[Mapping[str, Mapping[str, Any]] | None, list[Problem]]:
+    """Field -> what publication said of it; None where that is not opened."""
+    body, problems = fixed_annexes(context)
+    if body is None:
+        # Without any such entry nothing was left to anybody; what is wrong with one, its own checks say.
+        return (None, []) if problems else ({}, [])
+    return {str(one["name"]): one for one in body.get("fields", [])}, []
+
+
+def _plan_problems(
+    context: Context, events: Sequence[Event], plan: Mapping[str, Mapping[str, Any]] | None
+) -> list[Problem]:
+    if plan is None:
+        return [unclear("which fields were left to whom is not opened", "表单域的填写安排未披露")]
+    places = {str(row["signer"]): str(row["field"]) for row in context.bundle.signers}
+    problems: list[Problem] = []
+    done: set[str] = set()
+    for event in events:
+        if event.body is None:
+            continue
+        for one in event.body["fields"]:
+            name, field = str(one["field"]), places.get(str(event.body["signer"]))
+            done.add(name)
+            if name not in plan or plan[name]["field"] != field:
+                problems.append(
+                    wrong(
+                        f"field {name} was not left to whoever filled it",
+                        f"表单域 {name} 并非留待该填写人填写",
+                    )
+                )
+    closed = any(event.body is None for event in events)
+    for name, one in plan.items():
+        missing = one["required"] and not one["preset"] and one["field"] in places.values()
+        if missing and name not in done:
+            make = unclear if closed else wrong
+            problems.append(
+                make(f"required field {name} was not filled", f"必填表单域 {name} 未填写")
+            )
+    return problems
+
+
+def _statement_problems(context: Context, row: Mapping[str, Any]) -> list[Problem]:
+    """The signer's statement lists the values that stood in the file when they signed, no others."""
+    name = str(row["signer"])
+    applied = [
+        one.index
+        for one in context.agreement_events("signature.applied")
+        if one.body is not None and one.body["signer"] == name
+    ]
+    events = [one for one in context.agreement_events(FILLED) if applied and one.index < applied[0]]
+    if any(one.body is None for one in events):
+        return [unclear(f"{name}: a record of filling is closed", f"{name}：填写记录未披露")]
+    places = {str(one["signer"]): str(one["field"]) for one in context.bundle.signers}
+    stood = {
+        (str(one["field"]), places.get(str(event.body["signer"])), str(one["new"]))
+        for event in events
+        if event.body is not None
+        for one in event.body["fields"]
+    }
+    annex, _index, problems = signed_annex(context, row)
+    if problems:
+        return problems
+    listed = [] if annex is None else annex.get("fields", [])
+    said = {(str(one["name"]), str(one["field"]), str(one["value"])) for one in listed}
+    if said != stood:
+        return [
+            wrong(
+                f"{name}: signed for other values than those in the form",
+                f"{name}：签署意愿所列的填写内容与表单不符",
+            )
+        ]
+    return []

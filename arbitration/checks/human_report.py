@@ -7,29 +7,31 @@ from typing import Final
 from arbitration.checks.context import Context
 from arbitration.checks.results import conclude, unclear, wrong
 from arbitration.model import REPORT_HTML, REPORT_JSON
-from arbitration.report.human import RENDERER, report_html, report_json
+from arbitration.report.renderers import RENDERERS
 from ledger.core.canonical import canonical_bytes
 from ledger.core.report import Check
 
 CODE: Final = "bundle.report"
-_HEAD: Final = ("bundle", "made_at", "purpose", "labels")
+HEAD: Final = ("bundle", "made_at", "purpose", "labels")
+"""What the report repeats from the manifest."""
 
 
 def check(context: Context) -> Check:
     """FAILED where the report differs; INDETERMINATE where another renderer made it."""
     bundle = context.bundle
     problems = []
-    if bundle.manifest["renderer"] != RENDERER:
+    renderer = RENDERERS.get(str(bundle.manifest["renderer"]))
+    if renderer is None:
         problems.append(
             unclear("made by a renderer that this version does not know", "由本版本未知的程序生成")
         )
     else:
-        facts = report_json(bundle, head={key: bundle.manifest[key] for key in _HEAD})
+        facts = renderer.facts(bundle, head={key: bundle.manifest[key] for key in HEAD})
         if bundle.files[REPORT_JSON] != canonical_bytes(facts):
             problems.append(
                 wrong("report.json is not what the parts say", "report.json 与各部分不符")
             )
-        if bundle.files[REPORT_HTML] != report_html(facts).encode("utf-8"):
+        if bundle.files[REPORT_HTML] != renderer.page(facts).encode("utf-8"):
             problems.append(
                 wrong("report.html is not what the parts say", "report.html 与各部分不符")
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from arbitration.bundle import file_rows
@@ -21,6 +22,23 @@ CODE: Final = "lot.files"
 def check(context: Context) -> Check:
     """FAILED on any file that is missing, added or changed, on another lot, and on a hidden remark."""
     bundle = context.bundle
+    found, problems = listed_problems(bundle)
+    part = lot_part(bundle)
+    if (bundle.manifest["lot"], bundle.manifest["for"]) != (part["lot"], part["for"]):
+        problems.append(wrong("the parts are of another bundle", "各部分不属于同一证据包"))
+    problems += hidden_labels(bundle, demanded_labels(bundle, demo=bool(bundle.manifest["demo"])))
+    named = bundle.manifest["labels"]
+    return conclude(
+        CODE,
+        problems,
+        en=f"all {found} files are the listed ones; {len(named)} remarks are stated",
+        zh=f"全部 {found} 个文件与清单一致，已载明 {len(named)} 项说明",
+        files=found,
+    )
+
+
+def listed_problems(bundle: Bundle) -> tuple[int, list[Problem]]:
+    """(files, what is missing, added, changed or listed twice)."""
     stated = {str(row["path"]): row for row in bundle.manifest["files"]}
     found: dict[str, Any] = {}
     for row in file_rows(bundle.files):
@@ -33,22 +51,17 @@ def check(context: Context) -> Check:
     ]
     if len(stated) != len(bundle.manifest["files"]):
         problems.append(wrong("the manifest lists a file twice", "清单重复列出文件"))
-    part = lot_part(bundle)
-    if (bundle.manifest["lot"], bundle.manifest["for"]) != (part["lot"], part["for"]):
-        problems.append(wrong("the parts are of another bundle", "各部分不属于同一证据包"))
+    return len(found), problems
+
+
+def hidden_labels(bundle: Bundle, demanded: Sequence[Label]) -> list[Problem]:
+    """Remarks that the manifest does not state word for word."""
     named = bundle.manifest["labels"]
-    problems += [
+    return [
         wrong(f"the remark {label.code} is hidden or reworded", f"未如实载明应有的说明：{label.zh}")
-        for label in demanded_labels(bundle, demo=bool(bundle.manifest["demo"]))
+        for label in demanded
         if labels_json([label])[0] not in named
     ]
-    return conclude(
-        CODE,
-        problems,
-        en=f"all {len(found)} files are the listed ones; {len(named)} remarks are stated",
-        zh=f"全部 {len(found)} 个文件与清单一致，已载明 {len(named)} 项说明",
-        files=len(found),
-    )
 
 
 def demanded_labels(bundle: Bundle, *, demo: bool) -> tuple[Label, ...]:
@@ -58,9 +71,14 @@ def demanded_labels(bundle: Bundle, *, demo: bool) -> tuple[Label, ...]:
         bundle: opened, or a draft; a draft without seal says nothing of the seal's time stamp.
     """
     invented = any(row["invented"] for row in lot_part(bundle)["parties"])
+    return labels_of(bundle, invented=demo or invented)
+
+
+def labels_of(bundle: Bundle, *, invented: bool) -> tuple[Label, ...]:
+    """The remarks that anchors and seal demand, and the one on invented parties."""
     embedded = any(
         (anchor.get("evidence") or {}).get("kind") == "embedded" for anchor in bundle.anchors
     )
     stamped = STAMP in bundle.files and tsa.LABEL_EN in token_units(bundle.files[STAMP])
-    wanted = ((DEMO, demo or invented), (DEPENDENT_TSA, stamped), (EMBEDDED_CHAIN, embedded))
+    wanted = ((DEMO, invented), (DEPENDENT_TSA, stamped), (EMBEDDED_CHAIN, embedded))
     return tuple(label for label, needed in wanted if needed)

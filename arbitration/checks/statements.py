@@ -11,6 +11,7 @@ from arbitration.checks.results import Problem, unclear, wrong
 from arbitration.model import Event
 from arbitration.parts import intent_rows
 from ledger.core.errors import InputError, VerificationError
+from signing.amounts import UNSTATED, amount_text
 from signing.batch_intent import affirmed
 from signing.certificates import certificate_spki
 from signing.intent import FRESH_FOR
@@ -74,10 +75,23 @@ def statement_problems(
             problems.append(
                 wrong(f"{name}: the statement's {key} is another", f"{name}：陈述中的 {key} 不符")
             )
+    problems += amount_problems(context, name, said.amount, act=act)
     age = time_of(event.at) - said.at
     if not -TOLERANCE <= age <= AGE_MAX:
         problems.append(wrong(f"{name}: the statement was stale", f"{name}：陈述已过时"))
     return problems
+
+
+def amount_problems(context: Context, name: str, said: str, *, act: str) -> list[Problem]:
+    """Whoever signs affirms the amount that publication fixed, or that there is none."""
+    staged = [one.body for one in context.agreement_events("agreement.staged") if one.body]
+    # Entries of earlier versions do not ask for it; consent to electronic form names no amount.
+    if act == "consent" or len(staged) != 1 or "no_amount" not in staged[0]:
+        return []
+    fixed = amount_text(staged[0]["amount_minor"], none=bool(staged[0]["no_amount"]))
+    if said == ("" if fixed == UNSTATED else fixed):
+        return []
+    return [wrong(f"{name}: the statement's amount is another", f"{name}：陈述中的金额不符")]
 
 
 def use_of(row: Mapping[str, Any]) -> str:

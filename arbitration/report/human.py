@@ -37,24 +37,24 @@ def report_json(bundle: Bundle, *, head: Mapping[str, Json]) -> dict[str, Json]:
         "v": RENDERER,
         **head,
         "sections": [
-            _section("一、合同与当事人", "The agreement and the parties", _agreement(bundle)),
-            _section(
+            report_section("一、合同与当事人", "The agreement and the parties", _agreement(bundle)),
+            report_section(
                 "二、生成、储存或者传递数据电文方法的可靠性",
                 "Reliability of the method of generating, storing or transmitting",
                 _generation(bundle),
             ),
-            _section(
+            report_section(
                 "三、保持内容完整性方法的可靠性",
                 "Reliability of the method of keeping the content whole",
                 _integrity(bundle),
             ),
-            _section(
+            report_section(
                 "四、用以鉴别发件人方法的可靠性",
                 "Reliability of the method of identifying the sender",
                 _identification(bundle),
             ),
-            _section("五、其他相关因素", "Other relevant factors", _other(bundle)),
-            _section(
+            report_section("五、其他相关因素", "Other relevant factors", _other(bundle)),
+            report_section(
                 "六、电子数据真实性审查要点（六项）",
                 "Points for examining the authenticity of electronic data (six)",
                 _checklist(bundle),
@@ -65,19 +65,26 @@ def report_json(bundle: Bundle, *, head: Mapping[str, Json]) -> dict[str, Json]:
 
 def report_html(facts: Mapping[str, Any]) -> str:
     """One self-contained page: no script, no picture, nothing fetched."""
+    return page_html(
+        facts, title_zh="电子合同证据报告", title_en="Evidence report on an electronic agreement"
+    )
+
+
+def page_html(facts: Mapping[str, Any], *, title_zh: str, title_en: str) -> str:
+    """The page of a report of either kind."""
     labels = "".join(
         f'<p class="label">{_text(one["zh"])}<br><small>{_text(one["en"])}</small></p>'
         for one in facts["labels"]
     )
-    sections = "".join(_section_html(section) for section in facts["sections"])
-    title = f"电子合同证据报告 {facts['bundle']}"
+    sections = "".join(_section_html(one) for one in facts["sections"])
+    title = f"{title_zh} {facts['bundle']}"
     return (
         '<!doctype html>\n<html lang="zh"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
         "style-src 'unsafe-inline'\">"
         f"<title>{_text(title)}</title><style>{_STYLE}</style></head><body>"
-        f"<h1>{_text(title)}<br><small>Evidence report on an electronic agreement</small></h1>"
+        f"<h1>{_text(title)}<br><small>{_text(title_en)}</small></h1>"
         f"<p>{_text(facts['made_at'])} · {_text(facts['purpose'])}</p>{labels}"
         "<p>本报告载明所记录的事实；是否成立以核验结果为准。<br><small>This report states what was "
         "recorded; whether it holds is for the verification to show.</small></p>"
@@ -85,11 +92,13 @@ def report_html(facts: Mapping[str, Any]) -> str:
     )
 
 
-def _section(title_zh: str, title_en: str, rows: list[Json]) -> Json:
+def report_section(title_zh: str, title_en: str, rows: list[Json]) -> Json:
+    """One heading with its rows, as `page_html` takes it."""
     return {"title_zh": title_zh, "title_en": title_en, "rows": rows}
 
 
-def _row(label_zh: str, label_en: str, *values: object) -> Json:
+def report_row(label_zh: str, label_en: str, *values: object) -> Json:
+    """One line of a table: what it is in both languages, and its values."""
     shown = ["—" if value is None else str(value) for value in values]
     return {"label_zh": label_zh, "label_en": label_en, "values": list(shown)}
 
@@ -122,25 +131,25 @@ def _named(names: Mapping[str, str], party: str) -> str:
 def _agreement(bundle: Bundle) -> list[Json]:
     agreement, documents = bundle.agreement, bundle.part(9)
     rows = [
-        _row("合同编号与名称", "Agreement", agreement["id"], agreement["title"]),
-        _row("事项", "Matter", agreement["matter"]),
-        _row("状态", "State", agreement["state"]),
-        _row(
+        report_row("合同编号与名称", "Agreement", agreement["id"], agreement["title"]),
+        report_row("事项", "Matter", agreement["matter"]),
+        report_row("状态", "State", agreement["state"]),
+        report_row(
             "成立时间（最后一个必要签名）",
             "Formed at (last required signature)",
             agreement["formed_at"],
         ),
-        _row("成立地点", "Place of formation", agreement["place_of_formation"]),
-        _row(
+        report_row("成立地点", "Place of formation", agreement["place_of_formation"]),
+        report_row(
             "各方阅读并签署的文件 SHA-256", "Document read and signed", documents["document_sha256"]
         ),
-        _row("最终文件 SHA-256", "Final file", documents["final_sha256"]),
+        report_row("最终文件 SHA-256", "Final file", documents["final_sha256"]),
     ]
     for party in bundle.part(3)["parties"]:
         note = "虚构 / invented" if party["invented"] else ""
         level = f"L{party['level']}: {party['level_reason']}"
         rows.append(
-            _row(
+            report_row(
                 "当事人或经办人",
                 "Party or handler",
                 f"{party['name']} {note}".strip(),
@@ -156,13 +165,15 @@ def _agreement(bundle: Bundle) -> list[Json]:
 def _generation(bundle: Bundle) -> list[Json]:
     platform, agreement, names = bundle.part(2), bundle.agreement, _names(bundle)
     rows = [
-        _row("软件与版本", "Software", f"{platform['software']} {platform['version']}"),
-        _row("平台运营者", "Operator", platform["operator"]),
-        _row("文件来源", "Origin of the document", agreement["origin"], agreement["template"]),
-        _row("存证记录条数", "Entries in the log", len(bundle.events)),
+        report_row("软件与版本", "Software", f"{platform['software']} {platform['version']}"),
+        report_row("平台运营者", "Operator", platform["operator"]),
+        report_row(
+            "文件来源", "Origin of the document", agreement["origin"], agreement["template"]
+        ),
+        report_row("存证记录条数", "Entries in the log", len(bundle.events)),
     ]
     rows += [
-        _row(
+        report_row(
             "送达、打开、阅读",
             "Delivered, opened, read",
             _named(names, row["to"]),
@@ -178,11 +189,11 @@ def _generation(bundle: Bundle) -> list[Json]:
 
 def _integrity(bundle: Bundle) -> list[Json]:
     rows = [
-        _row("文件版本", "Revision", f"{row['number']}: {row['size']} B", row["sha256"])
+        report_row("文件版本", "Revision", f"{row['number']}: {row['size']} B", row["sha256"])
         for row in bundle.part(9)["revisions"]
     ]
     rows += [
-        _row(
+        report_row(
             "链上锚定",
             "Anchor on the chain",
             f"chain {anchor['chain_id']}, block {anchor['block_number']}",
@@ -199,7 +210,7 @@ def _identification(bundle: Bundle) -> list[Json]:
     names = _names(bundle)
     rows: list[Json] = []
     rows += [
-        _row(
+        report_row(
             "实名核验",
             "Real-name check",
             _named(names, check["subject"]),
@@ -211,7 +222,7 @@ def _identification(bundle: Bundle) -> list[Json]:
         for check in bundle.part(4)
     ]
     rows += [
-        _row(
+        report_row(
             "授权",
             "Authorisation",
             f"{_named(names, one['organisation'])} → {_named(names, one['person'])}",
@@ -222,7 +233,7 @@ def _identification(bundle: Bundle) -> list[Json]:
         for one in bundle.part(3)["authorisations"]
     ]
     rows += [
-        _row(
+        report_row(
             "同意与签署意愿（设备密钥签名的原文）",
             "Consent and intent (the very text the device signed)",
             intent["statement"]["text_zh"],
@@ -232,7 +243,7 @@ def _identification(bundle: Bundle) -> list[Json]:
         for intent in (*bundle.part(5), *bundle.part(6))
     ]
     rows += [
-        _row(
+        report_row(
             "签名",
             "Signature",
             f"{row['position']}: {row['field']}",
@@ -249,17 +260,17 @@ def _identification(bundle: Bundle) -> list[Json]:
 def _other(bundle: Bundle) -> list[Json]:
     platform, custody = bundle.part(2), bundle.part(16)
     return [
-        _row("许可与备案", "Licences and filings", *(platform["licences"] or ["无 / none"])),
-        _row("链的运营者", "Who runs the chain", platform["chain_operator"]),
-        _row(
+        report_row("许可与备案", "Licences and filings", *(platform["licences"] or ["无 / none"])),
+        report_row("链的运营者", "Who runs the chain", platform["chain_operator"]),
+        report_row(
             "导出人、依据、接收人",
             "Exported by, basis, recipient",
             custody["exported_by"],
             custody["legal_basis"],
             custody["recipient"],
         ),
-        _row("删节", "Redactions", *(custody["redactions"] or ["无 / none"])),
-        _row(
+        report_row("删节", "Redactions", *(custody["redactions"] or ["无 / none"])),
+        report_row(
             "电子签名法第十三条（一）至（四）项",
             "Electronic Signature Law 13(1)-(4)",
             "证据：第四节各签名、证书与意愿，第三节各版本 / evidence: signatures, certificates and intents in "
@@ -271,32 +282,32 @@ def _other(bundle: Bundle) -> list[Json]:
 def _checklist(bundle: Bundle) -> list[Json]:
     first, last = (bundle.events[0].at, bundle.events[-1].at) if bundle.events else ("—", "—")
     return [
-        _row(
+        report_row(
             "（一）生成、收集、存储、传输所依赖的环境是否安全、可靠",
             "1. Environment of generation, collection, storage, transmission",
             "见第二节及 02-platform.json / section 2 and 02-platform.json",
         ),
-        _row(
+        report_row(
             "（二）生成主体和时间是否明确，内容是否清晰、客观、准确",
             "2. Who and when; clear content",
             f"各存证记录载明行为人与时间（{first} — {last}）/ every entry names actor and time",
         ),
-        _row(
+        report_row(
             "（三）存储、保管介质是否明确，保管方式和手段是否妥当",
             "3. Medium and manner of keeping",
             "仅追加日志，检查点锚定于链 / append-only log, checkpoints anchored on the chain",
         ),
-        _row(
+        report_row(
             "（四）提取和固定的主体、工具和方式是否可靠，过程是否可以重现",
             "4. Extraction: by whom, with what, reproducible",
             "见 15-tools.json 与 16-custody.json；证据包可逐字节重现 / reproducible byte for byte",
         ),
-        _row(
+        report_row(
             "（五）内容是否存在增加、删除、修改及不完整等情形",
             "5. Additions, deletions, changes, gaps",
             "运行核验：document.*、event.chain、event.order / run the verification",
         ),
-        _row(
+        report_row(
             "（六）是否可以通过特定形式得到验证",
             "6. Verifiable form",
             "fuqi bundle verify FILE --trust TRUST",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from ledger.tables.agreements import AgreementRow, SignerRow
@@ -39,7 +39,33 @@ def waiting_places(
     limit: int = PAGE_MAX,
 ) -> Sequence[SignerRow]:
     """Open places of a handler, to sign or to approve, newest first, older than place `before`."""
-    query = (
+    query = _open_places(organisation_id=organisation_id, person_id=person_id)
+    if before is not None:
+        query = query.where(SignerRow.id < before)
+    return session.scalars(query.order_by(SignerRow.id.desc()).limit(min(limit, PAGE_MAX))).all()
+
+
+def places_by_end(
+    session: Session, *, organisation_id: str, person_id: str, act: str, limit: int
+) -> Sequence[SignerRow]:
+    """Open places of a handler of one act, whose agreements end first at the front."""
+    return session.scalars(
+        _open_places(organisation_id=organisation_id, person_id=person_id)
+        .where(SignerRow.act == act)
+        .order_by(AgreementRow.expires_at, SignerRow.id)
+        .limit(limit)
+    ).all()
+
+
+def count_places(session: Session, *, organisation_id: str, person_id: str) -> dict[str, int]:
+    """Open places of a handler: act -> how many."""
+    places = _open_places(organisation_id=organisation_id, person_id=person_id).subquery()
+    counted = session.execute(select(places.c.act, func.count()).group_by(places.c.act))
+    return {str(act): int(count) for act, count in counted}
+
+
+def _open_places(*, organisation_id: str, person_id: str) -> Select[SignerRow]:
+    return (
         select(SignerRow)
         .join(AgreementRow, AgreementRow.id == SignerRow.agreement_id)
         .where(
@@ -52,9 +78,6 @@ def waiting_places(
             AgreementRow.state.in_(("published", "signing")),
         )
     )
-    if before is not None:
-        query = query.where(SignerRow.id < before)
-    return session.scalars(query.order_by(SignerRow.id.desc()).limit(min(limit, PAGE_MAX))).all()
 
 
 def batches_of(session: Session, *, organisation_id: str, person_id: str) -> Sequence[BatchRow]:

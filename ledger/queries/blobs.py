@@ -26,11 +26,15 @@ def digest_columns() -> tuple[Column[str], ...]:
     )
 
 
-def referred_to(session: Session, digests: Collection[str]) -> set[str]:
-    """Those of these digests (at most 200) that any row names."""
+def referred_to(
+    session: Session, digests: Collection[str], *, besides: Collection[str] = ()
+) -> set[str]:
+    """Those of these digests (at most 200) that any row names, in tables besides the ones named."""
     assert len(digests) <= ASKED_MAX, "ask for fewer at a time"
     found: set[str] = set()
     if digests:
         for column in digest_columns():
+            if column.table.name in besides:
+                continue
             found |= set(session.scalars(select(column).where(column.in_(digests)).distinct()))
     return found

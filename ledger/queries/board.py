@@ -117,12 +117,24 @@ def disclosed_totals(session: Session) -> tuple[int, int, int]:
 
 def agreement_states(session: Session, allocation_ids: Sequence[str]) -> Mapping[str, str]:
     """Allocation id -> state of its newest agreement; at most PAGE_MAX ids."""
-    rows = session.execute(
-        select(AgreementRow.allocation_id, AgreementRow.state)
-        .where(AgreementRow.allocation_id.in_(list(allocation_ids)[:PAGE_MAX]))
-        .order_by(AgreementRow.id)
-    )
-    return {str(allocation): str(state) for allocation, state in rows}
+    rows = newest_agreements(session, list(allocation_ids)[:PAGE_MAX])
+    return {allocation: state for allocation, (_, state) in rows.items()}
+
+
+def newest_agreements(
+    session: Session, allocation_ids: Sequence[str]
+) -> Mapping[str, tuple[str, str]]:
+    """Allocation id -> (id, state) of its newest agreement, in as many questions as they need."""
+    found: dict[str, tuple[str, str]] = {}
+    for first in range(0, len(allocation_ids), PAGE_MAX):
+        part = allocation_ids[first : first + PAGE_MAX]
+        rows = session.execute(
+            select(AgreementRow.allocation_id, AgreementRow.id, AgreementRow.state)
+            .where(AgreementRow.allocation_id.in_(part))
+            .order_by(AgreementRow.id)
+        )
+        found |= {str(allocation): (str(one), str(state)) for allocation, one, state in rows}
+    return found
 
 
 def _conditions(wanted: BoardFilter) -> list[ColumnElement[Any]]:

@@ -1,8 +1,8 @@
-"""Reads for retention and erasure: everything that is kept about a party, an agreement or a lot."""
+"""Reads for retention and erasure: everything that is kept about a party, an agreement, a lot or an order."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -11,6 +11,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from ledger.queries import custody
+from ledger.queries.donation_bundles import donations_holding
 from ledger.tables.access import AccountRow, ApiKeyRow, SessionRow
 from ledger.tables.agreements import (
     AgreementRow,
@@ -32,6 +33,7 @@ from ledger.tables.custody import (
     PurposeChangeRow,
     RecallRow,
 )
+from ledger.tables.orders import OrderDocumentRow, OrderFileRow, WorkOrderRow
 from ledger.tables.parties import AuthorisationRow, CertificateRow
 from ledger.tables.supply import OfferRow
 
@@ -94,6 +96,54 @@ def lots_about(session: Session, party_id: str) -> Sequence[LotRow]:
     return session.scalars(select(LotRow).where(or_(*mine)).limit(ROWS_MAX)).all()
 
 
+def orders_about(session: Session, party_id: str) -> Sequence[WorkOrderRow]:
+    """Orders in which an organisation buys or makes, or for which a person signed a step."""
+    said = select(CustodyStatementRow.subject).where(
+        CustodyStatementRow.person_id == party_id, CustodyStatementRow.done_at.is_not(None)
+    )
+    mine = or_(
+        WorkOrderRow.buyer_id == party_id,
+        WorkOrderRow.maker_id == party_id,
+        WorkOrderRow.id.in_(said),
+        WorkOrderRow.id.in_(select(OrderDocumentRow.order_id).where(OrderDocumentRow.id.in_(said))),
+    )
+    return session.scalars(select(WorkOrderRow).where(mine).limit(ROWS_MAX)).all()
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRecords:
+    """Rows about one order that hold words or name files."""
+
+    documents: Sequence[OrderDocumentRow]
+    waiting: Sequence[OrderFileRow]
+    statements: Sequence[CustodyStatementRow]
+
+
+def records_of_order(session: Session, order_id: str) -> OrderRecords:
+    """What an erasure of an order clears."""
+    named = select(OrderDocumentRow).where(OrderDocumentRow.order_id == order_id)
+    documents = session.scalars(named.limit(ROWS_MAX)).all()
+    uploaded = select(OrderFileRow).where(OrderFileRow.order_id == order_id)
+    subjects = [order_id, *(row.id for row in documents)]
+    said = select(CustodyStatementRow).where(CustodyStatementRow.subject.in_(subjects))
+    return OrderRecords(
+        documents=documents,
+        waiting=session.scalars(uploaded.limit(ROWS_MAX)).all(),
+        statements=session.scalars(said.limit(ROWS_MAX)).all(),
+    )
+
+
+def files_of_other_orders(session: Session, order_id: str, digests: Collection[str]) -> set[str]:
+    """Those of these digests that another order names too."""
+    papers = select(OrderDocumentRow.sha256).where(
+        OrderDocumentRow.order_id != order_id, OrderDocumentRow.sha256.in_(digests)
+    )
+    uploads = select(OrderFileRow.sha256).where(
+        OrderFileRow.order_id != order_id, OrderFileRow.sha256.in_(digests)
+    )
+    return set(session.scalars(papers.distinct())) | set(session.scalars(uploads.distinct()))
+
+
 def lot_ended(session: Session, lot: LotRow) -> bool:
     """Whether every unit is used or lost, and no recall, discrepancy or change of use is open."""
     live = select(LotPositionRow.lot_id).where(
@@ -149,7 +199,7 @@ def records_of_lot(session: Session, lot_id: str) -> LotRecords:
         discrepancies=discrepancies,
         changes=changes,
         statements=statements,
-        files=frozenset(files),
+        files=frozenset({*files, *donations_holding(session, lot_id)}),
     )
 
 
@@ -207,6 +257,7 @@ def files_of(session: Session, agreement: AgreementRow) -> set[str]:
     mine = {agreement.original_sha256, agreement.document_sha256, agreement.current_sha256}
     for query in (revisions, bundles, prepared):
         mine.update(session.scalars(query))
+    mine |= donations_holding(session, agreement.id)
     others: set[str] = set()
     columns = (
         AgreementRow.original_sha256,

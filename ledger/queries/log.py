@@ -128,6 +128,17 @@ def entries_of(
     ).all()
 
 
+def every_entry_of(session: Session, subjects: Sequence[str], *, limit: int) -> list[EntryRow]:
+    """Entries about all of `subjects`, oldest first; one more than `limit` where there are more."""
+    found: list[EntryRow] = []
+    for start in range(0, len(subjects), IDS_PER_QUERY):
+        part = subjects[start : start + IDS_PER_QUERY]
+        found += entries_of(session, part, limit=limit + 1 - len(found))
+        if len(found) > limit:
+            break
+    return sorted(found, key=lambda row: row.order)
+
+
 def entries_after(session: Session, subject: str, order: int) -> list[tuple[int, str, str]]:
     """(index in the tree, type, leaf hash in hex) of sequenced entries about `subject` after `order`.
 

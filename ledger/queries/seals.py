@@ -43,6 +43,21 @@ def usable_seals(
     ).all()
 
 
+def seals_in_force(session: Session, *, organisation_id: str, at: datetime) -> Sequence[SealRow]:
+    """Enabled seals of the organisation, whoever may use them, by name; at most 200."""
+    return session.scalars(
+        select(SealRow)
+        .where(
+            SealRow.organisation_id == organisation_id,
+            SealRow.state == "enabled",
+            SealRow.valid_from <= at,
+            SealRow.valid_to > at,
+        )
+        .order_by(SealRow.name, SealRow.id)
+        .limit(PAGE_MAX)
+    ).all()
+
+
 def lock_seal(session: Session, seal_id: str) -> SealRow | None:
     """The seal as it stands now, locked until the end of the transaction."""
     return session.scalar(

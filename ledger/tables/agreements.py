@@ -56,6 +56,8 @@ class AgreementRow(Base):
     amount_minor: Mapped[int | None] = mapped_column(BigInteger)
     """What is at stake, in fen; an authorisation with a limit needs it."""
     currency: Mapped[str | None] = mapped_column(String(3))
+    no_amount: Mapped[bool] = mapped_column(Boolean, default=False)
+    """Whether the sender stated that it is about no amount of money; never beside `amount_minor`."""
     relation: Mapped[str | None] = mapped_column(String(12))
     """releases | amends | renews | revises: what this one does to `related_id` once it is formed
     (revises: at once, before anything was formed)."""
@@ -97,6 +99,8 @@ class SignerRow(Base):
     revision_sha256: Mapped[str | None] = mapped_column(String(64))
     signed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     approved_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    approved_seal_id: Mapped[str | None] = mapped_column(String(40))
+    """Of an approval: the only seal it allows; None where it names none."""
     refused_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """Stepped aside although the stage could be done without them."""
     forwarded_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -16,6 +16,8 @@ class BatchRow(Base):
     __tablename__ = "signing_batch"
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    act: Mapped[str] = mapped_column(String(8), default="sign")
+    """sign | approve: what is affirmed of every document"""
     organisation_id: Mapped[str] = mapped_column(ForeignKey("party.id"))
     person_id: Mapped[str] = mapped_column(ForeignKey("party.id"), index=True)
     fingerprint: Mapped[str] = mapped_column(Text)
@@ -25,6 +27,8 @@ class BatchRow(Base):
     proof: Mapped[str | None] = mapped_column(Text)
     """Hex signature over signing.batch_intent.batch_message."""
     certificate_id: Mapped[str | None] = mapped_column(ForeignKey("certificate.id"))
+    left_out: Mapped[str] = mapped_column(Text, default="[]")
+    """JSON: [place, agreement, code] of each document that could not be in it, and why."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     affirmed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
@@ -41,5 +45,7 @@ class BatchItemRow(Base):
     agreement_id: Mapped[str] = mapped_column(ForeignKey("agreement.id"))
     salt: Mapped[str | None] = mapped_column(String(32))
     """Hex; made anew with each statement."""
+    seal_id: Mapped[str | None] = mapped_column(String(40))
+    """Of an approval: the only seal it allows."""
     annex: Mapped[str | None] = mapped_column(Text)
     """Canonical JSON of signing.annexes.annex, where the item names one."""

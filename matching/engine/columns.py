@@ -14,8 +14,8 @@ from typing import Final
 
 import numpy as np
 
+from matching.engine.boxes import Boxes
 from matching.engine.graph import ARCS_MAX
-from matching.engine.look import Boxes
 from matching.engine.market import Int32s, Market
 from matching.engine.network import Network, positions, repaired, with_pairs
 from matching.engine.pricing import Found, build_boxes, draw, search

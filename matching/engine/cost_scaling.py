@@ -1,7 +1,5 @@
-"""OR-Tools' cost scaling, with the dual prices that it does not return. The only module that imports OR-Tools.
-
-Prices are shortest distances in the residual graph of its flow: Bellman-Ford with a queue. OR-Tools cannot be
-interrupted, so the portfolio gives it only graphs of bounded size.
+"""OR-Tools' cost scaling; `residual` finds the dual prices that it does not return. The only module that
+imports OR-Tools, which cannot be interrupted: the portfolio gives it only graphs of bounded size.
 """
 
 from __future__ import annotations
@@ -13,8 +11,8 @@ import ortools
 from ortools.graph.python import min_cost_flow
 
 from ledger.core.errors import InputError, LimitError
-from matching.engine.graph import UNBOUNDED, Graph, Int32s
-from matching.engine.jit import compiled
+from matching.engine.graph import Graph
+from matching.engine.residual import flow_max
 from matching.geo import Int64s
 
 NAME: Final = f"ortools {ortools.__version__} SimpleMinCostFlow"
@@ -28,7 +26,7 @@ def run_cost_scaling(graph: Graph) -> Int64s:
         LimitError: `graph.cost_overflow`, `graph.flow_overflow`.
     """
     solver = min_cost_flow.SimpleMinCostFlow()
-    most = _flow_max(graph)
+    most = flow_max(graph)
     bounds = np.minimum(graph.bounds, most)
     arcs = solver.add_arcs_with_capacity_and_unit_cost(
         graph.tails, graph.heads, bounds, graph.costs
@@ -49,80 +47,3 @@ def run_cost_scaling(graph: Graph) -> Int64s:
         raise InputError("the demands cannot all be met over these arcs", code="graph.infeasible")
     flows: Int64s = np.asarray(solver.flows(arcs), dtype=np.int64)
     return flows
-
-
-def _flow_max(graph: Graph) -> int:
-    """A bound that the flow of a best plan without useless cycles does not reach on any arc.
-
-    Such a flow is paths from supplies to demands, and cycles of negative cost, each over an arc that pays.
-    """
-    paying = graph.bounds[graph.costs < 0].tolist()
-    most: int = int(graph.supplies[graph.supplies > 0].sum()) + sum(paying) + 1
-    if most >= UNBOUNDED:
-        raise LimitError(
-            "arcs that pay have bounds that pass 2**62 together: lower them",
-            code="graph.flow_overflow",
-            bits=most.bit_length(),
-        )
-    return most
-
-
-def recover_prices(graph: Graph, flows: Int64s) -> Int64s:
-    """Shortest distances in the residual graph, from a source joined to every node at no cost.
-
-    Raises:
-        InputError: `graph.not_optimal`: the residual graph has a negative cycle.
-    """
-    forward = flows < graph.bounds
-    backward = flows > 0
-    tails = np.concatenate([graph.tails[forward], graph.heads[backward]])
-    heads = np.concatenate([graph.heads[forward], graph.tails[backward]])
-    costs = np.concatenate([graph.costs[forward], -graph.costs[backward]])
-    order = np.argsort(tails, kind="stable")
-    starts = np.searchsorted(tails[order], np.arange(graph.nodes + 1))
-    distances: Int64s = np.zeros(graph.nodes, dtype=np.int64)
-    if not _shorten(starts, heads[order], costs[order], distances):
-        raise InputError(
-            "a negative residual cycle: this flow is not optimal", code="graph.not_optimal"
-        )
-    return distances
-
-
-@compiled
-def _shorten(starts: Int64s, heads: Int32s, costs: Int64s, distances: Int64s) -> bool:
-    """Bellman-Ford with a queue; false where a negative cycle keeps it going.
-
-    Args:
-        starts: arcs of node n are [starts[n], starts[n + 1]).
-        distances: lowered in place.
-    """
-    nodes = len(distances)
-    queue = np.arange(nodes).astype(np.int32)
-    waiting = np.ones(nodes, dtype=np.int8)
-    head, count = 0, nodes
-    # A pass is the queue as it was when the pass began; a path without a cycle is done in so many.
-    passes = 0
-    while count > 0:
-        passes += 1
-        if passes > nodes + 1:
-            return False
-        for _ in range(count):
-            node = queue[head]
-            head += 1
-            if head == nodes:
-                head = 0
-            count -= 1
-            waiting[node] = 0
-            for arc in range(starts[node], starts[node + 1]):
-                other = heads[arc]
-                distance = distances[node] + costs[arc]
-                if distance < distances[other]:
-                    distances[other] = distance
-                    if waiting[other] == 0:
-                        waiting[other] = 1
-                        place = head + count
-                        if place >= nodes:
-                            place -= nodes
-                        queue[place] = other
-                        count += 1
-    return True

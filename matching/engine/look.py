@@ -1,7 +1,8 @@
 """The search through boxes: for needs the best lots, for lots the best needs, with every rule of eligibility.
 
 A box is skipped only if nothing in it can be below the limit: its smallest value plus the weight times a lower
-bound of the way to it (`market.km_at_least`) already passes. So nothing is pruned by nearness.
+bound of the way to it (`market.km_at_least`) already passes. So nothing is pruned by nearness. A leaf is sifted
+whole (`boxes.sift`), and what passes is judged pair by pair.
 """
 
 from __future__ import annotations
@@ -10,34 +11,13 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from matching.engine.jit import compiled
+from matching.engine.boxes import Asker, Boxes, UInt8s, asker, sift
+from matching.engine.jit import compiled, lean
 from matching.engine.market import Int8s, Int32s, Market, km_at_least, pair_transport
 from matching.geo import Int64s
 
 _DEPTH_MAX: Final = 64
 NOBODY: Final[Int32s] = np.zeros(0, dtype=np.int32)
-
-
-class Boxes(NamedTuple):
-    """Trees of all kinds in one pool. Children come after their parent.
-
-    Attributes:
-        order: lots, so that a box holds order[first[b]:end[b]].
-        left: left child or -1; the right child is `right`.
-        low, high: corners, shape (boxes, 3).
-        root_of: kind of lot -> root box or -1.
-        least: smallest lot value in the box, refreshed before each search.
-    """
-
-    order: Int32s
-    first: Int32s
-    end: Int32s
-    left: Int32s
-    right: Int32s
-    low: Int64s
-    high: Int64s
-    root_of: Int32s
-    least: Int64s
 
 
 class Known(NamedTuple):
@@ -72,7 +52,7 @@ NOBODY_KNOWN: Final = Known(
 )
 
 
-@compiled
+@lean
 def km_to_box(boxes: Boxes, box: int, x: int, y: int, z: int) -> int:
     """A lower bound of the way from a point to anything in the box."""
     chord = 0
@@ -85,11 +65,31 @@ def km_to_box(boxes: Boxes, box: int, x: int, y: int, z: int) -> int:
     return km_at_least(chord)
 
 
+class Work(NamedTuple):
+    """Room for a search, and where it writes.
+
+    Attributes:
+        stack, bounds: boxes still to be looked at, and what nothing in them is below.
+        roots, root_bounds, penalties: the trees, the most promising first.
+        passed: for a leaf.
+    """
+
+    stack: Int32s
+    bounds: Int64s
+    roots: Int32s
+    root_bounds: Int64s
+    penalties: Int64s
+    passed: UInt8s
+    found: Int32s
+    transports: Int64s
+    offers: Int64s
+    counts: Int64s
+
+
 @compiled
 def look(
     market: Market,
     boxes: Boxes,
-    late: Int32s,
     values: Int64s,
     known: Known,
     rows: Int32s,
@@ -106,114 +106,234 @@ def look(
     Of equal offers that of the lower number comes first, so what is found does not hang on the boxes.
 
     Args:
-        late: those of the other side that are in no box.
-        values: by number of the other side.
+        values: by number of the other side; what the boxes hold.
         known: pairs to be passed over.
         limits: by position in `rows`: offers stay below.
         of_needs: 1 where `rows` are needs, 0 where they are lots.
         found, transports, offers: shape (rows, most), filled in order; counts: how many of each.
     """
-    stack = np.empty(_DEPTH_MAX, dtype=np.int32)
-    bounds = np.empty(_DEPTH_MAX, dtype=np.int64)
-    most = found.shape[1]
-    own_xyz, other_xyz = market.need_xyz, market.lot_xyz
-    if of_needs == 0:
-        own_xyz, other_xyz = other_xyz, own_xyz
+    kinds = len(boxes.root_of)
+    work = Work(
+        stack=np.empty(_DEPTH_MAX, dtype=np.int32),
+        bounds=np.empty(_DEPTH_MAX, dtype=np.int64),
+        roots=np.empty(kinds, dtype=np.int32),
+        root_bounds=np.empty(kinds, dtype=np.int64),
+        penalties=np.empty(kinds, dtype=np.int64),
+        passed=np.empty(_leaf_max(boxes) + 1, dtype=np.uint8),
+        found=found,
+        transports=transports,
+        offers=offers,
+        counts=counts,
+    )
+    _look_all(market, boxes, values, known, work, rows, limits, weight, of_needs)
+
+
+@lean
+def _look_all(
+    market: Market,
+    boxes: Boxes,
+    values: Int64s,
+    known: Known,
+    work: Work,
+    rows: Int32s,
+    limits: Int64s,
+    weight: int,
+    of_needs: int,
+) -> None:
     for at in range(len(rows)):
         row = rows[at]
         mark_known(known, row, 1)
-        x, y, z = own_xyz[row, 0], own_xyz[row, 1], own_xyz[row, 2]
+        one = asker(market, row, of_needs)
+        work.counts[at] = 0
         limit = limits[at]
-        count = 0
-        # One leaf more than there are kinds: first those in no box.
-        for kind in range(-1, len(boxes.root_of)):
-            penalty = np.int64(0)
-            top = 0
-            if kind < 0:
-                if len(late) == 0:
-                    continue
-                top = 1
-                stack[0], bounds[0] = -1, -9223372036854775807
-            else:
-                root = boxes.root_of[kind]
-                if of_needs == 1:
-                    penalty = np.int64(market.fit[market.need_kind[row], kind])
-                else:
-                    penalty = np.int64(market.fit[kind, market.lot_kind[row]])
-                if penalty < 0 or root < 0:
-                    continue
-                top = 1
-                stack[0] = root
-                bounds[0] = boxes.least[root] + weight * (
-                    km_to_box(boxes, root, x, y, z) + 1 + penalty
-                )
-            worth = weight * (1 + penalty)
-            while top > 0:
-                top -= 1
-                box = stack[top]
-                if bounds[top] >= limit:
-                    continue
-                if box >= 0 and boxes.left[box] >= 0:
-                    left, right = boxes.left[box], boxes.right[box]
-                    km_left = km_to_box(boxes, left, x, y, z)
-                    km_right = km_to_box(boxes, right, x, y, z)
-                    low_left = boxes.least[left] + worth + weight * km_left
-                    low_right = boxes.least[right] + worth + weight * km_right
-                    # The more promising half comes off the stack first.
-                    if low_left > low_right:
-                        left, right = right, left
-                        low_left, low_right = low_right, low_left
-                    if low_right < limit:
-                        stack[top], bounds[top] = right, low_right
-                        top += 1
-                    if low_left < limit:
-                        stack[top], bounds[top] = left, low_left
-                        top += 1
-                    continue
-                first, end = 0, len(late)
-                if box >= 0:
-                    first, end = boxes.first[box], boxes.end[box]
-                for place in range(first, end):
-                    other = boxes.order[place] if box >= 0 else late[place]
-                    own = values[other]
-                    if own + worth >= limit or (len(known.mark) > 0 and known.mark[other] != 0):
-                        continue
-                    chord = 0
-                    for axis in range(3):
-                        step = other_xyz[other, axis] - own_xyz[row, axis]
-                        chord += step * step
-                    if own + worth + weight * km_at_least(chord) >= limit:
-                        continue
-                    if of_needs == 1:
-                        transport = pair_transport(market, other, row)
-                    else:
-                        transport = pair_transport(market, row, other)
-                    value = own + weight * transport
-                    if transport < 0 or value >= limit:
-                        continue
-                    slot = min(count, most - 1)
-                    if count == most and value == offers[at, slot] and other > found[at, slot]:
-                        continue
-                    while slot > 0 and (
-                        offers[at, slot - 1] > value
-                        or (offers[at, slot - 1] == value and found[at, slot - 1] > other)
-                    ):
-                        offers[at, slot] = offers[at, slot - 1]
-                        found[at, slot] = found[at, slot - 1]
-                        transports[at, slot] = transports[at, slot - 1]
-                        slot -= 1
-                    offers[at, slot] = value
-                    found[at, slot] = other
-                    transports[at, slot] = transport
-                    count = min(count + 1, most)
-                    if count == most:
-                        # An equal offer of a lower number is still to be found.
-                        limit = min(limit, offers[at, most - 1] + 1)
-        counts[at] = count
+        if boxes.late[1] > boxes.late[0]:
+            limit = _leaf(
+                market,
+                boxes,
+                values,
+                known,
+                work,
+                one,
+                at,
+                row,
+                of_needs,
+                limit,
+                weight,
+                weight,
+                boxes.late[0],
+                boxes.late[1],
+            )
+        for slot in range(_line_up(market, boxes, work, row, of_needs, weight)):
+            if work.root_bounds[slot] >= limit:
+                break
+            limit = _descend(
+                market,
+                boxes,
+                values,
+                known,
+                work,
+                one,
+                at,
+                row,
+                of_needs,
+                limit,
+                weight,
+                slot,
+            )
         mark_known(known, row, 0)
 
 
-@compiled
+@lean
+def _line_up(market: Market, boxes: Boxes, work: Work, row: int, of_needs: int, weight: int) -> int:
+    """The trees of kinds that fit, the most promising first: it lowers the limit for the others; how many."""
+    xyz = market.need_xyz if of_needs == 1 else market.lot_xyz
+    x, y, z = xyz[row, 0], xyz[row, 1], xyz[row, 2]
+    count = 0
+    for kind in range(len(boxes.root_of)):
+        root = boxes.root_of[kind]
+        if of_needs == 1:
+            penalty = np.int64(market.fit[market.need_kind[row], kind])
+        else:
+            penalty = np.int64(market.fit[kind, market.lot_kind[row]])
+        if penalty < 0 or root < 0:
+            continue
+        bound = boxes.least[root] + weight * (km_to_box(boxes, root, x, y, z) + 1 + penalty)
+        slot = count
+        while slot > 0 and work.root_bounds[slot - 1] > bound:
+            work.roots[slot], work.root_bounds[slot] = (
+                work.roots[slot - 1],
+                work.root_bounds[slot - 1],
+            )
+            work.penalties[slot] = work.penalties[slot - 1]
+            slot -= 1
+        work.roots[slot], work.root_bounds[slot], work.penalties[slot] = root, bound, penalty
+        count += 1
+    return count
+
+
+@lean
+def _leaf_max(boxes: Boxes) -> int:
+    most = boxes.late[1] - boxes.late[0]
+    for box in range(len(boxes.first)):
+        if boxes.left[box] < 0:
+            most = max(most, np.int64(boxes.end[box] - boxes.first[box]))
+    return int(most)
+
+
+@lean
+def _descend(
+    market: Market,
+    boxes: Boxes,
+    values: Int64s,
+    known: Known,
+    work: Work,
+    one: Asker,
+    at: int,
+    row: int,
+    of_needs: int,
+    limit: int,
+    weight: int,
+    slot: int,
+) -> int:
+    """Through one tree; the limit afterwards."""
+    xyz = market.need_xyz if of_needs == 1 else market.lot_xyz
+    x, y, z = xyz[row, 0], xyz[row, 1], xyz[row, 2]
+    worth = weight * (1 + work.penalties[slot])
+    stack, bounds = work.stack, work.bounds
+    stack[0], bounds[0] = work.roots[slot], work.root_bounds[slot]
+    top = 1
+    while top > 0:
+        top -= 1
+        box = stack[top]
+        if bounds[top] >= limit:
+            continue
+        left, right = boxes.left[box], boxes.right[box]
+        if left < 0:
+            limit = _leaf(
+                market,
+                boxes,
+                values,
+                known,
+                work,
+                one,
+                at,
+                row,
+                of_needs,
+                limit,
+                weight,
+                worth,
+                boxes.first[box],
+                boxes.end[box],
+            )
+            continue
+        low_left = boxes.least[left] + worth + weight * km_to_box(boxes, left, x, y, z)
+        low_right = boxes.least[right] + worth + weight * km_to_box(boxes, right, x, y, z)
+        # The more promising half comes off the stack first.
+        if low_left > low_right:
+            left, right = right, left
+            low_left, low_right = low_right, low_left
+        if low_right < limit:
+            stack[top], bounds[top] = right, low_right
+            top += 1
+        if low_left < limit:
+            stack[top], bounds[top] = left, low_left
+            top += 1
+    return limit
+
+
+@lean
+def _leaf(
+    market: Market,
+    boxes: Boxes,
+    values: Int64s,
+    known: Known,
+    work: Work,
+    one: Asker,
+    at: int,
+    row: int,
+    of_needs: int,
+    limit: int,
+    weight: int,
+    worth: int,
+    first: int,
+    end: int,
+) -> int:
+    """Enter the offers of order[first:end] that stay below the limit; the limit afterwards."""
+    most = work.found.shape[1]
+    sift(boxes, first, end, one, float(limit - worth), 1.0 / weight, work.passed)
+    for place in range(first, end):
+        if work.passed[place - first] == 0:
+            continue
+        other = boxes.order[place]
+        if len(known.mark) > 0 and known.mark[other] != 0:
+            continue
+        lot, need = (other, row) if of_needs == 1 else (row, other)
+        transport = pair_transport(market, lot, need)
+        value = values[other] + weight * transport
+        if transport < 0 or value >= limit:
+            continue
+        count = work.counts[at]
+        slot = min(count, most - 1)
+        if count == most and value == work.offers[at, slot] and other > work.found[at, slot]:
+            continue
+        while slot > 0 and (
+            work.offers[at, slot - 1] > value
+            or (work.offers[at, slot - 1] == value and work.found[at, slot - 1] > other)
+        ):
+            work.offers[at, slot] = work.offers[at, slot - 1]
+            work.found[at, slot] = work.found[at, slot - 1]
+            work.transports[at, slot] = work.transports[at, slot - 1]
+            slot -= 1
+        work.offers[at, slot], work.found[at, slot] = value, other
+        work.transports[at, slot] = transport
+        work.counts[at] = min(count + 1, most)
+        if work.counts[at] == most:
+            # An equal offer of a lower number is still to be found.
+            limit = min(limit, work.offers[at, most - 1] + 1)
+    return limit
+
+
+@lean
 def mark_known(known: Known, row: int, sign: int) -> None:
     """Set or clear the marks of those with whom a row has an arc."""
     if len(known.node) == 0:

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from matching.engine.jit import compiled
+from matching.engine.jit import lean
 from matching.geo import Int64s
 
 Int32s = NDArray[np.int32]
@@ -78,7 +78,7 @@ class Market(NamedTuple):
     chords: Int64s
 
 
-@compiled
+@lean
 def km_of_chord(chord: int, chords: Int64s) -> int:
     """Whole kilometres of a squared chord, exactly as `geo.distances_km`: estimated, then set right."""
     half = np.sqrt(float(chord)) / (2.0 * _UNIT)
@@ -91,7 +91,7 @@ def km_of_chord(chord: int, chords: Int64s) -> int:
     return km
 
 
-@compiled
+@lean
 def km_at_least(chord: int) -> int:
     """A whole number no route between two points with this squared chord is shorter than.
 
@@ -103,7 +103,7 @@ def km_at_least(chord: int) -> int:
     return max(km, 0)
 
 
-@compiled
+@lean
 def pair_transport(market: Market, lot: int, need: int) -> int:
     """Unit cost at the transport level (km + 1 + penalty) if the pair is eligible, else -1."""
     penalty = market.fit[market.need_kind[need], market.lot_kind[lot]]

@@ -5,9 +5,10 @@ The rule (figures: docs/guides/matching.md and `make bench ARGS=matching`):
 1. A root-hub graph is split by component; every component of at most `SCALING_ARCS` arcs, or with fewer than
    `SCALING_DENSITY` arcs a node, goes to our own network simplex, warm from the start tree.
 2. A larger, denser component is where cost scaling wins: OR-Tools, one component at a time, prices recovered.
-3. A graph without a start tree: a transportation problem goes to our own simplex, arcs sorted by head; so does
-   a network with fewer than `GRID_DENSITY` arcs a node. Any other network with transit nodes goes to our own
-   simplex below `GENERAL_ARCS`, and to OR-Tools from there on.
+3. A graph without a start tree goes to our own simplex, for at most `PIVOTS_A_NODE` exchanges a node; the arcs
+   are sorted by head in transportation problems and in networks with fewer than `GRID_DENSITY` arcs a node.
+   Past that number it is one of those on which simplex methods crawl (grids on a torus), and goes to our own
+   cost scaling; where its costs are too large for that, the simplex goes on to the end.
 4. Without numba everything goes to OR-Tools; where OR-Tools refuses the costs, to our own simplex.
 5. Under a time limit only our own simplex is used: it can be stopped, and then leaves a feasible flow.
 
@@ -23,21 +24,24 @@ from typing import Final
 import numpy as np
 
 from ledger.core.errors import LimitError
-from matching.engine import cost_scaling, jit
+from matching.engine import augment, cost_scaling, jit
 from matching.engine.graph import Graph, make_graph
+from matching.engine.residual import recover_prices
 from matching.engine.simplex import Ended, Simplex
 from matching.engine.split import Split, split
 from matching.geo import Int64s
 
-SIMPLEX: Final = "fuqi network simplex 1"
+SIMPLEX: Final = "fuqi network simplex 2"
 SCALING_ARCS: Final = 1_500_000
 SCALING_DENSITY: Final = 20
 TRANSIT_SHARE: Final = 10
 """A graph in which at most one arc in ten leads to a node that passes goods on is a transportation problem."""
 GRID_DENSITY: Final = 5
 """Grids and roads have three or four arcs a node; networks in the manner of NETGEN have eight and more."""
-GENERAL_ARCS: Final = 150_000
-"""From so many arcs on, a network with transit nodes goes to cost scaling."""
+PIVOTS_A_NODE: Final = 6
+PIVOTS_MIN: Final = 5_000
+"""Exchanges before cost scaling takes over, a node and at least. Networks in the manner of NETGEN and GRIDGEN
+took three to five a node, at any size measured; grids on a torus more than twenty-six."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +87,7 @@ def solve_graph(graph: Graph, *, until: float | None = None) -> Solved:
 def solve_with_simplex(graph: Graph, *, until: float | None = None) -> Solved:
     """The whole graph by our own simplex, without a split."""
     simplex = Simplex(graph)
-    ended = simplex.run(until=until)
-    simplex.require_feasible()
-    return Solved(
-        flows=simplex.flows[simplex.first_arc : simplex.arcs].copy(),
-        prices=simplex.price[: graph.nodes].copy(),
-        proven=ended is Ended.OPTIMAL,
-        solvers=(SIMPLEX,),
-    )
+    return _of_simplex(simplex, graph, simplex.run(until=until))
 
 
 def warm_up() -> None:
@@ -108,45 +105,65 @@ def warm_up() -> None:
     )
     solve_graph(graph)
     _scaled(graph)
+    augment.run_own_scaling(graph)
 
 
 def _solve_general(graph: Graph, *, until: float | None) -> Solved:
-    gives = np.zeros(graph.nodes, dtype=np.bool_)
-    gives[graph.tails] = True
-    few_transit = int(gives[graph.heads].sum()) * TRANSIT_SHARE <= graph.arcs
-    if jit.HAS_NUMBA and (few_transit or graph.arcs < GRID_DENSITY * graph.nodes):
-        return _solve_sorted(graph, until=until)
-    if until is None and (graph.arcs >= GENERAL_ARCS or not jit.HAS_NUMBA):
+    if not jit.HAS_NUMBA and until is None:
         try:
             return _scaled(graph)
         except LimitError:
             pass
-    return solve_with_simplex(graph, until=until)
+    gives = np.zeros(graph.nodes, dtype=np.bool_)
+    gives[graph.tails] = True
+    few_transit = int(gives[graph.heads].sum()) * TRANSIT_SHARE <= graph.arcs
+    if few_transit or graph.arcs < GRID_DENSITY * graph.nodes:
+        # Goods go from givers to takers in one step: with a taker's arcs side by side that is quick.
+        order = np.argsort(graph.heads, kind="stable")
+        solved = _solve_budgeted(_in_order(graph, order), until=until)
+        flows = np.empty_like(solved.flows)
+        flows[order] = solved.flows
+        return replace(solved, flows=flows)
+    return _solve_budgeted(graph, until=until)
 
 
-def _solve_sorted(graph: Graph, *, until: float | None) -> Solved:
-    """Goods go from givers to takers in one step: with a taker's arcs side by side that is quick."""
-    order = np.argsort(graph.heads, kind="stable")
-    solved = solve_with_simplex(
-        replace(
-            graph,
-            tails=graph.tails[order],
-            heads=graph.heads[order],
-            bounds=graph.bounds[order],
-            costs=graph.costs[order],
-        ),
-        until=until,
+def _in_order(graph: Graph, order: Int64s) -> Graph:
+    return replace(
+        graph,
+        tails=graph.tails[order],
+        heads=graph.heads[order],
+        bounds=graph.bounds[order],
+        costs=graph.costs[order],
     )
-    flows = np.empty_like(solved.flows)
-    flows[order] = solved.flows
-    return replace(solved, flows=flows)
+
+
+def _solve_budgeted(graph: Graph, *, until: float | None) -> Solved:
+    """Our own simplex; past its number of exchanges our own cost scaling."""
+    simplex = Simplex(graph)
+    budget = max(PIVOTS_MIN, PIVOTS_A_NODE * graph.nodes) if until is None else None
+    ended = simplex.run(until=until, pivots_max=budget)
+    if ended is Ended.LIMIT and until is None:
+        try:
+            flows, prices = augment.run_own_scaling(graph)
+            return Solved(flows, prices, proven=True, solvers=(augment.NAME,))
+        except LimitError:
+            ended = simplex.run()
+    return _of_simplex(simplex, graph, ended)
+
+
+def _of_simplex(simplex: Simplex, graph: Graph, ended: Ended) -> Solved:
+    simplex.require_feasible()
+    return Solved(
+        flows=simplex.flows[simplex.first_arc : simplex.arcs].copy(),
+        prices=simplex.price[: graph.nodes].copy(),
+        proven=ended is Ended.OPTIMAL,
+        solvers=(SIMPLEX,),
+    )
 
 
 def _scaled(graph: Graph) -> Solved:
     flows = cost_scaling.run_cost_scaling(graph)
-    return Solved(
-        flows, cost_scaling.recover_prices(graph, flows), proven=True, solvers=(cost_scaling.NAME,)
-    )
+    return Solved(flows, recover_prices(graph, flows), proven=True, solvers=(cost_scaling.NAME,))
 
 
 def _solve_stretches(parts: Split, members: Int64s, *, until: float | None) -> Solved:

@@ -11,13 +11,12 @@ from typing import Final
 
 import numpy as np
 
+from matching.engine.boxes import Boxes, boxes_over, refresh
 from matching.engine.jit import compiled
-from matching.engine.look import NOBODY, NOBODY_KNOWN, Boxes, look
+from matching.engine.look import NOBODY_KNOWN, look
 from matching.engine.market import Int32s, Market, pair_transport
 from matching.geo import Int64s
 
-LEAF: Final = 8
-"""Lots in a leaf: fewer make more boxes, more make more pairs to look at."""
 _TRIES: Final = 4
 """Random draws per wanted random lot, before giving up on a need with few compatible lots."""
 
@@ -35,35 +34,7 @@ class Found:
 def build_boxes(market: Market, lots: Int32s) -> Boxes:
     """Trees over these lots; frozen ones may serve nobody and are left out."""
     usable = lots[market.lot_frozen[lots] == 0].astype(np.int32)
-    return boxes_over(usable, market.lot_kind, market.lot_xyz, kinds=market.fit.shape[1])
-
-
-def boxes_over(members: Int32s, kind_of: Int32s, xyz: Int64s, *, kinds: int) -> Boxes:
-    """Trees over these rows, one for each kind."""
-    usable = members[np.argsort(kind_of[members], kind="stable")]
-    starts = np.searchsorted(kind_of[usable], np.arange(kinds + 1)).astype(np.int32)
-    room = 2 * len(usable) + kinds + 1
-    boxes = Boxes(
-        order=usable,
-        first=np.zeros(room, dtype=np.int32),
-        end=np.zeros(room, dtype=np.int32),
-        left=np.full(room, -1, dtype=np.int32),
-        right=np.full(room, -1, dtype=np.int32),
-        low=np.zeros((room, 3), dtype=np.int64),
-        high=np.zeros((room, 3), dtype=np.int64),
-        root_of=np.full(kinds, -1, dtype=np.int32),
-        least=np.zeros(room, dtype=np.int64),
-    )
-    count = grow(boxes, xyz, starts)
-    return boxes._replace(
-        first=boxes.first[:count].copy(),
-        end=boxes.end[:count].copy(),
-        left=boxes.left[:count].copy(),
-        right=boxes.right[:count].copy(),
-        low=boxes.low[:count].copy(),
-        high=boxes.high[:count].copy(),
-        least=boxes.least[:count].copy(),
-    )
+    return boxes_over(market, usable, of_lots=True)
 
 
 def search(
@@ -95,7 +66,6 @@ def search(
     look(
         market,
         boxes,
-        NOBODY,
         lot_values,
         NOBODY_KNOWN,
         needs,
@@ -130,59 +100,6 @@ def _nothing() -> Found:
     """The compiled loops write to rows of at least one place."""
     none, empty = np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64)
     return Found(none, none, empty, empty)
-
-
-@compiled
-def grow(boxes: Boxes, xyz: Int64s, starts: Int32s) -> int:
-    """Split each kind's lots in halves along the widest side until they fit a leaf; the number of boxes."""
-    count = 0
-    done = 0
-    for kind in range(len(starts) - 1):
-        if starts[kind] == starts[kind + 1]:
-            continue
-        boxes.root_of[kind] = count
-        boxes.first[count], boxes.end[count] = starts[kind], starts[kind + 1]
-        count += 1
-        while done < count:
-            first, end = boxes.first[done], boxes.end[done]
-            widest = 0
-            for axis in range(3):
-                low = high = xyz[boxes.order[first], axis]
-                for at in range(first, end):
-                    value = xyz[boxes.order[at], axis]
-                    low = min(low, value)
-                    high = max(high, value)
-                boxes.low[done, axis], boxes.high[done, axis] = low, high
-                if high - low > boxes.high[done, widest] - boxes.low[done, widest]:
-                    widest = axis
-            if end - first > LEAF:
-                part = boxes.order[first:end].copy()
-                keys = np.empty(len(part), dtype=np.int64)
-                for at in range(len(part)):
-                    keys[at] = xyz[part[at], widest]
-                rank = np.argsort(keys, kind="mergesort")
-                for at in range(len(part)):
-                    boxes.order[first + at] = part[rank[at]]
-                middle = first + (end - first) // 2
-                boxes.left[done], boxes.right[done] = count, count + 1
-                boxes.first[count], boxes.end[count] = first, middle
-                boxes.first[count + 1], boxes.end[count + 1] = middle, end
-                count += 2
-            done += 1
-    return count
-
-
-@compiled
-def refresh(boxes: Boxes, lot_values: Int64s) -> None:
-    """The smallest value of every box, from the values of all lots."""
-    for box in range(len(boxes.first) - 1, -1, -1):
-        if boxes.left[box] >= 0:
-            boxes.least[box] = min(boxes.least[boxes.left[box]], boxes.least[boxes.right[box]])
-        else:
-            least = lot_values[boxes.order[boxes.first[box]]]
-            for at in range(boxes.first[box], boxes.end[box]):
-                least = min(least, lot_values[boxes.order[at]])
-            boxes.least[box] = least
 
 
 @compiled

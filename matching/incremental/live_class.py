@@ -39,6 +39,8 @@ class LiveClass:
     Attributes:
         live: the tree.
         rebuilt: how often the class had to be solved anew.
+        version: another number after every event.
+        segments: of each group.
     """
 
     def __init__(
@@ -51,19 +53,24 @@ class LiveClass:
         weight: int,
         places: Places,
         near: int = 0,
+        priced: bool = True,
         saved: Mapping[str, NDArray[Any]] | None = None,
     ) -> None:
         """Solve cold.
 
         Args:
             weight: what a unit of the transport level costs; a day of life costs 1.
-            near: instead of pricing over all pairs, only the so many nearest of each need (for benches).
+            near: instead of keeping the optimum over all pairs, over a list of them; a newcomer brings so many
+                (for benches).
+            priced: the list is what pricing over all pairs found, and newcomers bring the best at the prices of
+                then; else only the `near` nearest are in it.
             saved: what `saved` gave, instead of a cold solve.
         """
-        self._class, self._segments = item_class, segments
-        self._rank_cost, self._weight, self._near = rank_cost, weight, near
+        self._class, self.segments = item_class, segments
+        self._rank_cost, self._weight = rank_cost, weight
+        self._near, self._priced = near, priced
         self._places = places
-        self.rebuilt = -1
+        self.rebuilt, self.version = -1, 0
         self.groups: dict[int, Group] = {}
         if saved is None:
             self._build(market)
@@ -81,13 +88,14 @@ class LiveClass:
         network = class_network(
             market,
             item_class=self._class,
-            segments=self._segments,
+            segments=self.segments,
             rank_cost=self._rank_cost,
             open_ended=True,
         )
         assert network is not None
         self._market = market
-        run = run_class(market, network, transport_cost=self._weight, near=self._near)
+        near = 0 if self._priced else self._near
+        run = run_class(market, network, transport_cost=self._weight, near=near)
         within = None if self._near else KEPT * self._weight
         self.live = LiveTree(arrays_of(run.simplex, base=network.base.arcs, within=within))
         self.owner = np.zeros(self.live.nodes, dtype=np.int32)
@@ -99,10 +107,12 @@ class LiveClass:
         role, owner = self.live.tree.role[: self.live.nodes], self.owner[: self.live.nodes]
         needs, lots = np.sort(owner[role == NEED]), np.sort(owner[role == LOT])
         self._offers = Offers(market, needs, lots, weight=self._weight, near=self._near)
-        if worst is None:
+        if self._near and not self._priced:
+            self._offers.meet_unpriced(market, role, owner)
+        elif worst is None:
             self._offers.meet(market, self.live.tree, role, owner)
         else:
-            self._offers.restore(role, owner, worst, shift=shift)
+            self._offers.restore(market, role, owner, worst, shift=shift)
 
     def renumber(self, market: Market, owner: Int32s) -> None:
         """The rows have other numbers in this market.
@@ -162,7 +172,7 @@ class LiveClass:
         for number, key in enumerate(np.unique(keys).tolist()):
             self.groups[key] = Group(
                 node=int(network.group_node[number]),
-                first=first + number * self._segments,
+                first=first + number * self.segments,
                 total=int(network.group_total[number]),
             )
 
@@ -181,12 +191,11 @@ class LiveClass:
         self._offers.add_need(market, number)
         self._finish(row_of(number), NOBODY)
 
-    def change_need(self, market: Market, number: int, *, units: int) -> None:
-        """Another quantity; zero takes the need away for good."""
+    def change_need(self, market: Market, number: int, *, units: int, held: int) -> None:
+        """Another quantity than the one `held`; zero takes the need away for good."""
         self._market = market
         live, link = self.live, int(self._places.need_link[number])
         group = self.groups[self._key(number)]
-        held = self._wanted(number)
         unmet = self._unmet(group)
         if units >= held:
             live.add_flow(link, units - held)
@@ -217,12 +226,11 @@ class LiveClass:
         self._offers.add_lot(market, number)
         self._finish(NOBODY, row_of(number))
 
-    def change_lot(self, market: Market, number: int, *, units: int) -> None:
-        """Another quantity; zero takes the lot away for good (withdrawn, expired, recalled)."""
+    def change_lot(self, market: Market, number: int, *, units: int, held: int) -> None:
+        """Another quantity than the one `held`; zero takes the lot away for good (withdrawn, expired)."""
         self._market = market
         live, places = self.live, self._places
         link, node = int(places.lot_link[number]), int(places.lot_node[number])
-        held = self._held(number)
         if units >= held:
             live.add_flow(link, units - held)
         else:
@@ -249,10 +257,6 @@ class LiveClass:
         life = self._market.lot_life[lots]
         return needs, lots, tree.flows[used], (tree.costs[used] - life) // self._weight
 
-    def group_node(self, hospital: int, tier: int) -> int:
-        """Node of a group that has a need."""
-        return self.groups[hospital * TIERS + tier].node
-
     def value(self) -> int:
         """Cost of the plan, in Python integers."""
         tree = self.live.tree
@@ -274,24 +278,8 @@ class LiveClass:
         hospital = int(self._market.need_hospital[number])
         return hospital * TIERS + int(self._market.need_tier[number])
 
-    def _wanted(self, number: int) -> int:
-        tree = self.live.tree
-        total, arc = 0, int(tree.first_in[int(self._places.need_node[number])])
-        while arc >= 0:
-            total += int(tree.flows[arc])
-            arc = int(tree.next_in[arc])
-        return total
-
-    def _held(self, number: int) -> int:
-        tree = self.live.tree
-        total, arc = 0, int(tree.first_out[int(self._places.lot_node[number])])
-        while arc >= 0:
-            total += int(tree.flows[arc])
-            arc = int(tree.next_out[arc])
-        return total
-
     def _unmet(self, group: Group) -> int:
-        return int(self.live.tree.flows[group.first : group.first + self._segments].sum())
+        return int(self.live.tree.flows[group.first : group.first + self.segments].sum())
 
     def _group_of(self, number: int, *, units: int) -> Group:
         """The need's group, larger by the need and as much more unserved."""
@@ -306,12 +294,12 @@ class LiveClass:
         self._require_exact(units)
         live = self.live
         node = live.add_node(GROUP)
-        sizes = np.array(segment_sizes(units, self._segments), dtype=np.int64)
-        ranks = (TIERS - 1 - key % TIERS) * self._segments + 1 + np.arange(self._segments)
-        root, own = np.zeros(self._segments, np.int32), np.full(self._segments, node, np.int32)
+        sizes = np.array(segment_sizes(units, self.segments), dtype=np.int64)
+        ranks = (TIERS - 1 - key % TIERS) * self.segments + 1 + np.arange(self.segments)
+        root, own = np.zeros(self.segments, np.int32), np.full(self.segments, node, np.int32)
         first = live.add_arcs(root, own, ranks * self._rank_cost, bounds=sizes, flows=sizes)
         # The last segment holds a unit whatever the total: a tree arc from which one can be taken.
-        live.hang(node, first + self._segments - 1)
+        live.hang(node, first + self.segments - 1)
         self._enter(node, -1)
         self.groups[key] = Group(node, first, units)
         return self.groups[key]
@@ -326,7 +314,7 @@ class LiveClass:
 
     def _resize(self, group: Group, unmet: int) -> None:
         """Cut the group's total anew; what is unserved lies in its lowest segments."""
-        for step, size in enumerate(segment_sizes(group.total, self._segments)):
+        for step, size in enumerate(segment_sizes(group.total, self.segments)):
             used = min(unmet, size)
             unmet -= used
             self.live.set_bound(group.first + step, bound=size, flow=used)
@@ -373,6 +361,7 @@ class LiveClass:
     # ------------------------------------------------------------------ pricing
     def _finish(self, needs: Int32s, lots: Int32s) -> None:
         """Optimum, then pricing of what got worse than its worst price, until nothing did."""
+        self.version += 1
         for found in self._offers.greet(self._market, needs, lots):
             self._join(found)
         for _ in range(PASSES_MAX):
@@ -397,4 +386,4 @@ class LiveClass:
             heads,
             pairs.transports * self._weight + self._market.lot_life[pairs.lots],
         )
-        self.live.soil(*np.unique(heads[pairs.out]).tolist())
+        self.live.soil(*sorted(set(heads[pairs.out].tolist())))

@@ -35,6 +35,7 @@ class LiveMarket:
         segments: int,
         weights_of: WeightsOf,
         near: int = 0,
+        priced: bool = True,
         grown: int | None = None,
         saved: Mapping[int, Mapping[str, NDArray[Any]]] | None = None,
     ) -> None:
@@ -42,11 +43,12 @@ class LiveMarket:
 
         Args:
             weights_of: the level weights of a class.
-            near: see `LiveClass`.
+            near, priced: see `LiveClass`.
             grown: after so many newcomers a class is solved anew, with new weights and without what has left.
             saved: by class number, what `LiveClass.saved` gave.
         """
-        self._segments, self._weights_of, self._near = segments, weights_of, near
+        self._segments, self._weights_of = segments, weights_of
+        self._near, self._priced = near, priced
         self._grown = grown
         self.places = Places(len(market.need_quantity), len(market.lot_quantity))
         self.classes: dict[int, LiveClass] = {}
@@ -72,18 +74,20 @@ class LiveMarket:
     def change_need(self, market: Market, number: int, *, units: int) -> None:
         """Another quantity; zero takes the need away for good."""
         live = self.classes[int(market.need_class[number])]
+        held = int(market.need_quantity[number])
         market.need_quantity[number] = units
         if not units:
             market.need_class[number] = -1
-        live.change_need(market, number, units=units)
+        live.change_need(market, number, units=units, held=held)
 
     def change_lot(self, market: Market, number: int, *, units: int) -> None:
         """Another quantity; zero takes the lot away for good."""
         live = self.classes[int(market.lot_class[number])]
+        held = int(market.lot_quantity[number])
         market.lot_quantity[number] = units
         if not units:
             market.lot_class[number] = -1
-        live.change_lot(market, number, units=units)
+        live.change_lot(market, number, units=units, held=held)
 
     def _class_for(self, market: Market, number: int) -> LiveClass | None:
         """The class that takes the newcomer; None where solving it anew has taken it in already."""
@@ -114,6 +118,7 @@ class LiveMarket:
             weight=weights.lower,
             places=self.places,
             near=self._near,
+            priced=self._priced,
             saved=saved,
         )
 

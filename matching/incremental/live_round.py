@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ledger.core.errors import InputError, LimitError
-from matching.assemble import class_names, objective_of
-from matching.engine import jit
-from matching.engine.levels import Weights, split_levels
+from matching.assemble import class_names
+from matching.engine.levels import Weights
 from matching.engine.market import Int32s, Market
-from matching.engine.portfolio import SIMPLEX
 from matching.engine.translate import Translator
+from matching.incremental.class_view import Names
+from matching.incremental.documents import Documents
 from matching.incremental.events import (
     Event,
     LotArrived,
@@ -35,7 +35,7 @@ from matching.incremental.events import (
 from matching.incremental.live_class import LiveClass
 from matching.incremental.live_market import LiveMarket
 from matching.incremental.tree import LOT, NEED
-from matching.plan import Certificate, Flow, Group, Plan, Price
+from matching.plan import Certificate, Plan
 from matching.problem import (
     LOTS_MAX,
     NEEDS_MAX,
@@ -46,7 +46,7 @@ from matching.problem import (
     require_lot,
     require_need,
 )
-from matching.solve import class_weights, inside_weights, solve
+from matching.solve import class_weights, solve
 
 GROWN = 256
 """Rows that a class may gain before its level weights are chosen anew."""
@@ -69,6 +69,9 @@ class LiveRound:
             LimitError: `matching.weights_overflow`.
         """
         self._problem = problem
+        self._now: Problem | None = None
+        self._documents = Documents()
+        self._classes = class_names(problem)
         self._needs, self._lots = list(problem.needs), list(problem.lots)
         self._need_row = {need.id: row for row, need in enumerate(self._needs)}
         self._lot_row = {lot.id: row for row, lot in enumerate(self._lots)}
@@ -113,6 +116,7 @@ class LiveRound:
                 `require_lot`.
             LimitError: `matching.too_large`, `matching.weights_overflow`.
         """
+        self._now = None
         match event:
             case NeedArrived(need):
                 self._require_new(need.id, self._need_row, what="need")
@@ -134,11 +138,14 @@ class LiveRound:
     # ------------------------------------------------------------------ what is
     def problem(self) -> Problem:
         """The round as it is now, in its canonical order."""
-        return replace(
-            self._problem,
-            needs=tuple(self._needs[self._need_row[name]] for name in sorted(self._need_row)),
-            lots=tuple(self._lots[self._lot_row[name]] for name in sorted(self._lot_row)),
-        )
+        if self._now is None:
+            now = replace(
+                self._problem,
+                needs=tuple(self._needs[self._need_row[name]] for name in sorted(self._need_row)),
+                lots=tuple(self._lots[self._lot_row[name]] for name in sorted(self._lot_row)),
+            )
+            self._now = self._documents.packed(now)
+        return self._now
 
     def solution(self) -> tuple[Problem, Plan, Certificate]:
         """Problem, plan and certificate of this moment.
@@ -147,79 +154,20 @@ class LiveRound:
             LimitError: `matching.weights_overflow`.
         """
         problem = self.problem()
-        prices = {}
-        for number, live in self._live.classes.items():
-            weights = self._live.weights[number]
-            vectors = split_levels(live.live.tree.price[: live.live.nodes], weights)
-            if not weights.proven and not inside_weights(vectors, weights):
-                # Smaller weights than proven ones did not separate the levels: solved from the start.
-                cold = solve(problem)
-                return problem, cold.plan, cold.certificate
-            prices[number] = vectors
-        plan = self._plan(problem)
-        return problem, plan, self._certificate(problem, plan, prices)
-
-    def _plan(self, problem: Problem) -> Plan:
-        need_order = self._order(problem.needs, self._need_row)
-        lot_order = self._order(problem.lots, self._lot_row)
-        need_place = _inverse(need_order, len(self._needs))
-        lot_place = _inverse(lot_order, len(self._lots))
-        lines: dict[tuple[int, int], int] = {}
-        transport = 0
-        for live in self._live.classes.values():
-            needs, lots, units, costs = live.lines()
-            rows, columns = need_place[needs].tolist(), lot_place[lots].tolist()
-            for row, column, amount in zip(rows, columns, units.tolist(), strict=True):
-                lines[(row, column)] = lines.get((row, column), 0) + amount
-            transport += sum(
-                amount * cost for amount, cost in zip(units.tolist(), costs.tolist(), strict=True)
-            )
-        market = self._market._replace(
-            need_hospital=self._market.need_hospital[need_order],
-            need_class=self._market.need_class[need_order],
-            lot_life=self._market.lot_life[lot_order],
+        names = Names(
+            needs=self._needs,
+            lots=self._lots,
+            hospitals=list(self._hospitals),
+            classes=self._classes,
         )
-        return Plan(
-            problem=problem.digest().hex(),
-            flows=tuple(
-                Flow(problem.needs[row].id, problem.lots[column].id, lines[(row, column)])
-                for row, column in sorted(lines)
-            ),
-            objective=objective_of(problem, market, lines, transport=transport),
-            solver=f"{SIMPLEX}, incremental, numba {jit.VERSION}",
-        )
-
-    def _certificate(
-        self,
-        problem: Problem,
-        plan: Plan,
-        prices: dict[int, np.ndarray[tuple[int, int], np.dtype[np.int64]]],
-    ) -> Certificate:
-        names, places = class_names(problem), self._live.places
-        roots: dict[str, Price] = {}
-        groups: dict[Group, Price] = {}
-        needs: dict[str, Price] = {}
-        lots: dict[str, Price] = {}
-
-        def price(number: int, node: int) -> Price:
-            first, second, third = prices[number][node].tolist()
-            return (first, second, third)
-
-        for need in problem.needs:
-            row = self._need_row[need.id]
-            number = int(self._market.need_class[row])
-            roots[names[number]] = price(number, 0)
-            needs[need.id] = price(number, int(places.need_node[row]))
-            node = self._live.classes[number].group_node(
-                int(self._market.need_hospital[row]), need.tier
-            )
-            groups[(need.hospital, names[number], need.tier)] = price(number, node)
-        for lot in problem.lots:
-            row = self._lot_row[lot.id]
-            number = int(self._market.lot_class[row])
-            roots[names[number]] = price(number, 0)
-            lots[lot.id] = price(number, int(places.lot_node[row]))
-        return Certificate(plan.digest().hex(), roots, groups, needs, lots, None)
+        weights = self._live.weights
+        classes = {number: (one, weights[number]) for number, one in self._live.classes.items()}
+        found = self._documents.solution(problem, self._market, classes, names)
+        if found is None:
+            # Smaller weights than proven ones did not separate the levels: solved from the start.
+            cold = solve(problem)
+            return problem, cold.plan, cold.certificate
+        return problem, *found
 
     # ------------------------------------------------------------------ events
     def _need_arrives(self, need: Need) -> None:

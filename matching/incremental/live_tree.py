@@ -33,9 +33,9 @@ from matching.incremental.tree import (
 )
 
 SCANS_MIN: Final = 20_000
-SCANS_SHARE: Final = 2
-"""Arcs looked at node by node in one event, at least and as a share of all, before the plain simplex takes
-over: it looks at all arcs once at the end anyway, and faster one by one."""
+SCANS_TIMES: Final = 1
+"""Arcs looked at node by node in one event, at least and as so many times all, before the plain simplex takes
+over: where most prices move it needs fewer pivots, as it takes the worst of many nodes first."""
 PIVOTS_MAX: Final = 2_000_000
 """Pivots of the plain simplex in one event. Edits may leave ties that could make it go round for ever; past
 this the class is solved anew."""
@@ -59,6 +59,9 @@ _EMPTY_NODES: Final = {
     "start": np.int64,
 }
 _ARC_FIELDS: Final = ("tails", "heads", "costs", "bounds", "flows", "state", "next_out", "next_in")
+_ROW_FIELDS: Final = tuple(
+    f"{way}_{name}" for way in ("out", "in") for name in ("start", "arc", "end", "cost")
+)
 _BLOCK_MIN: Final = 64
 _BLOCK_FACTOR: Final = 3
 _run: Final[Any] = run_pivots
@@ -194,7 +197,7 @@ class LiveTree:
             np.array(self._hung, dtype=np.int32),
             np.array(self._soiled, dtype=np.int32),
             np.array(self._impure, dtype=np.int32),
-            max(SCANS_MIN, self.arcs // SCANS_SHARE),
+            max(SCANS_MIN, self.arcs * SCANS_TIMES),
             PIVOTS_MAX,
         )
         self._linked = self.arcs
@@ -233,7 +236,7 @@ class LiveTree:
         have = len(self.tree.parent)
         if wanted > have:
             room = wanted + max(1024, wanted >> 3)
-            keep = (*_ARC_FIELDS, "work", "queue")
+            keep = (*_ARC_FIELDS, *_ROW_FIELDS, "work", "queue")
             longer = {
                 name: _longer(getattr(self.tree, name), room)
                 for name in self.tree._fields
@@ -286,7 +289,22 @@ def _tree_of(arrays: Mapping[str, NDArray[Any]]) -> Tree:
     fields["size"] = np.ones(node_room, dtype=np.int32)
     fields["last"] = np.arange(node_room, dtype=np.int32)
     measure(fields["parent"], fields["size"], fields["last"], fields["before"], 0)
-    return Tree(**fields, work=np.zeros(WORDS, dtype=np.int64))
+    fields |= _rows("out", arrays["tails"], arrays["heads"], arrays["costs"], nodes)
+    fields |= _rows("in", arrays["heads"], arrays["tails"], arrays["costs"], nodes)
+    work = np.zeros(WORDS, dtype=np.int64)
+    work[6] = arcs
+    return Tree(**fields, work=work)
+
+
+def _rows(way: str, ends: Int32s, others: Int32s, costs: Int64s, nodes: int) -> dict[str, Any]:
+    """The arcs once more, by one of their ends, newest first."""
+    # The newest come first already; a stable sort keeps them so.
+    order = np.argsort(ends[::-1], kind="stable").astype(np.int32)
+    order = np.int32(len(ends) - 1) - order
+    start = np.zeros(nodes + 1, dtype=np.int32)
+    start[1:] = np.cumsum(np.bincount(ends, minlength=nodes))
+    found = {"start": start, "arc": order, "end": others[order], "cost": costs[order]}
+    return {f"{way}_{name}": values for name, values in found.items()}
 
 
 def _longer(values: NDArray[Any], room: int) -> NDArray[Any]:

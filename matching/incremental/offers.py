@@ -5,7 +5,8 @@ at least that much, and at worst prices no eligible pair but those that have an 
 to be searched that is no worse than its worst price. What gets worse is searched again at a worst price a
 little worse than the present one (`MARGIN`), and the pairs found on the way get their arcs before they are
 needed; the next small moves then cost nothing. A common move of all prices changes no pair: `shift` is how far
-the worst prices count as moved together, chosen so that the fewest have to be searched.
+the worst prices count as moved together, chosen so that the fewest have to be searched. Nor does a move that
+many share (`Suspects.step`) change a pair of which both ends share it: only what stayed behind is searched.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ MARGIN: Final = 16
 SLACK: Final = 16
 """Kilometres that a worst price may be off the present one when others search; half of it in the next pass of
 the same event, and so on, so that an event that moves prices by a whole rank ends sooner."""
+ALIKE: Final = 64
+"""Kilometres by which the moves of those that moved together may differ."""
+GROUPS_MAX: Final = 8
+"""Groups that moved alike, of one pass: after the largest ones the rest is searched one by one."""
 FEW: Final = 200
 """So many needs and lots are searched before it is worth a look which common move leaves fewer."""
 
@@ -49,6 +54,22 @@ class Pairs:
     out: NDArray[np.bool_]
 
 
+@dataclass(frozen=True, slots=True)
+class Suspects:
+    """Needs or lots that are worse than their worst prices.
+
+    Attributes:
+        step: so much worse all their worst prices become; None where each is searched for itself, as far as
+            `MARGIN` beyond its present price.
+        along: those of the other side that got better by as much at least: their worst prices become better by
+            the step, so no pair with them has to be looked at.
+    """
+
+    rows: Int32s
+    step: int | None
+    along: Int32s
+
+
 class Offers:
     """Both sides of a class, with the worst prices by which the other side chooses.
 
@@ -62,16 +83,16 @@ class Offers:
         self._weight, self._near = weight, near
         self.shift = 0
         self._again, self._pass = NOBODY, 0
-        self._lots = Side(lots, market.lot_kind, market.lot_xyz, kinds=market.fit.shape[1])
-        self._needs = Side(needs, market.need_kind, market.need_xyz, kinds=market.fit.shape[0])
+        self._lots = Side(market, lots, of_lots=True, weight=weight)
+        self._needs = Side(market, needs, of_lots=False, weight=weight)
 
     def add_need(self, market: Market, number: int) -> None:
         """A newcomer."""
-        self._needs.add(number, market.need_kind, market.need_xyz, kinds=market.fit.shape[0])
+        self._needs.add(market, number)
 
     def add_lot(self, market: Market, number: int) -> None:
         """A newcomer."""
-        self._lots.add(number, market.lot_kind, market.lot_xyz, kinds=market.fit.shape[1])
+        self._lots.add(market, number)
 
     def drop_need(self, number: int) -> None:
         """Nobody chooses it any more."""
@@ -86,7 +107,13 @@ class Offers:
         price = tree.price[: len(role)]
         worst, lots = np.where(role == NEED, -price, price), role == LOT
         worst[lots] += market.lot_life[owner[lots]]
-        self.restore(role, owner, worst, shift=0)
+        self.restore(market, role, owner, worst, shift=0)
+
+    def meet_unpriced(self, market: Market, role: NDArray[np.int8], owner: Int32s) -> None:
+        """Newcomers will look for their nearest."""
+        worst, lots = np.zeros(len(role), dtype=np.int64), role == LOT
+        worst[lots] = market.lot_life[owner[lots]]
+        self.restore(market, role, owner, worst, shift=0)
 
     def values(self, role: NDArray[np.int8], owner: Int32s) -> Int64s:
         """By node, what `restore` takes."""
@@ -96,15 +123,18 @@ class Offers:
             found[mine] = side.values[owner[mine]]
         return found
 
-    def restore(self, role: NDArray[np.int8], owner: Int32s, values: Int64s, *, shift: int) -> None:
+    def restore(
+        self, market: Market, role: NDArray[np.int8], owner: Int32s, values: Int64s, *, shift: int
+    ) -> None:
         """Worst prices by node."""
         self.shift = shift
         for side, wanted in ((self._needs, NEED), (self._lots, LOT)):
             mine = role == wanted
             side.set_values(owner[mine], values[mine])
+            side.rebuild(market)
 
     def greet(self, market: Market, needs: Int32s, lots: Int32s) -> Iterator[Pairs]:
-        """Newcomers meet their nearest, whatever the price, in the model of a fixed candidate list."""
+        """In the model of a fixed list of pairs, newcomers bring theirs."""
         if not self._near:
             return
         for rows, side, of_needs in ((needs, self._needs, True), (lots, self._lots, False)):
@@ -129,15 +159,18 @@ class Offers:
         if len(self._again):
             nodes = np.union1d(nodes, self._again)
         needs, lots = self._suspects(market, tree, owner, places, nodes, count)
-        if not len(needs) and not len(lots):
+        if not needs and not lots:
             self._pass = 0
             return None
-        taking = self._search(market, tree, owner, places, needs, of_needs=True)
-        giving = self._search(market, tree, owner, places, lots, of_needs=False)
-        need = np.concatenate([taking.needs, giving.needs])
-        lot = np.concatenate([taking.lots, giving.lots])
-        transport = np.concatenate([taking.transports, giving.transports])
-        if len(taking.needs) and len(giving.needs):
+        found = [
+            self._search(market, tree, owner, places, some, of_needs=of_needs)
+            for of_needs, suspects in ((True, needs), (False, lots))
+            for some in suspects
+        ]
+        need = np.concatenate([pairs.needs for pairs in found])
+        lot = np.concatenate([pairs.lots for pairs in found])
+        transport = np.concatenate([pairs.transports for pairs in found])
+        if needs and lots:
             # A pair may have been found from both sides.
             _, kept = np.unique(need.astype(np.int64) << 32 | lot, return_index=True)
             need, lot, transport = need[kept], lot[kept], transport[kept]
@@ -153,8 +186,8 @@ class Offers:
         places: Places,
         nodes: Int32s,
         count: int,
-    ) -> tuple[Int32s, Int32s]:
-        """Needs above and lots below their worst prices, ascending.
+    ) -> tuple[list[Suspects], list[Suspects]]:
+        """Needs above and lots below their worst prices.
 
         They are looked at again in the next pass: more offers than fit may have been better.
         """
@@ -166,20 +199,35 @@ class Offers:
             needs, rises = self._worse(market, tree, owner, everybody, NEED)
             lots, falls = self._worse(market, tree, owner, everybody, LOT)
             self.shift = fewest(rises, falls)
-            above, below = rises > self.shift, falls < self.shift
-        if above.any() or below.any():
-            # A worst price far from the present one would make those who search find what nobody offers.
-            far = (SLACK >> min(self._pass, SLACK.bit_length())) * self._weight
-            self._pass += 1
-            self._come_closer(self._needs, needs, self.shift - rises - far)
-            self._come_closer(self._lots, lots, falls - self.shift - far)
+        need_spare, lot_spare = self.shift - rises, falls - self.shift
+        above, below = need_spare < 0, lot_spare < 0
         self._again = np.concatenate([places.need_node[needs[above]], places.lot_node[lots[below]]])
-        return np.sort(needs[above]), np.sort(lots[below])
+        if not len(self._again):
+            return [], []
+        # A worst price far from the present one would make those who search find what nobody offers.
+        far = (SLACK >> min(self._pass, SLACK.bit_length())) * self._weight
+        self._pass += 1
+        width = ALIKE * self._weight
+        taking = suspects(needs, need_spare, lots, lot_spare, width=width)
+        giving = suspects(lots, lot_spare, needs, need_spare, width=width)
+        self._come_closer(self._needs, needs, need_spare, far, giving)
+        self._come_closer(self._lots, lots, lot_spare, far, taking)
+        return taking, giving
 
-    def _come_closer(self, side: Side, rows: Int32s, spare: Int64s) -> None:
-        """Worst prices may always be set closer to the present ones."""
-        mine = spare > 0
-        side.set_values(rows[mine], side.values[rows[mine]] + spare[mine])
+    def _come_closer(
+        self, side: Side, rows: Int32s, spare: Int64s, far: int, moved: list[Suspects]
+    ) -> None:
+        """Worst prices may always be set closer to the present ones.
+
+        Args:
+            moved: by whose searches those with as much to spare are passed over: they come along.
+        """
+        closer = spare - far
+        for one in moved:
+            if one.step is not None:
+                closer[spare >= one.step] = np.maximum(closer[spare >= one.step], one.step)
+        mine = closer > 0
+        side.set_values(rows[mine], side.values[rows[mine]] + closer[mine])
 
     def _worse(
         self, market: Market, tree: Tree, owner: Int32s, nodes: Int32s, role: int
@@ -197,13 +245,12 @@ class Offers:
         tree: Tree,
         owner: Int32s,
         places: Places,
-        rows: Int32s,
+        some: Suspects,
         *,
         of_needs: bool,
     ) -> Pairs:
         """New worst prices for some needs or lots, and the pairs that need an arc for that."""
-        if not len(rows):
-            return _NO_PAIRS
+        rows = some.rows
         if of_needs:
             own, other, node = self._needs, self._lots, places.need_node
             known = Known(
@@ -217,9 +264,12 @@ class Offers:
             )
             limits = self.shift - tree.price[node[rows]] - market.lot_life[rows]
         limits += MARGIN * self._weight
-        found, transports, offers, counts = self._look(
-            market, rows, limits, known, of_needs=of_needs, most=ADDED
-        )
+        if some.step is not None:
+            limits = some.step - own.values[rows]
+        with other.without(some.along):
+            found, transports, offers, counts = self._look(
+                market, rows, limits, known, of_needs=of_needs, most=ADDED
+            )
         # Whatever was not found is no better than the last one found, or than the limit.
         own.set_values(rows, -np.where(counts == ADDED, offers[:, -1], limits))
         return self._pairs(rows, found, transports, counts, of_needs=of_needs)
@@ -242,7 +292,6 @@ class Offers:
         look(
             market,
             other.boxes,
-            other.late,
             other.values,
             known,
             rows,
@@ -259,10 +308,51 @@ class Offers:
     def _pairs(
         self, rows: Int32s, found: Int32s, transports: Int64s, counts: Int64s, *, of_needs: bool
     ) -> Pairs:
+        if len(rows) == 1:
+            count = int(counts[0])
+            own, other = np.full(count, rows[0], dtype=np.int32), found[0, :count]
+            needs, lots = (own, other) if of_needs else (other, own)
+            return Pairs(needs, lots, transports[0, :count], np.ones(count, dtype=np.bool_))
         taken = np.arange(found.shape[1])[None, :] < counts[:, None]
         own, other = np.repeat(rows, counts), found[taken]
         needs, lots = (own, other) if of_needs else (other, own)
         return Pairs(needs, lots, transports[taken], np.ones(len(needs), dtype=np.bool_))
+
+
+def suspects(
+    rows: Int32s, spare: Int64s, others: Int32s, others_spare: Int64s, *, width: int
+) -> list[Suspects]:
+    """Those whose spare is negative, in groups that moved alike, ascending; the rest, if any, comes last.
+
+    Args:
+        width: how much steps of one group may differ.
+    """
+    worse = spare < 0
+    rows, steps = rows[worse], -spare[worse]
+    order = np.argsort(rows, kind="stable")
+    rows, steps = rows[order], steps[order]
+    found = []
+    for _ in range(GROUPS_MAX):
+        step, alike = densest(steps, width)
+        if alike <= FEW:
+            break
+        mine = (steps <= step) & (steps > step - width)
+        found.append(Suspects(rows[mine], step, others[others_spare >= step]))
+        rows, steps = rows[~mine], steps[~mine]
+    if len(rows):
+        found.append(Suspects(rows, None, NOBODY))
+    return found
+
+
+def densest(steps: Int64s, width: int) -> tuple[int, int]:
+    """(the upper end of a window of this width that holds the most steps, how many it holds)."""
+    if not len(steps):
+        return 0, 0
+    ordered = np.sort(steps)
+    held = np.arange(1, len(ordered) + 1) - np.searchsorted(ordered, ordered - width, side="right")
+    # Equal steps: the last of them counts all.
+    best = len(held) - 1 - int(np.argmax(held[::-1]))
+    return int(ordered[best]), int(held[best])
 
 
 def fewest(rises: Int64s, falls: Int64s) -> int:
@@ -273,6 +363,3 @@ def fewest(rises: Int64s, falls: Int64s) -> int:
     above = len(rises) - np.searchsorted(rises, moves, side="right")
     below = np.searchsorted(falls, moves, side="left")
     return int(moves[np.argmin(above + below)])
-
-
-_NO_PAIRS: Final = Pairs(NOBODY, NOBODY, np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.bool_))

@@ -7,15 +7,19 @@ value changes, only the boxes above it are brought up to date.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from matching.engine.jit import compiled
-from matching.engine.look import Boxes
-from matching.engine.market import Int8s, Int32s
-from matching.engine.pricing import boxes_over, refresh
+from matching.engine.boxes import Boxes, boxes_over, facts_of_one, refresh
+from matching.engine.jit import lean
+from matching.engine.market import Int8s, Int32s, Market
 from matching.geo import Int64s
+
+_Scalar = TypeVar("_Scalar", bound=np.generic)
 
 LATE_MAX: Final = 256
 """Newcomers looked at one by one before the boxes are built anew."""
@@ -31,50 +35,80 @@ class Side:
         mark: by market number, zero between two searches.
     """
 
-    def __init__(self, members: Int32s, kind_of: Int32s, xyz: Int64s, *, kinds: int) -> None:
-        self.values: Int64s = np.full(len(kind_of), GONE, dtype=np.int64)
-        self.mark: Int8s = np.zeros(len(kind_of), dtype=np.int8)
+    def __init__(self, market: Market, members: Int32s, *, of_lots: bool, weight: int) -> None:
+        self._of_lots, self._weight = of_lots, weight
+        count = len(market.lot_kind if of_lots else market.need_kind)
+        self.values: Int64s = np.full(count, GONE, dtype=np.int64)
+        self.mark: Int8s = np.zeros(count, dtype=np.int8)
         self._members: list[int] = members.tolist()
-        self._late: list[int] = []
-        self._kinds = kinds
-        self._build(kind_of, xyz)
+        self._build(market)
 
-    def _build(self, kind_of: Int32s, xyz: Int64s) -> None:
+    def _build(self, market: Market) -> None:
         members = np.array(self._members, dtype=np.int32)
-        self._late = []
-        self.late: Int32s = np.zeros(0, dtype=np.int32)
-        self.boxes: Boxes = boxes_over(members, kind_of, xyz, kinds=self._kinds)
+        self._kinds = market.fit.shape
+        self.boxes: Boxes = boxes_over(
+            market,
+            members,
+            of_lots=self._of_lots,
+            room=LATE_MAX + 1,
+            values=self.values,
+            weight=self._weight,
+        )
         self._above = np.full(len(self.boxes.first), -1, dtype=np.int32)
         self._leaf = np.full(len(self.values), -1, dtype=np.int32)
+        self._place = np.full(len(self.values), -1, dtype=np.int32)
+        self._place[self.boxes.order[: len(members)]] = np.arange(len(members), dtype=np.int32)
         _ancestry(self.boxes, self._above, self._leaf)
         refresh(self.boxes, self.values)
 
-    def add(self, number: int, kind_of: Int32s, xyz: Int64s, *, kinds: int) -> None:
+    def add(self, market: Market, number: int) -> None:
         """A newcomer; its value is set later."""
         if number >= len(self.values):
             room = number + max(64, number >> 3)
-            longer = np.full(room, GONE, dtype=np.int64)
-            longer[: len(self.values)] = self.values
-            leaf = np.full(room, -1, dtype=np.int32)
-            leaf[: len(self._leaf)] = self._leaf
-            self.values, self._leaf = longer, leaf
+            self.values = _longer(self.values, room, GONE)
+            self._leaf, self._place = _longer(self._leaf, room, -1), _longer(self._place, room, -1)
             self.mark = np.zeros(room, dtype=np.int8)
-        self._late.append(number)
         self._members.append(number)
-        self.late = np.array(self._late, dtype=np.int32)
-        if len(self._late) > LATE_MAX or kinds != self._kinds:
-            self._kinds = kinds
-            self._members = [
-                one for one in self._members if self.values[one] < GONE or one == number
-            ]
-            self._build(kind_of, xyz)
+        boxes, end = self.boxes, int(self.boxes.late[1])
+        if end == len(boxes.order) or market.fit.shape != self._kinds:
+            values = self.values
+            self._members = [one for one in self._members if values[one] < GONE or one == number]
+            self._build(market)
+            return
+        boxes.order[end], self._place[number] = number, end
+        boxes.late[1] = end + 1
+        boxes.facts[3, end] = float(GONE)
+        facts_of_one(market, boxes, of_lots=self._of_lots, at=end)
+
+    @contextmanager
+    def without(self, numbers: Int32s) -> Iterator[None]:
+        """Nobody chooses these for a while."""
+        if not len(numbers):
+            yield
+            return
+        held = self.values[numbers]
+        self.values[numbers] = GONE
+        refresh(self.boxes, self.values)
+        yield
+        self.values[numbers] = held
+        refresh(self.boxes, self.values)
+
+    def rebuild(self, market: Market) -> None:
+        """Boxes by the values as they are now."""
+        self._build(market)
 
     def set_values(self, numbers: Int32s, values: Int64s) -> None:
         """Other values for some members."""
-        _set_values(self.boxes, self._above, self._leaf, self.values, numbers, values)
+        _set_values(self.boxes, self._above, self._leaf, self._place, self.values, numbers, values)
 
 
-@compiled
+def _longer(values: NDArray[_Scalar], room: int, fill: int) -> NDArray[_Scalar]:
+    longer = np.full(room, fill, dtype=values.dtype)
+    longer[: len(values)] = values
+    return longer
+
+
+@lean
 def _ancestry(boxes: Boxes, above: Int32s, leaf: Int32s) -> None:
     for box in range(len(boxes.first)):
         left = boxes.left[box]
@@ -86,19 +120,27 @@ def _ancestry(boxes: Boxes, above: Int32s, leaf: Int32s) -> None:
                 leaf[boxes.order[at]] = box
 
 
-@compiled
+@lean
 def _set_values(
-    boxes: Boxes, above: Int32s, leaf: Int32s, values: Int64s, numbers: Int32s, new: Int64s
+    boxes: Boxes,
+    above: Int32s,
+    leaf: Int32s,
+    place: Int32s,
+    values: Int64s,
+    numbers: Int32s,
+    new: Int64s,
 ) -> None:
     for at in range(len(numbers)):
         number = numbers[at]
         values[number] = new[at]
+        if place[number] >= 0:
+            boxes.facts[3, place[number]] = float(new[at])
         box = leaf[number]
         if box < 0:
             continue
         least = values[boxes.order[boxes.first[box]]]
-        for place in range(boxes.first[box], boxes.end[box]):
-            least = min(least, values[boxes.order[place]])
+        for other in range(boxes.first[box], boxes.end[box]):
+            least = min(least, values[boxes.order[other]])
         while boxes.least[box] != least:
             boxes.least[box] = least
             box = above[box]

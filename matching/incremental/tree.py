@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matching.engine.exchange import append, exchange
-from matching.engine.jit import compiled
+from matching.engine.jit import lean
 from matching.geo import Int64s
 
 Int32s = NDArray[np.int32]
@@ -29,8 +29,8 @@ Int8s = NDArray[np.int8]
 DONE: Final = 0
 SPENT: Final = 1
 ENDLESS: Final = 2
-WORDS: Final = 6
-"""`work`: head of the queue, its length, nodes touched, arcs looked at, pivots, nodes stirred."""
+WORDS: Final = 7
+"""`work`: head of the queue, its length, nodes touched, arcs looked at, pivots, nodes stirred, arcs in rows."""
 OTHER: Final = 0
 GROUP: Final = 1
 NEED: Final = 2
@@ -43,6 +43,9 @@ class Tree(NamedTuple):
     Attributes:
         tails … price: as in `engine.pivots`; `state` 0 also on arcs that are out of use (bound 0).
         first_out, first_in: by node, its newest arc; next_out, next_in: by arc, the next older one; -1 ends.
+        out_start, in_start: the first `work[6]` arcs once more, node after node, newest first: to look at those
+            of node v is to read on from start[v] to start[v + 1].
+        out_arc, out_end, out_cost, in_arc, in_end, in_cost: which arc, its other end, what it costs.
         dirty, queue: nodes whose arcs are to be looked at, each once.
         marked, touched: nodes whose price was moved since that was last asked.
         role: NEED, LOT or something else; says in which direction a move of the price can matter.
@@ -67,6 +70,14 @@ class Tree(NamedTuple):
     price: Int64s
     first_out: Int32s
     first_in: Int32s
+    out_start: Int32s
+    out_arc: Int32s
+    out_end: Int32s
+    out_cost: Int64s
+    in_start: Int32s
+    in_arc: Int32s
+    in_end: Int32s
+    in_cost: Int64s
     dirty: Int8s
     queue: Int32s
     marked: Int8s
@@ -78,7 +89,7 @@ class Tree(NamedTuple):
     work: Int64s
 
 
-@compiled
+@lean
 def link(tree: Tree, first: int, end: int) -> None:
     """Enter the arcs [first, end) into the lists of their nodes."""
     for arc in range(first, end):
@@ -89,7 +100,7 @@ def link(tree: Tree, first: int, end: int) -> None:
         tree.first_in[head] = arc
 
 
-@compiled
+@lean
 def soil(tree: Tree, node: int) -> None:
     """Put a node in the queue, once; the root's arcs are looked at from their other ends."""
     if tree.dirty[node] == 0 and tree.parent[node] >= 0:
@@ -101,7 +112,7 @@ def soil(tree: Tree, node: int) -> None:
         tree.work[1] += 1
 
 
-@compiled
+@lean
 def hang(tree: Tree, node: int, arc: int) -> None:
     """A new node becomes a leaf at the other end of `arc`; an arc that comes down carries a unit at least."""
     up = 1 if tree.tails[arc] == node else 0
@@ -118,7 +129,7 @@ def hang(tree: Tree, node: int, arc: int) -> None:
     touch(tree, node)
 
 
-@compiled
+@lean
 def touch(tree: Tree, node: int) -> None:
     """Remember that the price of a node was moved."""
     if tree.marked[node] == 0:
@@ -127,7 +138,7 @@ def touch(tree: Tree, node: int) -> None:
         tree.work[2] += 1
 
 
-@compiled
+@lean
 def stir(tree: Tree, node: int) -> None:
     """Remember the price that a node had before the work on the present node began."""
     if tree.stir_marked[node] == 0:
@@ -137,7 +148,7 @@ def stir(tree: Tree, node: int) -> None:
         tree.work[5] += 1
 
 
-@compiled
+@lean
 def calm(tree: Tree) -> None:
     """Queue the stirred nodes at which an arc may price out now.
 
@@ -159,7 +170,7 @@ def calm(tree: Tree) -> None:
     tree.work[5] = 0
 
 
-@compiled
+@lean
 def touch_moved(tree: Tree, before: Int64s) -> None:
     """Mark the nodes whose price is another than `before`, as if they had been touched one by one."""
     for node in range(len(before)):
@@ -167,7 +178,7 @@ def touch_moved(tree: Tree, before: Int64s) -> None:
             touch(tree, node)
 
 
-@compiled
+@lean
 def pivot(tree: Tree, entering: int, forward: int) -> int:
     """Exchange an arc and shift the prices of the subtree that moved; DONE or ENDLESS."""
     inner, tip = exchange(
@@ -209,7 +220,7 @@ def pivot(tree: Tree, entering: int, forward: int) -> int:
     return 0
 
 
-@compiled
+@lean
 def purify(tree: Tree, arc: int) -> int:
     """Bring an arc with flow between zero and its bound to an end, or into the tree."""
     if tree.flows[arc] == 0 or tree.flows[arc] == tree.bounds[arc]:
@@ -221,7 +232,50 @@ def purify(tree: Tree, arc: int) -> int:
     return pivot(tree, arc, 1 if reduced < 0 else 0)
 
 
-@compiled
+@lean
+def _worst_arc(tree: Tree, node: int) -> int:
+    """The arc at a node that prices out most, newest first; -1 where none does."""
+    entering, least = -1, 0
+    rows, own = tree.work[6], tree.price[node]
+    arc = tree.first_out[node]
+    while arc >= rows:
+        tree.work[3] += 1
+        reduced = tree.state[arc] * (tree.costs[arc] + own - tree.price[tree.heads[arc]])
+        if reduced < least:
+            least, entering = reduced, arc
+        arc = tree.next_out[arc]
+    arc = tree.first_in[node]
+    # Arcs at their bound price out the other way round; only groups have arcs with bounds.
+    bounded = tree.role[node] != 2 and tree.role[node] != 3
+    in_rows = node + 1 < len(tree.out_start)
+    if in_rows:
+        first, end = tree.out_start[node], tree.out_start[node + 1]
+        tree.work[3] += end - first
+        for at in range(first, end):
+            reduced = tree.out_cost[at] + own - tree.price[tree.out_end[at]]
+            if reduced < least or (bounded and reduced > -least):
+                reduced *= tree.state[tree.out_arc[at]]
+                if reduced < least:
+                    least, entering = reduced, tree.out_arc[at]
+    while arc >= rows:
+        tree.work[3] += 1
+        reduced = tree.state[arc] * (tree.costs[arc] + tree.price[tree.tails[arc]] - own)
+        if reduced < least:
+            least, entering = reduced, arc
+        arc = tree.next_in[arc]
+    if in_rows:
+        first, end = tree.in_start[node], tree.in_start[node + 1]
+        tree.work[3] += end - first
+        for at in range(first, end):
+            reduced = tree.in_cost[at] + tree.price[tree.in_end[at]] - own
+            if reduced < least or (bounded and reduced > -least):
+                reduced *= tree.state[tree.in_arc[at]]
+                if reduced < least:
+                    least, entering = reduced, tree.in_arc[at]
+    return entering
+
+
+@lean
 def settle(tree: Tree, scans_max: int, pivots_max: int) -> int:
     """Pivot at the nodes in the queue until it is empty: DONE. SPENT where a limit stopped it before."""
     outcome = 0
@@ -235,28 +289,7 @@ def settle(tree: Tree, scans_max: int, pivots_max: int) -> int:
         tree.work[1] -= 1
         tree.dirty[node] = 0
         while True:
-            entering = -1
-            least = 0
-            arc = tree.first_out[node]
-            while arc >= 0:
-                tree.work[3] += 1
-                if tree.state[arc] != 0:
-                    reduced = tree.state[arc] * (
-                        tree.costs[arc] + tree.price[node] - tree.price[tree.heads[arc]]
-                    )
-                    if reduced < least:
-                        least, entering = reduced, arc
-                arc = tree.next_out[arc]
-            arc = tree.first_in[node]
-            while arc >= 0:
-                tree.work[3] += 1
-                if tree.state[arc] != 0:
-                    reduced = tree.state[arc] * (
-                        tree.costs[arc] + tree.price[tree.tails[arc]] - tree.price[node]
-                    )
-                    if reduced < least:
-                        least, entering = reduced, arc
-                arc = tree.next_in[arc]
+            entering = _worst_arc(tree, node)
             if entering < 0:
                 break
             outcome = pivot(tree, entering, 1 if tree.state[entering] == 1 else 0)
@@ -272,7 +305,7 @@ def settle(tree: Tree, scans_max: int, pivots_max: int) -> int:
     return outcome
 
 
-@compiled
+@lean
 def catch_up(
     tree: Tree,
     first: int,
@@ -305,7 +338,7 @@ def catch_up(
     return settle(tree, scans_max, pivots_max)
 
 
-@compiled
+@lean
 def empty_queue(tree: Tree) -> None:
     """After a run over all arcs nothing is left to look at."""
     while tree.work[1] > 0:

@@ -82,6 +82,7 @@ def preservation(fields: Fields) -> Clause:
         title="以约定方式保存、传输、提取电子数据",
         title_en="Agreed preservation, transmission and retrieval",
         highlighted=True,
+        notice="other",
         paragraphs=(
             (
                 "双方约定以下列方式保存、传输、提取本合同及其履行过程中的电子数据："
@@ -105,6 +106,7 @@ def service(a: Organisation, b: Organisation) -> Clause:
         title="送达地址确认",
         title_en="Address for service",
         highlighted=True,
+        notice="other",
         paragraphs=(
             f"甲方送达地址：{a.address}；电话：{a.phone}；电子邮箱：{a.email}；指定系统：{a.system}。",
             f"乙方送达地址：{b.address}；电话：{b.phone}；电子邮箱：{b.email}；指定系统：{b.system}。",
@@ -125,6 +127,7 @@ def disputes(fields: Fields) -> Clause:
         title="争议解决",
         title_en="Dispute resolution",
         highlighted=True,
+        notice="disputes",
         paragraphs=(
             (
                 "因本合同引起的或者与本合同有关的任何争议，双方应当先行协商；协商不成的，"

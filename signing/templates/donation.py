@@ -110,6 +110,7 @@ def _gift(fields: Fields) -> Clause:
         title="公益用途与不可撤销",
         title_en="Public-interest use; irrevocability",
         highlighted=True,
+        notice="termination",
         paragraphs=(
             (
                 f"捐赠物资的用途：{purpose}。乙方应当按照上述用途使用，不得转售或者挪作他用；"

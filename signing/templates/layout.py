@@ -81,6 +81,8 @@ class Clause:
     table: tuple[tuple[str, ...], ...] = ()
     widths: tuple[int, ...] = ()
     highlighted: bool = False
+    notice: str = ""
+    """A `signing.annexes.ClauseKind`: pointed out to the other side where the author wants the defaults."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,3 +54,19 @@ def render(
         )
     document = build(Fields(data), demo=demo)
     return lay_out(document, font=font or find_font(), bold=bold or font or find_font(bold=True))
+
+
+def default_clauses(template_id: str, *, data: Mapping[str, Json]) -> tuple[tuple[str, str], ...]:
+    """(kind, text) of the clauses that a template carries to be pointed out, as they stand in the document.
+
+    Raises:
+        NotFoundError, InputError: as `render`.
+    """
+    build = TEMPLATES.get(template_id)
+    if build is None:
+        raise NotFoundError("there is no such template", code="template.unknown")
+    return tuple(
+        (one.notice, "\n".join(one.paragraphs))
+        for one in build(Fields(data), demo=False).clauses
+        if one.notice
+    )

@@ -210,6 +210,7 @@ def _breach(fields: Fields) -> Clause:
         title="违约责任与解除",
         title_en="Breach and termination",
         highlighted=True,
+        notice="limits_liability",
         paragraphs=(
             (
                 f"一方逾期交付或者逾期付款的，每逾期一日，按逾期部分金额的千分之{_permille(rate)}支付违约金；"

@@ -19,7 +19,7 @@ from api.callers import Caller, Role
 from api.deps import Rule
 from api.flows import agreements, annexes, resources, rounds, supply
 from api.flows.access import create_account, make_key
-from api.flows.batches import open_batch
+from api.flows.batches import NewBatch, open_batch
 from api.flows.registration import register
 from api.flows.urgent import NewUrgentNeed, post_urgent_need
 from api.flows.verification_levels import NewCheck
@@ -44,8 +44,10 @@ from ledger.tables.custody import (
     RecallRow,
 )
 from ledger.tables.notices import NoticeRow
+from ledger.tables.offer_claims import OfferClaimRow
 from ledger.tables.orders import OrderDocumentRow, WorkOrderRow
 from ledger.tables.parties import CertificateRow, RatificationRow
+from ledger.tables.related import RelatedPartyRow
 from ledger.tables.seals import SealDutyRow, SealRow, UploadDraftRow
 from ledger.tables.supply import LaneRow, SupplyFileRow
 from matching.problem import Place
@@ -86,6 +88,8 @@ BODIES: dict[str, tuple[str, dict[str, Any]]] = {
         "json",
         {"sha256": "00" * 32, "seconds": 1},
     ),
+    "POST /api/v1/signers/{signer_id}/fields": ("json", {"values": {"delivery": "here"}}),
+    "POST /agreements/fields/{draft_id}": (FORM, {"name": "x", "filler": "1", "label": "x"}),
     "POST /api/v1/signers/{signer_id}/uploads": (FILE, {"id": "att_01kdvdna00ncrmbvs7rqr9p8yr"}),
     "POST /api/v1/signers/{signer_id}/uploads/{attachment_id}/withdraw": ("json", {}),
     "POST /api/v1/signers/{signer_id}/signature/prepare": ("json", {}),
@@ -129,6 +133,19 @@ BODIES: dict[str, tuple[str, dict[str, Any]]] = {
     "POST /api/v1/offers/{offer_id}/withdraw": ("json", REASON),
     "POST /api/v1/resources/{resource_id}/withdraw": ("json", REASON),
     "POST /api/v1/lanes/{lane_id}/withdraw": ("json", REASON),
+    "POST /api/v1/related-parties/{relation_id}/evidence": (FILE, {}),
+    "POST /api/v1/related-parties/{relation_id}/end": ("json", REASON),
+    "POST /api/v1/related-parties/{relation_id}/decision": (
+        "json",
+        {"outcome": "confirmed", **REASON},
+    ),
+    "POST /related-parties/{relation_id}/evidence": (FILE, {}),
+    "POST /related-parties/{relation_id}/end": (FORM, REASON),
+    "POST /related-parties/{relation_id}/decision": (FORM, {"outcome": "confirmed", **REASON}),
+    "POST /api/v1/offer-claims/{claim_id}/withdraw": ("json", {}),
+    "POST /api/v1/offer-claims/{claim_id}/decision": ("json", {"outcome": "refused", **REASON}),
+    "POST /supply/claims/{claim_id}/withdraw": (FORM, {}),
+    "POST /supply/claims/{claim_id}/decision": (FORM, {"outcome": "refused", **REASON}),
     "POST /api/v1/supply-files/{file_id}/withdraw": ("json", REASON),
     "POST /api/v1/supply-files/{kind}": (FILE, {}),
     "POST /supply/resources/{resource_id}/withdraw": (FORM, {}),
@@ -165,6 +182,7 @@ BODIES: dict[str, tuple[str, dict[str, Any]]] = {
     "POST /agreements/place/{draft_id}": (FORM, {"fields": json.dumps([SPOT])}),
     "POST /api/v1/batches/{batch_id}/statement": ("json", {}),
     "POST /api/v1/batches/{batch_id}/affirm": ("json", SIGNATURE),
+    "POST /api/v1/batches/{batch_id}/leave-out": ("json", {}),
     "POST /api/v1/custody/statements/{statement_id}/sign": ("json", SIGNATURE),
     "POST /api/v1/orders/{order_id}/files": (FILE, {}),
 }
@@ -174,6 +192,7 @@ NO_TENANT = {
     "GET /api/v1/rounds/{round_id}/outcomes",
     "GET /api/v1/rounds/{round_id}/supplies",
     "GET /api/v1/rounds/{round_id}/policy",
+    "GET /api/v1/rounds/{round_id}/chain",
     "GET /api/v1/rounds/{round_id}/documents/{name}",
     "GET /rounds/{round_id}",
     # A kind of file, no record.
@@ -191,6 +210,8 @@ PUBLIC_ROUTES = {
     "GET /api/v1/board",
     "GET /disclosure",
     "GET /api/v1/disclosure",
+    "GET /api/v1/disclosure/donations/{offer_id}",
+    "GET /disclosure/donations/{offer_id}",
     "GET /verify",
     "POST /verify",
     "POST /api/v1/verify",
@@ -327,6 +348,7 @@ def make_records(ports: Any, caller: Caller, *, at: Any) -> dict[str, str]:
                 id=new_id("agr", at=at),
                 title="虚构协议",
                 matter="donation",
+                no_amount=True,
                 signers=(agreements.SignerSpec(caller.organisation_id, caller.person_id, "party"),),
                 expires_at=at + timedelta(days=30),
                 attachments=(attachment.id,),
@@ -362,7 +384,19 @@ def make_records(ports: Any, caller: Caller, *, at: Any) -> dict[str, str]:
             individuals=True,
             created_at=at,
         )
-        session.add_all([certificate, hospital, elsewhere, lane])
+        relation = RelatedPartyRow(
+            id=new_id("rel", at=at),
+            first_id=caller.organisation_id,
+            second_id=caller.person_id,  # nobody else's: no second tenant may see it
+            kind="other",
+            evidence="invented",
+            valid_from=at.date(),
+            state="declared",
+            fingerprint="{}",
+            created_by=caller.account_id,
+            created_at=at,
+        )
+        session.add_all([certificate, hospital, elsewhere, lane, relation])
         session.flush()
         intent = IntentRow(
             id=new_id("int", at=at),
@@ -439,7 +473,9 @@ def make_records(ports: Any, caller: Caller, *, at: Any) -> dict[str, str]:
             cause=certificate.id,
             created_at=at,
         )
-        batch = open_batch(session, caller, new_id("bat", at=at), signers=[signer.id], at=at)
+        batch = open_batch(
+            session, caller, NewBatch(id=new_id("bat", at=at), signers=(signer.id,)), at=at
+        )
         session.add_all([intent, prepared, bundle, notice])
         need = supply.post_need(
             session,
@@ -512,6 +548,27 @@ def make_records(ports: Any, caller: Caller, *, at: Any) -> dict[str, str]:
             ),
             at=at,
         )
+        claim = OfferClaimRow(
+            id=new_id("clm", at=at),
+            offer_id=offer.id,
+            organisation_id=caller.organisation_id,
+            statement="invented",
+            state="open",
+            claimed_by=caller.account_id,
+            claimed_at=at,
+        )
+        session.add(claim)
+        session.flush()
+        told = BundleRow(
+            id=new_id("bun", at=at),
+            subject=offer.id,
+            sha256=agreement.current_sha256,
+            size_bytes=1,
+            purpose="party",
+            exported_by=caller.account_id,
+            created_at=at,
+        )
+        session.add(told)
         authorisation = party_queries.authorisations_of(
             session, organisation_id=caller.organisation_id
         )[0]
@@ -585,6 +642,7 @@ def make_records(ports: Any, caller: Caller, *, at: Any) -> dict[str, str]:
         "intent_id": intent.id,
         "prepared_id": prepared.id,
         "bundle_id": bundle.id,
+        "donation_bundle_id": told.id,
         "seal_id": seal.id,
         "draft_id": draft.id,
         "batch_id": batch.id,
@@ -598,6 +656,8 @@ def make_records(ports: Any, caller: Caller, *, at: Any) -> dict[str, str]:
         "kind": "offers",
         "resource_id": resource.id,
         "lane_id": lane.id,
+        "relation_id": relation.id,
+        "claim_id": claim.id,
         "file_id": file.id,
         "allocation_id": line.id,
         "round_id": round_id,

@@ -57,6 +57,7 @@ def upload(
         "id": agreement_id or new_id("agr", at=world.clock.at),
         "title": title,
         "matter": "donation",
+        "no_amount": True,
         "signers": signer_rows(world),
         "expires_at": (world.clock.at + timedelta(days=30)).isoformat(),
     }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import copy
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -22,9 +24,12 @@ from api.flows.verification_levels_asking import ask
 from api.flows.verification_levels_codes import answer
 from api.testing import PASSWORD, caller_of, invented_pdf, invented_registration
 from api.worker import settle
-from arbitration.checks import signer_authorisation
+from arbitration.bundle import read_bundle
+from arbitration.checks import signer_authorisation, signer_letter
 from arbitration.checks.all import verify_bundle
+from arbitration.checks.context import open_context
 from arbitration.contents import Purpose
+from arbitration.policy import Trust
 from ledger.core.canonical import canonical_parse
 from ledger.core.errors import ConflictError, FuqiError, InputError
 from ledger.core.ids import new_id
@@ -85,6 +90,7 @@ class Desk:
                     id=new_id("agr", at=self.at),
                     title="虚构协议",
                     matter="donation",
+                    no_amount=amount is None,
                     signers=(
                         agreements.SignerSpec(who.organisation_id or "", who.person_id or "", "x"),
                     ),
@@ -271,8 +277,8 @@ def authorities(desk: Desk, who: Caller) -> list[str]:
         return [row.basis for row in held if row.revoked_at is None]
 
 
-def bundle_check(desk: Desk, place: str) -> Any:
-    """What the bundle's check of the authority says, over a real chain."""
+def exported(desk: Desk, place: str) -> tuple[bytes, Trust]:
+    """The bundle of a formed agreement, over a real chain, and what a stranger pins."""
     chain = open_embedded_chain(desk.ports.settings.home / "chain")
     try:
         settle(desk.ports, chain, clock=lambda: desk.at)
@@ -289,7 +295,12 @@ def bundle_check(desk: Desk, place: str) -> Any:
             recipient="invented",
             at=desk.at,
         )
-        trust = installation_trust(session, desk.ports, at=desk.at)
+        return data, installation_trust(session, desk.ports, at=desk.at)
+
+
+def bundle_check(desk: Desk, place: str, code: str = signer_authorisation.CODE) -> Any:
+    """What one of the bundle's checks says."""
+    data, trust = exported(desk, place)
     report = verify_bundle(data, trust=trust, at=desk.at)
     found = {check.code: check for check in report.checks}
     others = [
@@ -298,7 +309,7 @@ def bundle_check(desk: Desk, place: str) -> Any:
         if check.verdict is Verdict.FAILED and check.code != signer_authorisation.CODE
     ]
     assert others == []
-    return found[signer_authorisation.CODE]
+    return found[code]
 
 
 def test_a_letter_counts_once_the_representative_has_signed_it(desk: Desk) -> None:
@@ -478,6 +489,73 @@ def test_channel_control_of_both_lets_them_act_from_a_hundred_thousand_yuan(desk
     found = bundle_check(desk, place)
     assert f"under a signed letter ({row.agreement_id})" in found.summary_en
     assert list(found.details["bases"].values()) == ["signed"]
+    letter = bundle_check(desk, place, code="signer.letter")
+    assert letter.verdict is Verdict.PASSED, letter
+    assert letter.details["letters"] == {row.id: row.agreement_id}
+
+
+def test_a_bundle_holds_the_letter_and_an_arbitrator_finds_another_one_out(desk: Desk) -> None:
+    know_representative(desk)
+    row = propose(desk, amount_max=50_000 * YUAN)
+    desk.sign(desk.head, letter_place(desk, row))
+    place = desk.publish(desk.clerk, 9_000 * YUAN)
+    desk.sign(desk.clerk, place)
+    data, trust = exported(desk, place)
+    context = open_context(read_bundle(data), trust=trust, at=desk.at)
+    found = signer_letter.check(context)
+    assert found.verdict is Verdict.PASSED, found
+    [listed] = context.bundle.part(9)["letters"]
+    assert (listed["authorisation"], listed["agreement"]) == (row.id, row.agreement_id)
+    held = context.bundle.files[listed["path"]]
+    assert hashlib.sha256(held).hexdigest() == listed["sha256"]
+
+    def judged(change: Callable[[dict[str, bytes], dict[str, Any], dict[str, Any]], None]) -> Any:
+        """After `change` of the files, of part 9 and of the opened bodies by (type, subject)."""
+        bundle = context.bundle
+        files, parts = dict(bundle.files), copy.deepcopy(dict(bundle.json))
+        bodies = {(one.type, one.subject): copy.deepcopy(one.body) for one in bundle.events}
+        change(files, parts["09-documents.json"], bodies)
+        events = tuple(replace(one, body=bodies[one.type, one.subject]) for one in bundle.events)
+        other = replace(bundle, files=files, json=parts, events=events)
+        return signer_letter.check(replace(context, bundle=other))
+
+    letter, agreement = row.agreement_id, context.agreement_id
+    wider = {"amount_max": 90_000 * YUAN}
+    for change, verdict, said in [
+        (lambda _f, part, _b: part.pop("letters"), Verdict.INDETERMINATE, "not in this bundle"),
+        (
+            lambda files, _p, _b: files.update({listed["path"]: context.bundle.revisions()[-1]}),
+            Verdict.FAILED,
+            "not the file that was signed",
+        ),
+        (
+            lambda _f, _p, bodies: bodies.update({("agreement.formed", letter): None}),
+            Verdict.INDETERMINATE,
+            "not opened",
+        ),
+        (
+            lambda _f, _p, bodies: bodies["signature.applied", letter]["authorisation"].update(
+                basis="signed", agreement=letter
+            ),
+            Verdict.FAILED,
+            "not given by the legal representative",
+        ),
+        (
+            lambda _f, _p, bodies: bodies["signature.applied", agreement]["authorisation"].update(
+                wider
+            ),
+            Verdict.FAILED,
+            "does not say",
+        ),
+        (
+            lambda _f, part, _b: part["letters"][0].update(authorisation="aut_other"),
+            Verdict.FAILED,
+            "nobody relied on",
+        ),
+    ]:
+        judgement = judged(change)
+        assert judgement.verdict is verdict, judgement
+        assert said in " ".join(judgement.details["problems"])
 
 
 def test_what_nobody_signed_covers_small_amounts_only_and_the_evidence_says_so(desk: Desk) -> None:

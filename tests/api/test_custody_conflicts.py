@@ -16,6 +16,7 @@ from api.testing_goods import Goods, make_goods
 from ledger.core.errors import ConflictError
 from ledger.core.ids import new_id
 from ledger.tables.parties import AuthorisationRow
+from ledger.tables.related import RelatedPartyRow
 from ledger.tables.supply import HospitalRow, OfferRow
 
 AT = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
@@ -61,7 +62,26 @@ def a_shared_handler(session: Session, goods: Goods) -> None:
     second.person_id = row.person_id
 
 
-@pytest.mark.parametrize("relate", [same_organisation, named_as_related, a_shared_handler])
+def in_the_register(session: Session, goods: Goods) -> None:
+    session.add(
+        RelatedPartyRow(
+            id=new_id("rel", at=AT),
+            first_id=goods.nurse.organisation,
+            second_id=goods.donor.organisation,
+            kind="parent",
+            evidence="虚构",
+            valid_from=AT.date(),
+            state="declared",
+            fingerprint="{}",
+            created_by="invented",
+            created_at=AT,
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    "relate", [same_organisation, named_as_related, a_shared_handler, in_the_register]
+)
 def test_related_sides_open_no_lot(goods: Goods, relate: Callable[[Session, Goods], None]) -> None:
     with goods.ports.sessions() as session:
         relate(session, goods)

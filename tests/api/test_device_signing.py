@@ -91,6 +91,7 @@ def upload(world: Any, **changes: str) -> Any:
         "attempt": new_id("agr", at=world.clock.at),
         "title": "虚构捐赠协议",
         "matter": "donation",
+        "no_amount": "yes",
         "expires_on": "2026-12-20",
         "who_1": world.donor.person_id,
         "role_1": "donor",
@@ -122,7 +123,7 @@ def signer_of(agreement: dict[str, Any], position: int) -> str:
 
 def statement_bytes(made: dict[str, Any]) -> bytes:
     """The bytes made anew from the JSON the server sent, never from its base64."""
-    return b"fuqi/intent/v1\0" + canonical_bytes(made["statement"])
+    return made["statement"]["v"].encode() + b"\0" + canonical_bytes(made["statement"])
 
 
 def affirm(client: Any, device: Device, signer: str, act: str) -> Any:

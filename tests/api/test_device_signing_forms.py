@@ -242,6 +242,7 @@ def uploaded(world: Any, **changes: str) -> dict[str, str]:
         "attempt": new_id("agr", at=world.clock.at),
         "title": "虚构协议",
         "matter": "donation",
+        "no_amount": "yes",
         "expires_on": "2026-12-20",
         "who_1": world.donor.person_id,
         "role_1": "donor",
@@ -339,6 +340,7 @@ def template(world: Any, **changes: str) -> dict[str, str]:
         "institution": "示例（虚构）仲裁委员会",
         "seat": "武汉",
         "years": "20",
+        "no_amount": "yes",
         **changes,
     }
 

@@ -6,6 +6,8 @@ import re
 import pytest
 from sqlalchemy import select
 
+from api.flows.round_records import load_document
+from api.round_table import inputs_of
 from api.testing import populate
 from api.worker import settle
 from ledger.embedded_chain import EmbeddedChain
@@ -14,6 +16,7 @@ from ledger.queries import acts as queries
 from ledger.store import transaction
 from ledger.tables.log import EntryRow
 from ledger.tables.supply import RoundRow
+from matching.problem import problem_from_json
 
 PER_TYPE = 30
 
@@ -65,14 +68,23 @@ def test_a_round_commits_itself_on_the_chain_where_everyone_may_see_it(world, po
         opened = session.get_one(RoundRow, populated.round_id)
         (act,) = queries.acts_of(session, opened.id, limit=10)
     assert (act.contract, act.call, act.state) == ("Rounds", "open", "queued")
-    assert json.loads(act.payload)["inputs_root"] == opened.inputs_sha256
+    with transaction(ports.readers) as session:
+        problem = problem_from_json(load_document(session, opened.id, "problem"))
+    assert json.loads(act.payload)["inputs_root"] == inputs_of(problem).root
     assert act.queued_at == opened.opened_at
     chain = EmbeddedChain(ports.settings.home / "chain", clock=lambda: clock().timestamp())
     settle(ports, chain, clock=clock)
     chain.close()
     client = world.client("donor")
     shown = client.get("/api/v1/acts", params={"subject": opened.id}).json()
-    assert [(one["id"], one["state"]) for one in shown] == [(act.id, "final")]
+    assert (shown[0]["id"], shown[0]["state"]) == (act.id, "final")
+    chain = client.get(f"/api/v1/rounds/{opened.id}").json()["chain"]
+    assert chain["acts"][0]["call"] == "open"
+    # What the chain took after it depends on the round: a proof, a posting, or nothing where it has a gap.
+    assert chain["state"] in ("proven", "posted", "posting", "proving", "withheld")
+    file = client.get(f"/api/v1/rounds/{opened.id}/chain").json()
+    assert (file["v"], file["round"]) == ("fuqi/round-chain/v1", opened.id)
+    assert file["receipts"][0]["private"]["body"]["call"] == "open"
     assert client.get(f"/api/v1/acts/{act.id}").json()["tx_hash"].startswith("0x")
     receipt = client.get(f"/api/v1/entries/{shown[0]['entry_id']}/receipt").json()
     assert receipt["private"]["body"]["tx_hash"] == shown[0]["tx_hash"]

@@ -285,6 +285,7 @@ class Story:
                     id=new_id("agr", at=at),
                     title="虚构协议",
                     matter="donation",
+                    no_amount=True,
                     signers=tuple(
                         agreements.SignerSpec(one.organisation.id, one.person.id, role)
                         for one, role in zip(self.parties, ("donor", "recipient"), strict=True)

@@ -444,6 +444,7 @@ def publish(world: World, *, amount_minor: int | None) -> tuple[str, list[str]]:
         "title": "测试捐赠协议",
         "matter": "donation",
         "amount_minor": amount_minor,
+        "no_amount": amount_minor is None,
         "expires_at": (at + timedelta(days=10)).isoformat(),
         "signers": [
             {"organisation_id": one["organisation"], "person_id": one["person"], "role": role}

@@ -172,6 +172,7 @@ def an_agreement(desk: Desk, world: Any, clock: Any) -> dict[str, Any]:
         "id": new_id("agr", at=clock.at),
         "title": "虚构用印协议",
         "matter": "donation",
+        "no_amount": True,
         "signers": [
             {
                 "organisation_id": world.donor.organisation_id,

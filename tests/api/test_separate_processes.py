@@ -277,6 +277,7 @@ def upload(world: World, people: list[dict[str, Any]]) -> str:
         "id": new_id("agr", at=at),
         "title": "虚构协议",
         "matter": "donation",
+        "no_amount": True,
         "expires_at": (at + timedelta(days=10)).isoformat(),
         "signers": [
             {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,10 @@ from api.commands.round import app as round_command
 from api.flows import rounds
 from api.flows.matched import match_facts, match_subjects
 from api.testing_market import add_hospital
+from api.worker import settle
 from ledger.core.canonical import canonical_bytes
 from ledger.core.ids import new_id
+from ledger.embedded_chain import EmbeddedChain
 from ledger.queries import log as log_queries
 from ledger.queries import parties as party_queries
 from ledger.queries import supply as supply_queries
@@ -151,6 +155,38 @@ def test_an_arbitrator_verifies_the_decision_offline_like_a_rounds(
     plan["flows"][0][2] -= 1
     (tmp_path / "plan.json").write_bytes(canonical_bytes(plan))
     assert CliRunner().invoke(round_command, ["verify", str(tmp_path)]).exit_code == 1
+
+
+def test_the_decision_stands_on_the_chain_and_the_donor_is_told(
+    world: Any, ports: Any, hospital: str, next_day: None, tmp_path: Path
+) -> None:
+    offer(world)
+    facts = post(world, urgent(world, hospital, quantity=20)).json()
+    round_id = facts["round_id"]
+    donor = world.client("donor")
+    told = [
+        one for one in donor.get("/api/v1/notices", params={"limit": 100}).json()
+        if one["subject"] == round_id
+    ]  # fmt: skip
+    assert [one["kind"] for one in told] == ["round.urgent_line"]
+    assert f"/rounds/{round_id}#lines" in donor.get("/rounds").text
+    # The answer waits for none of it: the worker comes after.
+    assert donor.get(f"/api/v1/rounds/{round_id}").json()["chain"]["state"] == "waiting"
+    seconds = itertools.count(int(world.clock.at.timestamp()))
+    chain = EmbeddedChain(tmp_path / "chain", clock=lambda: float(next(seconds)))
+    settle(ports, chain, clock=world.clock)
+    chain.close()
+    shown = donor.get(f"/api/v1/rounds/{round_id}").json()["chain"]
+    assert (shown["state"], [one["call"] for one in shown["acts"]]) == ("proven", ["open", "prove"])
+    for name in ("problem", "plan", "certificate"):
+        (tmp_path / f"{name}.json").write_bytes(canonical_bytes(state_of(ports, name, round_id)))
+    record = donor.get(f"/api/v1/rounds/{round_id}/chain").json()
+    (tmp_path / "chain.json").write_text(json.dumps(record), "utf-8")
+    done = CliRunner().invoke(round_command, ["verify", str(tmp_path), "--json"])
+    checks = {one["code"]: one["verdict"] for one in json.loads(done.output)["checks"]}
+    # Without a trust file whose log it is stays open.
+    assert (checks["round.chain"], checks["round.chain_receipts"]) == ("passed", "indeterminate")
+    assert donor.get("/rounds/" + round_id).text.count("合约已逐项验证") == 1
 
 
 def test_evidence_of_an_agreement_from_it_names_its_round_and_its_rule(

@@ -138,6 +138,7 @@ def publish(site: Any, donor: Person, hospital: Person, folder: Path) -> str:
     page.goto(f"{site.url}/agreements/upload")
     page.set_input_files("input[name=file]", pdf)
     page.fill("input[name=title]", "虚构协议（条款）")
+    page.check("input[name=no_amount]")
     page.fill("input[name=who_2]", hospital.registered.account.login)
     page.click("details.fold:has([name=clause_text]) > summary")
     page.fill("#clause-text-1", LIMIT)
@@ -332,3 +333,109 @@ def test_an_act_beyond_an_authority_is_ratified_by_the_key_of_a_telephone(
     page.goto(f"{site.url}/agreements/{agreement}")
     page.locator(".badge.good", has_text="已追认").wait_for()
     assert boss.faults == []
+
+
+def order_form() -> bytes:
+    """A form as other programs make them: two text fields, a check box."""
+    buffer = io.BytesIO()
+    canvas = Canvas(buffer, pagesize=(595, 842), invariant=True)
+    canvas.setFont("Helvetica", 14)
+    canvas.drawString(72, 760, "An invented order; place of delivery:")
+    canvas.acroForm.textfield(name="delivery", x=72, y=700, width=300, height=22)
+    canvas.acroForm.textfield(name="remark", x=72, y=640, width=300, height=22)
+    canvas.acroForm.checkbox(name="agreed", x=72, y=600)
+    canvas.showPage()
+    canvas.save()
+    return buffer.getvalue()
+
+
+def leave_a_field(site: Any, donor: Person, hospital: Person, folder: Path) -> str:
+    """The donor uploads a form and leaves its first field to the hospital."""
+    pdf = folder / "order.pdf"
+    pdf.write_bytes(order_form())
+    page = donor.page
+    page.goto(f"{site.url}/agreements/upload")
+    page.set_input_files("input[name=file]", pdf)
+    page.fill("input[name=title]", "虚构订单（表单）")
+    page.check("input[name=no_amount]")
+    page.fill("input[name=who_2]", hospital.registered.account.login)
+    page.check("input[name=form_fields]")
+    page.click("main form button[type=submit]")
+    page.wait_for_url(re.compile(r"/agreements/fields/agr_[0-9a-z]+$"))
+    cards = page.locator("section:has(input[name=name])")
+    assert cards.count() == 2
+    page.locator("details.fold", has_text="1").last.locator("summary").click()
+    keep(donor, "fields-1-choose", whole=True)
+    assert fits(page)
+    cards.nth(0).locator("select").select_option("2")
+    cards.nth(0).locator("input[name=label]").fill("交货地点")
+    page.click("main form button[type=submit]")
+    page.wait_for_url(re.compile(r"/agreements/agr_[0-9a-z]+$"))
+    return str(page.url.rsplit("/", 1)[1])
+
+
+def read_all(site: Any, person: Person, agreement: str) -> None:
+    page = person.page
+    page.goto(f"{site.url}/agreements/{agreement}/sign")
+    page.locator("#sign[data-ready=yes]").wait_for()
+    page.locator("[data-page='1'] [data-end]").scroll_into_view_if_needed()
+    page.locator("[data-page='1'].read").wait_for()
+    press(person, "read")
+
+
+def test_a_form_field_is_filled_on_a_telephone_and_signed_for_by_both(
+    site: Any, people: tuple[Person, Person], tmp_path: Path
+) -> None:
+    donor, hospital = people
+    agreement = leave_a_field(site, donor, hospital, tmp_path)
+    page = hospital.page
+    read_all(site, hospital, agreement)
+    at_phase(hospital, "fields")
+    before = page.locator("[data-page='1'] img").get_attribute("src")
+    field = page.locator("input[data-field=delivery]")
+    field.fill("龘" * 60)
+    press(hospital, "fields")
+    faults = [
+        f"[data-part=problem][data-code='form.{one}']"
+        for one in ("value_too_long", "value_invalid")
+    ]
+    page.locator(", ".join(faults)).wait_for()
+    assert field.input_value() == "龘" * 60, "what was typed can be mended"
+    keep(hospital, "fields-2-refused")
+    field.fill("示例路2号（虚构）")
+    press(hospital, "fields")
+    at_phase(hospital, "consent")
+    assert page.locator("[data-page='1'] img").get_attribute("src") != before
+    page.locator("[data-page='1'] img").scroll_into_view_if_needed()
+    keep(hospital, "fields-3-shown", whole=True)
+    assert fits(page)
+    press(hospital, "consent")
+    read_all(site, donor, agreement)
+    at_phase(donor, "consent")
+    press(donor, "consent")
+    donor.page.locator("#sign[data-phase=sign]").wait_for()
+    press(donor, "sign")
+    at_phase(donor, "signed")
+    page.reload()
+    page.locator("#sign[data-ready=yes]").wait_for()
+    at_phase(hospital, "sign")
+    page.locator("[data-part=sign-zh]:visible").wait_for()
+    assert "所列1项表单域" in page.locator("[data-part=sign-zh]").inner_text()
+    keep(hospital, "fields-4-statement", whole=True)
+    press(hospital, "sign")
+    at_phase(hospital, "signed")
+    page.goto(f"{site.url}/agreements/{agreement}")
+    assert page.locator("b", has_text="示例路2号（虚构）").count() == 1
+    keep(hospital, "fields-5-agreement", whole=True)
+    assert fits(page)
+    # The page of verification knows the step from the log; of another file with the same edit it does not.
+    with page.expect_download() as download:
+        page.click(f"a[href$='/api/v1/agreements/{agreement}/revisions/2']")
+    signed = tmp_path / "signed.pdf"
+    download.value.save_as(signed)
+    page.goto(f"{site.url}/verify")
+    page.set_input_files("input[type=file]", signed)
+    page.click("main form button[type=submit]")
+    page.locator(".verdict.passed").wait_for()
+    keep(hospital, "fields-6-verified", whole=True)
+    assert [one for one in hospital.faults + donor.faults if "422" not in one] == []

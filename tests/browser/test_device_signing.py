@@ -14,10 +14,13 @@ from typing import Any
 
 import pytest
 
-from api.flows import bulk
+from api.callers import OPERATOR
+from api.flows import agreements, bulk
+from api.flows.parties import APPROVE, MATTERS, NewAuthorisation, grant_authorisation
 from api.flows.registration import Registered, Registration, register
 from api.flows.signatures import pki_trust
-from api.testing import PASSWORD, invented_pdf, invented_registration
+from api.testing import PASSWORD, caller_of, invented_pdf, invented_registration
+from ledger.core.ids import new_id
 from ledger.core.report import Verdict
 from ledger.queries import agreements as queries
 from ledger.store import transaction
@@ -216,6 +219,7 @@ def upload(site: Any, person: Person, other: Person, pdf: Path) -> str:
     page.goto(f"{site.url}/agreements/upload")
     page.set_input_files("input[name=file]", pdf)
     page.fill("input[name=title]", "虚构捐赠协议（浏览器）")
+    page.check("input[name=no_amount]")
     page.fill("input[name=who_2]", "nobody-of-this-name")
     page.click("main form button[type=submit]")
     fault = page.locator("[data-fault-of=who_2] code")
@@ -526,6 +530,90 @@ def test_three_documents_are_read_and_signed_in_one_go(
     require_fits(page)
     told = [one for one in sender.faults if "422" not in one]
     assert told == []
+
+
+def test_many_are_approved_by_one_signature_and_what_is_taken_back_is_left_out(
+    site: Any, someone: Callable[..., Person], size: str
+) -> None:
+    sender, receiver = someone(size), someone(size, "hospital")
+    make_key(site, sender)
+    at = datetime.now(UTC)
+    own, other = caller_of(sender.registered), caller_of(receiver.registered)
+    made = [new_id("agr", at=at) for _ in range(3)]
+    with transaction(site.ports.sessions) as session:
+        grant_authorisation(
+            session,
+            site.ports,
+            OPERATOR,
+            NewAuthorisation(
+                id=new_id("aut", at=at),
+                organisation_id=own.organisation_id or "",
+                person_id=own.person_id or "",
+                matters=MATTERS,
+                powers=frozenset({APPROVE}),
+                valid_from=at - timedelta(minutes=1),
+                valid_to=at + timedelta(days=30),
+            ),
+            at=at,
+        )
+        for number, one in enumerate(made, start=1):
+            agreements.create_from_upload(
+                session,
+                site.ports,
+                own,
+                agreements.NewAgreement(
+                    id=one,
+                    title=f"虚构用印审批 {number}",
+                    matter="donation",
+                    amount_minor=123_456,
+                    signers=tuple(
+                        agreements.SignerSpec(
+                            who.organisation_id or "", who.person_id or "", "party", stage, act
+                        )
+                        for stage, (who, act) in enumerate(
+                            ((own, "approve"), (own, "sign"), (other, "sign")), start=1
+                        )
+                    ),
+                    expires_at=at + timedelta(days=9),
+                ),
+                data=invented_pdf(pages=1),
+                at=at,
+            )
+    page = sender.page
+    page.goto(f"{site.url}/waiting")
+    keep(sender, "approve-choose")
+    require_fits(page)
+    page.click("section[data-act=approve] button[name=everything]")
+    page.wait_for_url(re.compile(r"/batches/bat_[0-9a-z]+$"))
+    with transaction(site.ports.sessions) as session:
+        agreements.withdraw(session, site.ports, own, made[2], reason="虚构", at=datetime.now(UTC))
+    page.reload()
+    page.locator("#batch[data-phase=drop] [data-part=drop-button]").wait_for()
+    keep(sender, "approve-drop", whole=False)
+    require_fits(page)
+    page.click("[data-part=drop-button]")
+    for left in (2, 1):
+        page.locator(f"#batch[data-left='{left}']").wait_for()
+        scroll_to_the_end_of(sender, 1)
+        page.locator("[data-part=read-button]:enabled").click()
+    page.locator("[data-part=affirm-button]:enabled").wait_for()
+    assert "2份文件，逐份批准本方用印" in page.locator("[data-part=zh]").inner_text()
+    keep(sender, "approve-affirm", whole=False)
+    require_fits(page)
+    page.click("[data-part=affirm-button]")
+    page.locator("#batch[data-phase=done]").wait_for()
+    assert page.locator("[data-part=rows] .badge.good").count() == 2
+    assert "虚构用印审批 3" in page.locator("[data-part=left-out]").inner_text()
+    keep(sender, "approve-done")
+    with transaction(site.ports.readers) as session:
+        approved = [
+            one.approved_at is not None
+            for agreement in made
+            for one in queries.signers_of(session, agreement)
+            if one.act == "approve"
+        ]
+    assert approved == [True, True, False]
+    assert [one for one in sender.faults if "422" not in one] == []
 
 
 def test_a_file_of_rows_is_tried_and_sent_with_a_report_per_row(

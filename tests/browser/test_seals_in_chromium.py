@@ -226,6 +226,7 @@ def test_fields_are_dragged_a_name_is_written_and_the_seal_is_put_on(
     page.goto(f"{site.url}/agreements/upload")
     page.set_input_files("input[name=file]", file)
     page.fill("input[name=title]", "虚构用印协议（浏览器）")
+    page.check("input[name=no_amount]")
     page.select_option("select[name=who_1]", office.user)
     page.fill("input[name=who_2]", "sealward")
     page.check("input[name=place]")

@@ -9,11 +9,18 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from signing.batch_intent import batch_digest, batch_item, batch_statement, item_digest
-
-VECTOR = json.loads(
-    (Path(__file__).parent / "identity" / "batch_intent.json").read_text(encoding="utf-8")
+from signing.batch_intent import (
+    NamedSeal,
+    approval_item,
+    batch_digest,
+    batch_item,
+    batch_statement,
+    item_digest,
 )
+
+FOLDER = Path(__file__).parent / "identity"
+VECTOR = json.loads((FOLDER / "batch_intent.json").read_text(encoding="utf-8"))
+APPROVAL = json.loads((FOLDER / "batch_approval.json").read_text(encoding="utf-8"))
 
 
 def by_hand(tag, value):
@@ -57,3 +64,44 @@ def test_the_digests_follow_from_the_text_alone():
     assert listed in stmt["text_zh"]
     assert listed in stmt["text_en"]
     assert by_hand(b"fuqi/batch-intent/v1", stmt) == VECTOR["sha256"]
+
+
+def approved():
+    seal = NamedSeal("sea_01k00000000000000000000009", "contract", "ab" * 32)
+    items = [
+        approval_item(
+            agreement=f"agr_01k0000000000000000000000{number}",
+            document_sha256=hashlib.sha256(b"invented document %d" % number).digest(),
+            field="approver1",
+            amount=amount,
+            seal=None if number == 3 else seal,
+            salt=bytes([number]) * 16,
+        )
+        for number, amount in ((1, "1234567"), (2, "none"), (3, "unstated"))
+    ]
+    return items, batch_statement(
+        items,
+        person="pty_01k00000000000000000000001",
+        person_name="张三（虚构）",
+        organisation="pty_01k00000000000000000000002",
+        organisation_name="示例捐赠企业（虚构）",
+        at=datetime(2026, 11, 23, 5, 36, 11, tzinfo=UTC),
+        nonce="000102030405060708090a0b0c0d0e0f",
+        approve=True,
+    )
+
+
+def test_a_statement_of_approvals_stays_the_same_for_ever():
+    items, stmt = approved()
+    assert items == APPROVAL["items"]
+    assert stmt == APPROVAL["statement"]
+    assert batch_digest(stmt).hex() == APPROVAL["sha256"]
+
+
+def test_the_digests_of_approvals_follow_from_the_text_alone():
+    stmt = APPROVAL["statement"]
+    assert [by_hand(b"fuqi/batch-item/v3", one) for one in APPROVAL["items"]] == stmt["items"]
+    listed = by_hand(b"fuqi/batch-item/v1", {"items": stmt["items"]})
+    assert listed in stmt["text_zh"]
+    assert listed in stmt["text_en"]
+    assert by_hand(b"fuqi/batch-intent/v2", stmt) == APPROVAL["sha256"]

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from ledger.core.errors import InputError, LimitError
 from ledger.core.report import Verdict
 from matching.check_graph import check_flow
-from matching.engine import cost_scaling, portfolio
+from matching.engine import augment, cost_scaling, portfolio
 from matching.engine.exchange import measure
 from matching.engine.graph import UNBOUNDED, make_graph
 from matching.engine.portfolio import limit_of, solve_graph, solve_with_simplex
+from matching.engine.residual import recover_prices
 from matching.engine.simplex import Ended, Simplex
 from matching.testing_graphs import (
     cheapest_by_hand,
@@ -20,7 +21,7 @@ from matching.testing_graphs import (
     market_graphs,
     without_start,
 )
-from matching.testing_markets import grid_graph, netgen_graph, synthetic_market
+from matching.testing_markets import grid_graph, netgen_graph, synthetic_market, torus_graph
 
 SEEDS = st.integers(0, 10**6)
 
@@ -45,7 +46,13 @@ def proven(graph, solved):
 
 def by_ortools(graph):
     flows = cost_scaling.run_cost_scaling(graph)
-    assert judged(graph, flows, cost_scaling.recover_prices(graph, flows)) is Verdict.PASSED
+    assert judged(graph, flows, recover_prices(graph, flows)) is Verdict.PASSED
+    return flow_cost(graph, flows)
+
+
+def by_own_scaling(graph):
+    flows, prices = augment.run_own_scaling(graph)
+    assert judged(graph, flows, prices) is Verdict.PASSED
     return flow_cost(graph, flows)
 
 
@@ -76,14 +83,16 @@ def test_no_flow_is_cheaper_than_the_one_found_on_tiny_graphs(seed, nodes, arcs,
     best = cheapest_by_hand(graph)
     if best is not None:
         assert proven(graph, solve_with_simplex(graph)) == best
+        assert by_own_scaling(graph) == best
         assert by_ortools(graph) == best
 
 
 @settings(max_examples=60)
 @given(SEEDS, st.integers(2, 40), st.integers(1, 200))
-def test_three_solvers_agree_on_any_graph(seed, nodes, arcs):
+def test_four_solvers_agree_on_any_graph(seed, nodes, arcs):
     graph = feasible_graph(seed, nodes=nodes, arcs=arcs, units=1000, cost=50)
     value = proven(graph, solve_graph(graph))
+    assert by_own_scaling(graph) == value
     assert proven(graph, solve_with_simplex(graph)) == value
     assert by_ortools(graph) == value
     assert by_lemon(graph) == value
@@ -91,12 +100,13 @@ def test_three_solvers_agree_on_any_graph(seed, nodes, arcs):
 
 @settings(max_examples=25)
 @given(SEEDS, st.integers(5, 120), st.sampled_from([1, 3, 10]), st.booleans())
-def test_three_solvers_agree_on_markets(seed, size, segments, shared):
+def test_four_solvers_agree_on_markets(seed, size, segments, shared):
     market = synthetic_market(size, seed=seed, hospitals=max(1, size // 4) if shared else None)
     for graph in market_graphs(market, segments=segments):
         value = proven(graph, solve_graph(graph))
         assert proven(graph, solve_with_simplex(graph)) == value
         assert proven(graph, solve_with_simplex(without_start(graph))) == value
+        assert by_own_scaling(without_start(graph)) == value
         assert by_ortools(graph) == value
         assert by_lemon(graph) == value
 
@@ -108,15 +118,38 @@ def test_three_solvers_agree_on_markets(seed, size, segments, shared):
         lambda seed: netgen_graph(400, 6_000, seed=seed),
         lambda seed: netgen_graph(900, 5_000, seed=seed, sources=90),
         lambda seed: grid_graph(30, 20, seed=seed),
+        lambda seed: torus_graph(8, seed=seed),
     ],
-    ids=["netgen-transport", "netgen-transit", "gridgen"],
+    ids=["netgen-transport", "netgen-transit", "gridgen", "goto"],
 )
 def test_generated_instances_have_one_value(make, seed):
     graph = make(seed)
     value = proven(graph, solve_graph(graph))
     assert proven(graph, solve_with_simplex(graph)) == value
+    assert by_own_scaling(graph) == value
     assert by_ortools(graph) == value
     assert by_lemon(graph) == value
+
+
+def test_what_makes_the_simplex_crawl_goes_to_cost_scaling():
+    graph = torus_graph(10)
+    solved = solve_graph(graph)
+    assert solved.solvers == (augment.NAME,)
+    assert proven(graph, solved) == proven(graph, solve_with_simplex(graph))
+
+
+def test_costs_that_cost_scaling_cannot_multiply_stay_with_the_simplex(monkeypatch):
+    monkeypatch.setattr(portfolio, "PIVOTS_A_NODE", 0)
+    monkeypatch.setattr(portfolio, "PIVOTS_MIN", 3)
+    graph = netgen_graph(900, 5_000, sources=90, cost_max=1 << 45)
+    with pytest.raises(LimitError) as fault:
+        augment.run_own_scaling(graph)
+    assert fault.value.error_code == "graph.cost_overflow"
+    solved = solve_graph(graph)
+    assert solved.solvers == (portfolio.SIMPLEX,)
+    assert proven(graph, solved) == proven(graph, solve_with_simplex(graph))
+    small = solve_graph(netgen_graph(900, 5_000, sources=90))
+    assert small.solvers == (augment.NAME,)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -305,7 +338,13 @@ def test_what_no_solver_may_see_is_refused_by_name(changes, code):
 
 def test_demands_that_no_arc_can_meet_are_refused_by_every_solver():
     graph = plain(bounds=int64(1))
-    for solve in (solve_graph, solve_with_simplex, cost_scaling.run_cost_scaling):
+    solvers = (
+        solve_graph,
+        solve_with_simplex,
+        cost_scaling.run_cost_scaling,
+        augment.run_own_scaling,
+    )
+    for solve in solvers:
         with pytest.raises(InputError) as fault:
             solve(graph)
         assert fault.value.error_code == "graph.infeasible"

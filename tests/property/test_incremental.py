@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger.core.errors import InputError, LimitError
@@ -17,7 +17,7 @@ from matching.engine.columns import run_class
 from matching.engine.levels import Weights
 from matching.engine.market import pair_transport
 from matching.engine.network import class_network
-from matching.incremental import live_class, live_round, live_tree
+from matching.incremental import live_class, live_round, live_tree, offers
 from matching.incremental.events import (
     LotArrived,
     LotChanged,
@@ -35,6 +35,7 @@ from matching.incremental.what_if import what_if
 from matching.problem import Policy
 from matching.solve import solve, solve_priced
 from matching.testing import random_problem
+from matching.testing_events import random_events
 from matching.testing_markets import synthetic_market
 
 SEEDS = st.integers(0, 10**6)
@@ -171,7 +172,7 @@ def test_out_of_budget_the_plain_simplex_or_a_new_solve_takes_over(
     market, happen = stream(7, 80, 40, 9)
     live = LiveMarket(market, segments=3, weights_of=lambda *_: WEIGHTS)
     monkeypatch.setattr(live_tree, "SCANS_MIN", scans)
-    monkeypatch.setattr(live_tree, "SCANS_SHARE", 1 << 40)
+    monkeypatch.setattr(live_tree, "SCANS_TIMES", 0)
     monkeypatch.setattr(live_tree, "PIVOTS_MAX", pivots)
     monkeypatch.setattr(live_class, "PASSES_MAX", passes)
     for _ in range(40):
@@ -185,46 +186,6 @@ def test_out_of_budget_the_plain_simplex_or_a_new_solve_takes_over(
 
 
 # ------------------------------------------------------------------ rounds
-def random_events(seed, base, count):
-    """Events of every kind, valid in this order."""
-    random = np.random.default_rng(seed)
-    more = random_problem(f"more{seed}", needs=count, lots=count)
-    needs, lots = {x.id: x for x in base.needs}, {x.id: x for x in base.lots}
-    for step in range(count):
-        kind = int(random.integers(0, 6))
-        quantity = 1 + int(random.integers(0, 25))
-        if kind == 0 or (kind in (2, 4) and not needs):
-            need = replace(more.needs[step], id=f"new{step:03d}")
-            needs[need.id] = need
-            yield NeedArrived(need)
-        elif kind == 1 or (kind in (3, 5) and not lots):
-            lot = replace(more.lots[step], id=f"new{step:03d}")
-            lots[lot.id] = lot
-            yield LotArrived(lot)
-        elif kind == 2:
-            name = sorted(needs)[random.integers(0, len(needs))]
-            del needs[name]
-            yield NeedCancelled(name)
-        elif kind == 3:
-            name = sorted(lots)[random.integers(0, len(lots))]
-            del lots[name]
-            yield LotWithdrawn(name)
-        elif kind == 4:
-            name = sorted(needs)[random.integers(0, len(needs))]
-            changed = replace(needs[name], quantity=quantity)
-            if random.integers(0, 2):
-                changed = replace(changed, tier=int(random.integers(0, 3)))
-            needs[name] = changed
-            yield NeedChanged(changed)
-        else:
-            name = sorted(lots)[random.integers(0, len(lots))]
-            changed = replace(lots[name], quantity=quantity)
-            if random.integers(0, 2):
-                changed = replace(changed, frozen=not changed.frozen)
-            lots[name] = changed
-            yield LotChanged(changed)
-
-
 def accepted(live):
     problem, plan, certificate = live.solution()
     assert check_plan(problem, plan, certificate).verdict is Verdict.PASSED
@@ -369,13 +330,28 @@ def test_after_the_warm_up_neither_rounds_nor_events_compile_anything():
     assert after == before
 
 
-@settings(max_examples=8)
-@given(SEEDS, st.sampled_from([6, 25, 60]), st.sampled_from([1, 4]))
-def test_at_worst_prices_no_pair_without_an_arc_prices_out(seed, size, segments):
+SQUEEZED = {"FEW": 0, "GROUPS_MAX": 2, "ALIKE": 5, "MARGIN": 1, "SLACK": 1, "ADDED": 1}
+"""Every budget of the search at next to nothing: groups of one, one offer at a time."""
+
+
+@settings(max_examples=16, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    SEEDS,
+    st.sampled_from([6, 25, 60]),
+    st.sampled_from([1, 4]),
+    st.sampled_from([{}, SQUEEZED, {"FEW": 0}, {"FEW": 2, "ALIKE": 10**6}]),
+)
+def test_at_worst_prices_no_pair_without_an_arc_prices_out(
+    monkeypatch, seed, size, segments, budgets
+):
+    for name, value in budgets.items():
+        monkeypatch.setattr(offers, name, value)
     market, happen = stream(seed, size, 15, max(1, size // 4))
     live = LiveMarket(market, segments=segments, weights_of=lambda *_: WEIGHTS)
     for _ in range(15):
         happen(live)
+        assert sum(one.value() for one in live.classes.values()) == cold_value(market, segments)
+    monkeypatch.undo()
     for number, one in live.classes.items():
         saved = one.saved()
         worst, shift = saved["worst"], int(saved["shift"][0])

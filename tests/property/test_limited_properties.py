@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ledger.core.canonical import canonical_bytes, canonical_parse
 from ledger.core.errors import FuqiError
 from ledger.core.report import Verdict
+from matching import shared_capacity
 from matching.candidates import ELIGIBLE, judge_pairs
 from matching.check import check_plan
 from matching.gap import room_left
@@ -317,3 +318,34 @@ def test_each_kind_of_limit_alone_gives_a_checked_plan_and_a_room(kind):
     assert check_plan(problem, solution.plan, solution.certificate).verdict is Verdict.PASSED
     room = room_left(problem, solution.plan, solution.certificate)
     assert (room is None) == (solution.certificate.gap is None)
+
+
+def test_lots_given_out_again_only_ever_make_a_plan_better_and_its_gap_smaller(monkeypatch):
+    better = 0
+    for seed in range(12):
+        problem = random_limited_problem(f"g{seed}", kinds=("smallest",))
+        with monkeypatch.context() as patch:
+            patch.setattr(shared_capacity, "IMPROVED_TRIES", 0)
+            rounded = solve_limited(problem)
+        found = solve_limited(problem)
+        assert check_plan(problem, found.plan, found.certificate).verdict is Verdict.PASSED
+        assert found.plan.objective.vector() <= rounded.plan.objective.vector()
+        if found.plan != rounded.plan:
+            better += 1
+            assert found.certificate.gap < rounded.certificate.gap
+    assert better
+
+
+def test_a_round_above_the_size_limit_stays_as_it_was_rounded(monkeypatch):
+    monkeypatch.setattr(shared_capacity, "IMPROVED_CELLS_MAX", 0)
+    plans = [
+        solve_limited(random_limited_problem(f"g{seed}", kinds=("smallest",))).plan
+        for seed in range(12)
+    ]
+    monkeypatch.setattr(shared_capacity, "IMPROVED_TRIES", 0)
+    monkeypatch.setattr(shared_capacity, "IMPROVED_CELLS_MAX", 10**9)
+    again = [
+        solve_limited(random_limited_problem(f"g{seed}", kinds=("smallest",))).plan
+        for seed in range(12)
+    ]
+    assert plans == again

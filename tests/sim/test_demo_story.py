@@ -5,13 +5,17 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
 from api.settings import Settings
+from arbitration.checks.all import DONATION_CHECKS, verify_bundle
 from arbitration.container import pack, unpack
+from arbitration.policy import load_trust
+from ledger.core.report import Verdict
 from ledger.queries import acts as act_queries
 from ledger.queries import custody as custody_queries
 from ledger.queries import demo as demo_queries
@@ -64,8 +68,10 @@ def test_the_whole_story_runs_on_the_packaged_sample(told: tuple[Path, str]) -> 
     counts = _counts(home)
     assert counts["agreement.formed"] == 3
     assert counts["signature.applied"] == 6
-    assert counts["round.opened"] == counts["round.closed"] == 1
-    assert counts["bundle.exported"] == 4
+    # The round, and the decision on the urgent need.
+    assert counts["round.opened"] == counts["round.closed"] == 2
+    # Three agreements, the lot, and the donation with its lot and its agreement.
+    assert counts["bundle.exported"] == 7
     assert counts["allocation.proposed"] > 20
     for line in ("identity.rid_checksum", "need.quantity_negative", "offer.expired"):
         assert line in output
@@ -100,6 +106,31 @@ def test_the_goods_go_from_the_accepted_line_to_the_ward_and_every_unit_has_a_pl
     assert states == {"final"}
     assert calls.count("reject") == 1
     assert calls.count("consume") == 2
+
+
+def test_an_order_is_made_and_accepted_and_a_change_of_use_needs_the_donors_word(
+    told: tuple[Path, str],
+) -> None:
+    home, output = told
+    counts = _counts(home)
+    kinds = ("order.", "purpose.", "fiscal.", "need.urgent")
+    assert {name: counts[name] for name in counts if name.startswith(kinds)} == {
+        "order.requested": 1, "order.documented": 3, "order.stepped": 7, "purpose.asked": 1,
+        "purpose.decided": 1, "fiscal.referenced": 1, "need.urgent": 1,
+    }  # fmt: skip
+    for refusal in ("order.document_missing", "custody.giver_only"):
+        assert refusal in output
+    assert "300 served" in output
+
+
+def test_the_donation_adds_up_and_its_bundle_stands_alone(told: tuple[Path, str]) -> None:
+    home, output = told
+    assert "合计 23400 = 供给 23400" in output
+    data = (home / "demo/out/bundle-donation.zip").read_bytes()
+    trust = load_trust(home / "demo/out/trust.json")
+    report = verify_bundle(data, trust=trust, at=datetime.now(UTC))
+    assert report.verdict is Verdict.PASSED
+    assert [one.code for one in report.checks][1:] == [code for code, _ in DONATION_CHECKS]
 
 
 def test_running_it_again_adds_nothing(told: tuple[Path, str]) -> None:
@@ -203,7 +234,7 @@ def test_killed_at_any_moment_it_loses_and_doubles_nothing(
     killed = [_killed_after(tmp_path, delay) for delay in (1.2, 2.6, 3.8, 5.0)]
     assert sum(killed) >= 3, "the machine is so fast that nothing was interrupted"
     # Then in the midst of the goods' way, at places that are the same on every machine.
-    for words in ("开立批次", "移交承运方", "两人验收", "反向"):
+    for words in ("开立批次", "移交承运方", "两人验收", "变更用途", "反向", "加工订单", "紧急需求"):
         assert _killed_at(tmp_path, words), words
     _run(tmp_path)
     assert _counts(tmp_path) == expected

@@ -98,6 +98,7 @@ def new_agreement(**changes):
         id=AGREEMENT,
         title="交接备忘录（虚构）",
         matter="donation",
+        no_amount=True,
         signers=tuple(signer_spec(side) for side in SIDES),
         expires_at=EXPIRES,
     )

@@ -131,6 +131,7 @@ class Desk:
                 id=ident("agr", str(self.count)),
                 title="条款示例（虚构）",
                 matter="donation",
+                no_amount=options.get("amount_minor") is None,
                 signers=tuple(
                     SignerSpec(ident("pty", PEOPLE[who]), ident("pty", who), "party", 1)
                     for who in ("anna", "cora")
@@ -348,7 +349,7 @@ def test_clauses_are_confirmed_one_by_one_and_an_arbitrator_sees_it_offline(desk
     assert str(value["annex_sha256"]) in str(value["text_en"])
     desk.sign(made, "cora", affirm=False)
     own = desk.affirm(made, "anna", "sign")
-    assert own["v"] == "fuqi/intent/v1", "its author needs no notice of its own clauses"
+    assert own["annex_sha256"] == "", "its author needs no notice of its own clauses"
     desk.sign(made, "anna", affirm=False)
     _data, report = desk.bundle(made)
     found = {one.code: one for one in report.checks}
@@ -526,7 +527,7 @@ def test_limits_and_types_of_files(desk: Desk) -> None:
     with transaction(desk.ports.sessions) as session:
         assert annexes.attachment_for(session, caller("cora"), made, taken).name == "a b.png"
         annexes.take_back(session, desk.ports, caller("cora"), place, taken, at=desk.tick())
-    assert desk.affirm(made, "cora", "sign")["v"] == "fuqi/intent/v1"
+    assert desk.affirm(made, "cora", "sign")["annex_sha256"] == ""
     refused(InputError, "upload.demand", lambda: desk.publish(demands=(DemandSpec(3, "x"),)))
 
 
@@ -623,7 +624,10 @@ def test_a_batch_waits_for_clauses_and_names_the_annex_of_each_item(desk: Desk) 
     def open_batch(name: str) -> object:
         with transaction(desk.ports.sessions) as session:
             return batches.open_batch(
-                session, caller("cora"), ident("bat", name), signers=signers, at=desk.at
+                session,
+                caller("cora"),
+                batches.NewBatch(id=ident("bat", name), signers=tuple(signers)),
+                at=desk.at,
             )
 
     fault = refused(ConflictError, "batch.not_ready", lambda: open_batch("early"))

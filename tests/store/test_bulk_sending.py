@@ -11,9 +11,11 @@ import pytest
 
 from api.compose import open_ports
 from api.flows import bulk
+from api.flows.annexes import ClauseSpec
 from api.flows.registration import register
 from api.settings import Settings
 from api.testing import caller_of, invented_registration
+from api.views.agreements import agreement_facts
 from ledger.core.errors import FuqiError
 from ledger.core.ids import derived_id, id_time, new_id
 from ledger.queries import agreements as queries
@@ -58,6 +60,7 @@ def order(**changed):
             "matter": "donation",
             "expires_at": AT + timedelta(days=30),
             "data": data,
+            "no_amount": True,
             **changed,
         }
     )
@@ -184,6 +187,42 @@ def test_the_time_of_an_id_is_read_back():
         with pytest.raises(FuqiError) as caught:
             id_time(value)
         assert caught.value.error_code == "id.malformed"
+
+
+def test_clauses_files_and_reading_time_go_with_every_row(ground):
+    login = ground[2]
+    rows = bulk.read_rows(
+        file_of(
+            (login, "", "批-c1", "虚构路1号", "20", ""),
+            (login, "", "批-c2", "虚构路2号", "20", "500"),
+        )
+    )
+    made = order(
+        no_amount=False,
+        point_out=True,
+        ask=("医疗机构执业许可证",),
+        read_seconds_min=20,
+        place_of_formation="武汉",
+        clauses=(ClauseSpec("price", "本合同适用中华人民共和国法律", "适用中国法。"),),
+    )
+    one, two = send(ground, made, rows)
+    assert (one.outcome, one.code) == ("refused", "agreement.amount_unstated")
+    assert (two.outcome, two.code) == ("sent", "")
+    ports, caller, _ = ground
+    with transaction(ports.readers) as session:
+        facts = agreement_facts(session, caller, two.agreement_id)
+    # Those of the template first, in the words of the rendered document, then the order's own.
+    assert [one.kind for one in facts.clauses] == [
+        "termination", "other", "other", "disputes", "price",
+    ]  # fmt: skip
+    assert "虚构路2号" in facts.clauses[2].text
+    assert all(one.page >= 1 for one in facts.clauses)
+    assert [(one.field, one.required) for one in facts.demands] == [(facts.signers[1].field, True)]
+    assert (facts.read_seconds_min, facts.place_of_formation) == (20, "武汉")
+    assert [one.must_confirm for one in facts.signers] == [False, True]
+    absent = order(clauses=(ClauseSpec("price", "这句话不在协议里"),))
+    (refused,) = send(ground, absent, rows, count=1)
+    assert (refused.outcome, refused.code) == ("refused", "clause.not_found")
 
 
 def test_the_example_file_can_be_sent_as_it_stands_but_for_the_handler(ground):

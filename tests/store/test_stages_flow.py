@@ -68,6 +68,7 @@ class Desk:
             id=ident("agr", str(self.count)),
             title="阶段示例（虚构）",
             matter="donation",
+            no_amount=options.get("amount_minor") is None,
             signers=tuple(
                 SignerSpec(ident("pty", PEOPLE[who]), ident("pty", who), "party", stage, act)
                 for who, stage, act in rows

@@ -1,5 +1,5 @@
 // Many documents: each is read to its end, all are affirmed by one signature over the list of their digests,
-// then signed one after another. The server's record says what is left, so a reload goes on where it stopped.
+// then signed one after another; approvals need no more than the one signature. The server's record says what is left, so a reload goes on where it stopped.
 
 import * as device from "./device.js";
 import { sha256, toBase64, toHex } from "./encoding.js";
@@ -35,7 +35,12 @@ async function lookForKey() {
   }
 }
 
+const HEALTHY = new Set(["unread", "ready", "affirmed", "awaiting", "approved", "signed"]);
+const inTheWay = () => state.facts.items.filter((one) => !HEALTHY.has(one.state));
+const say = (code) => (text.has(`waiting.alone.${code}`) ? text(`waiting.alone.${code}`) : text.has(`error.${code}`) ? text(`error.${code}`) : text("batch.state.out"));
+
 function phase() {
+  if (state.facts.affirmed_at === null && inTheWay().length > 0) return "drop";
   if (inState("unread").length > 0) return "read";
   if (state.facts.affirmed_at === null) return state.fault ? "device" : "affirm";
   if (inState("affirmed").length > 0) return state.fault ? "device" : "sign";
@@ -53,8 +58,33 @@ function showRows() {
       const badge = document.createElement("span");
       const known = text.has(`batch.state.${one.state}`);
       const fault = state.failed.get(one.signer_id);
-      badge.className = `badge ${{ signed: "good", affirmed: "info", awaiting: "warn", ready: "info", unread: "warn" }[one.state] ?? "bad"}`;
-      badge.textContent = fault ? `${text(`batch.state.${one.state}`)} · ${fault}` : known ? text(`batch.state.${one.state}`) : text(text.has(`error.${one.state}`) ? `error.${one.state}` : "batch.state.out");
+      badge.className = `badge ${{ signed: "good", approved: "good", affirmed: "info", awaiting: "warn", ready: "info", unread: "warn" }[one.state] ?? "bad"}`;
+      if (one.seal_id && state.facts.act === "approve") {
+        const seal = document.createElement("span");
+        seal.className = "soft small";
+        seal.textContent = `${one.seal_name} · ${text(`seal.kind.${one.seal_kind}`)}`;
+        name.append(document.createElement("br"), seal);
+      }
+      badge.textContent = fault ? `${text(`batch.state.${one.state}`)} · ${fault}` : known ? text(`batch.state.${one.state}`) : say(one.state);
+      item.append(name, badge);
+      return item;
+    }),
+  );
+}
+
+/** What is not in the batch, and why. */
+function showLeftOut() {
+  part("left-out").hidden = state.facts.left_out.length === 0;
+  part("left-out-rows").replaceChildren(
+    ...state.facts.left_out.map((one) => {
+      const item = document.createElement("li");
+      item.className = "row between";
+      const name = document.createElement("a");
+      name.href = `/agreements/${one.agreement_id}`;
+      name.textContent = one.title;
+      const badge = document.createElement("span");
+      badge.className = "badge warn";
+      badge.textContent = say(one.code);
       item.append(name, badge);
       return item;
     }),
@@ -121,6 +151,9 @@ async function render() {
   const now = phase();
   root.dataset.phase = now;
   showRows();
+  showLeftOut();
+  part("drop").hidden = now !== "drop";
+  if (now === "drop") part("drop-text").textContent = text("batch.drop.count", { count: inTheWay().length, total: state.facts.items.length });
   part("document").hidden = now !== "read";
   part("reading").hidden = now !== "read";
   part("affirm").hidden = now !== "affirm";
@@ -184,12 +217,24 @@ press("affirm", async () => {
   }
 });
 
+press("drop", async () => {
+  state.statement = null;
+  await call("POST", `${path}/leave-out`);
+  location.reload(); // the page's heading counts the documents
+});
+
+/** The seal that goes with a signature: the one approved for it, else the one chosen for all. */
+function marksOf(one) {
+  const seal = one.seal_id ?? (part("seal")?.value || null);
+  return part("seal") === null || seal === null ? {} : { seal_id: seal };
+}
+
 /** One document after another. What fails is named in its line, and the others go on. */
 press("sign", async () => {
   state.failed.clear();
   for (const one of inState("affirmed")) {
     try {
-      const prepared = await call("POST", `/api/v1/signers/${one.signer_id}/signature/prepare`, {});
+      const prepared = await call("POST", `/api/v1/signers/${one.signer_id}/signature/prepare`, marksOf(one));
       const attributes = attributesOf(prepared, { certificateSha256: state.certificates[0].sha256 });
       const signature = toBase64(await device.sign(state.record, attributes));
       await call("POST", `/api/v1/prepared/${prepared.id}/complete`, { signature_base64: signature });

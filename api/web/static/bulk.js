@@ -23,6 +23,15 @@ function order() {
     // The end of that day in Beijing.
     expires_at: `${values.get("expires")}T23:59:59+08:00`,
     data: {},
+    no_amount: values.get("no_amount") === "yes",
+    point_out: values.get("point_out") === "yes",
+    ask: values.get("ask").split("\n").map((one) => one.trim()).filter(Boolean),
+    read_seconds_min: Number(values.get("read_seconds") || 0),
+    place_of_formation: values.get("place_of_formation").trim() || null,
+    clauses: values
+      .getAll("clause_text")
+      .map((clause, index) => ({ kind: values.getAll("clause_kind")[index], text: clause, explanation: values.getAll("clause_note")[index] }))
+      .filter((one) => one.text.trim()),
   };
 }
 

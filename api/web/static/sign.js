@@ -7,6 +7,7 @@ import { busy, call, download, hideProblem, Problem, showProblem, showTime, text
 import { marksOf } from "./marks.js";
 import { Reading } from "./reading.js";
 import { Annexes, highlight } from "./annexes.js";
+import { Fields } from "./fields.js";
 import { attributesOf, messageOf } from "./statement.js";
 
 const POLL_MS = 5000;
@@ -58,6 +59,7 @@ function phase() {
   if (me.act === "sign" && !me.intent_at) {
     if (Annexes.open(state.facts, me).length > 0) return "clauses";
     if (Annexes.missing(state.facts, me).length > 0) return "files";
+    if (Fields.missing(state.facts, me).length > 0) return "fields";
   }
   if (state.fault) return "device";
   if (me.act === "approve") return me.turn ? "approve" : "wait_turn";
@@ -72,8 +74,8 @@ function showSteps(now) {
   const times = {
     open: me.opened_at, read: me.read_at, consent: me.consented_at, sign: me.intent_at, apply: me.signed_at, approve: me.approved_at,
   };
-  const annexed = { clauses: Annexes.open(state.facts, me).length === 0, files: Annexes.missing(state.facts, me).length === 0 };
-  const running = { clauses: "clauses", files: "files", read: "read", consent: "consent", sign: "sign", finish: "apply", approve: "approve" }[now];
+  const annexed = { clauses: Annexes.open(state.facts, me).length === 0, files: Annexes.missing(state.facts, me).length === 0, fields: Fields.missing(state.facts, me).length === 0 };
+  const running = { clauses: "clauses", files: "files", fields: "fields", read: "read", consent: "consent", sign: "sign", finish: "apply", approve: "approve" }[now];
   for (const item of root.querySelectorAll("[data-step]")) {
     const at = times[item.dataset.step];
     item.className = at || (annexed[item.dataset.step] && me.read_at) ? "done" : item.dataset.step === running ? "now" : "";
@@ -148,6 +150,7 @@ async function render() {
     document: true,
     clauses: now === "clauses",
     files: state.facts.attachments.length + state.facts.demands.length > 0 || now === "files",
+    fields: now !== "read" && (Fields.own(state.facts, mine()).length > 0 || state.facts.fields.some((one) => one.filled_at)),
     consent: now === "consent",
     approve: now === "approve",
     sign: now === "sign" || now === "finish",
@@ -159,6 +162,7 @@ async function render() {
   part("device-hint").hidden = !state.fault || shown.done;
   if (state.fault && !shown.done) showProblem(part("device-problem"), state.fault, text);
   annexes.show(state.facts, mine());
+  fields.show(state.facts, mine());
   if (now === "read") showReading();
   if (shown.waiting) showWaiting(now);
   if (shown.done) showResult(now);
@@ -182,7 +186,7 @@ function goTo(now, shown) {
     if (reading.read.size > 0 && next) next.scrollIntoView({ block: "start" });
     return;
   }
-  const place = { clauses: "clauses", files: "files", consent: "consent", sign: "sign", approve: "approve", finish: "sign", device: "device-hint" }[now] ?? (shown.done ? "done" : "waiting");
+  const place = { clauses: "clauses", files: "files", fields: "fields", consent: "consent", sign: "sign", approve: "approve", finish: "sign", device: "device-hint" }[now] ?? (shown.done ? "done" : "waiting");
   part(place).scrollIntoView({ block: "start" });
 }
 
@@ -196,9 +200,12 @@ async function checkFile() {
   state.checked = true;
 }
 
+/** A statement lists the values of form fields: with other values it is another statement. */
+const valuesNow = () => state.facts.fields.map((one) => one.value).join("\0");
+
 /** Ask for the statement, check it, show it word for word. */
 async function showStatement(act, { anew = false } = {}) {
-  const kept = state.made[act];
+  const kept = state.made[act]?.values === valuesNow() ? state.made[act] : null;
   if (kept && !anew && Date.now() - kept.since < STATEMENT_MS) return;
   part(`${act}-button`).disabled = true;
   part(`${act}-statement`).hidden = true;
@@ -209,7 +216,7 @@ async function showStatement(act, { anew = false } = {}) {
   part(`${act}-en`).textContent = made.statement.text_en;
   part(`${act}-digest`).textContent = made.statement.document_sha256;
   part(`${act}-details`).textContent = JSON.stringify(made.statement, null, 1);
-  state.made[act] = { id: made.id, message, since: Date.now() };
+  state.made[act] = { id: made.id, message, since: Date.now(), values: valuesNow() };
   part(`${act}-statement`).hidden = false;
   part(`${act}-button`).disabled = false;
 }
@@ -297,6 +304,7 @@ press("approve", "sign.busy", () => affirm("approve"));
 press("again", "sign.busy", lookForKey);
 press("refresh", "sign.busy", async () => {});
 
+const fields = new Fields(root, { text, act, signerPath });
 const annexes = new Annexes(root, { text, act, signerPath, agreementPath });
 const sheets = part("sheets");
 let zoom = 1;

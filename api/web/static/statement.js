@@ -6,11 +6,17 @@ import { DeviceError } from "./device.js";
 
 const TAG = "fuqi/intent/v1";
 const ANNEXED_TAG = "fuqi/intent/v2";
+const FILLED_TAG = "fuqi/intent/v3";
+const STATED_TAG = "fuqi/intent/v4";
+const STATED_ITEM_TAG = "fuqi/batch-item/v4";
 const ANNEX_TAG = "fuqi/annex/v1";
+const FILLED_ANNEX_TAG = "fuqi/annex/v2";
 const CLAUSE_TAG = "fuqi/clause/v1";
 const ANNEXED_ITEM_TAG = "fuqi/batch-item/v2";
 const BATCH_TAG = "fuqi/batch-intent/v1";
 const ITEM_TAG = "fuqi/batch-item/v1";
+const APPROVAL_TAG = "fuqi/batch-intent/v2";
+const APPROVAL_ITEM_TAG = "fuqi/batch-item/v3";
 const BATCH_FIELDS = [
   "acts", "at", "count", "items", "method", "nonce", "organisation", "organisation_name", "person", "person_name",
   "text_en", "text_zh", "v",
@@ -25,10 +31,20 @@ const FIELDS = [
   "organisation_name", "person", "person_name", "text_en", "text_zh", "v",
 ];
 const ANNEXED_FIELDS = [...FIELDS, "annex_sha256", "attachments", "clauses"].sort();
+const FILLED_FIELDS = [...ANNEXED_FIELDS, "fields"].sort();
+const STATED_FIELDS = [...FILLED_FIELDS, "amount"].sort();
 const SIGNED_ATTRIBUTES_TAG = 0x31;
 
 function refuse(why) {
   throw new DeviceError("device.statement", why);
+}
+
+/** What the statement says of the amount that the sender stated (signing/amounts.py). */
+function amountTexts(amount) {
+  if (amount === "none") return ["发起方声明本文件不涉及金额", "the sender states that it is about no amount of money"];
+  const fen = BigInt(amount);
+  const yuan = `${(fen / 100n).toString().replace(/\B(?=(\d{3})+$)/g, ",")}.${(fen % 100n).toString().padStart(2, "0")}`;
+  return [`发起方载明的金额为人民币${yuan}元`, `the sender states the amount as CNY ${yuan}`];
 }
 
 function texts(statement) {
@@ -38,7 +54,12 @@ function texts(statement) {
     `本人${person}，代表${organisation}，${zh}（SHA-256：${digest}）`,
     `I, ${person}, for ${organisation}, ${en} document ${digest} (SHA-256)`,
   ];
-  if (statement.v !== ANNEXED_TAG) return [`${told[0]}。`, `${told[1]}.`];
+  if (statement.v === TAG) return [`${told[0]}。`, `${told[1]}.`];
+  if (statement.v === STATED_TAG) {
+    const [amountZh, amountEn] = amountTexts(statement.amount);
+    told = [`${told[0]}；${amountZh}`, `${told[1]}; ${amountEn}`];
+    if (!statement.annex_sha256) return [`${told[0]}。`, `${told[1]}.`];
+  }
   const { clauses, attachments, annex_sha256: list } = statement;
   if (clauses) {
     told = [
@@ -49,17 +70,31 @@ function texts(statement) {
   if (attachments) {
     told = [`${told[0]}；随附文件${attachments}份为其组成部分`, `${told[1]}; the ${attachments} files attached belong to it`];
   }
+  if (statement.fields) {
+    const { fields } = statement;
+    told = [`${told[0]}；清单所列${fields}项表单域的填写内容为其组成部分`, `${told[1]}; the ${fields} form fields filled as listed belong to it`];
+  }
   return [`${told[0]}（清单 SHA-256：${list}）。`, `${told[1]} (list ${list}, SHA-256).`];
 }
 
+/** Values of form fields as they stand on the screen: this signer's own, and those that others filled before. */
+export const shownFields = (agreement, signer) =>
+  agreement.fields.filter((one) => one.value !== "" && (one.filled_at !== null || one.field === signer.field));
+
 /** The annex is of what stands on the screen: the clauses this signer confirmed, the files listed there. */
 async function requireAnnex(annex, statement, { agreement, signer }) {
-  const digest = toHex(await sha256(tagged(ANNEX_TAG, annex)));
+  const filled = shownFields(agreement, signer);
+  const digest = toHex(await sha256(tagged(filled.length ? FILLED_ANNEX_TAG : ANNEX_TAG, annex)));
   if (statement.annex_sha256 !== digest) refuse("it names another annex");
   if (statement.clauses !== annex.clauses.length || statement.attachments !== annex.attachments.length) refuse("it counts otherwise");
   if (annex.agreement !== agreement.id || annex.document_sha256 !== agreement.document_sha256 || annex.field !== signer.field) {
     refuse("its annex is of another place");
   }
+  const listedFields = (annex.fields ?? []).map((one) => [one.name, one.field, one.value].join("\0"));
+  if (filled.map((one) => [one.name, one.field, one.value].join("\0")).sort().join("\n") !== listedFields.sort().join("\n")) {
+    refuse("its form fields say something else");
+  }
+  if (statement.fields !== undefined && statement.fields !== listedFields.length) refuse("it counts otherwise");
   const confirmed = new Set(signer.confirmed.map((one) => one.number));
   for (const one of annex.clauses) {
     const shown = agreement.clauses.find((clause) => clause.number === one.number);
@@ -83,9 +118,13 @@ async function requireAnnex(annex, statement, { agreement, signer }) {
 export async function messageOf(made, { agreement, signer, act }) {
   const statement = made.statement;
   const annexed = act !== "consent" && made.annex !== null;
-  if (Object.keys(statement).sort().join() !== (annexed ? ANNEXED_FIELDS : FIELDS).join()) refuse("its fields are other ones");
+  const filled = annexed && shownFields(agreement, signer).length > 0;
+  const stated = act !== "consent" && agreement.amount !== "unstated";
+  const expected = stated ? STATED_FIELDS : filled ? FILLED_FIELDS : annexed ? ANNEXED_FIELDS : FIELDS;
+  if (Object.keys(statement).sort().join() !== expected.join()) refuse("its fields are other ones");
   const wanted = {
-    v: annexed ? ANNEXED_TAG : TAG,
+    v: stated ? STATED_TAG : filled ? FILLED_TAG : annexed ? ANNEXED_TAG : TAG,
+    ...(stated ? { amount: agreement.amount } : {}),
     agreement: agreement.id,
     document_sha256: agreement.document_sha256,
     person: signer.person_id,
@@ -99,9 +138,10 @@ export async function messageOf(made, { agreement, signer, act }) {
   for (const [field, value] of Object.entries(wanted)) {
     if (statement[field] !== value) refuse(`its ${field} is another one`);
   }
+  if (stated && !annexed && statement.annex_sha256 !== "") refuse("it names an annex that is not shown");
   if (annexed) await requireAnnex(made.annex, statement, { agreement, signer });
-  else if (act === "sign" && (signer.must_confirm || agreement.attachments.some((one) => one.readable))) {
-    refuse("it leaves out clauses or files");
+  else if (act === "sign" && (signer.must_confirm || agreement.attachments.some((one) => one.readable) || shownFields(agreement, signer).length > 0)) {
+    refuse("it leaves out clauses, files or form fields");
   }
   const [zh, en] = texts(statement);
   if (statement.text_zh !== zh || statement.text_en !== en) refuse("its text says something else");
@@ -119,27 +159,39 @@ const tagged = (tag, value) => concat(new TextEncoder().encode(tag), Uint8Array.
  */
 export async function batchMessageOf(made, { person, organisation, personName, organisationName }) {
   const { statement, items, opened } = made;
+  const approves = made.act === "approve";
+  const tag = approves ? APPROVAL_TAG : BATCH_TAG;
   if (Object.keys(statement).sort().join() !== BATCH_FIELDS.join()) refuse("its fields are other ones");
   const wanted = {
-    v: BATCH_TAG, person, person_name: personName, organisation, organisation_name: organisationName,
+    v: tag, person, person_name: personName, organisation, organisation_name: organisationName,
     method: "device_key", count: items.length,
   };
   for (const [field, value] of Object.entries(wanted)) {
     if (statement[field] !== value) refuse(`its ${field} is another one`);
   }
-  if (statement.acts.join() !== "consent,sign") refuse("its acts are other ones");
+  if (statement.acts.join() !== (approves ? "approve" : "consent,sign")) refuse("its acts are other ones");
   if (statement.items.length !== items.length || opened.length !== items.length) refuse("its list is another one");
   for (const [index, shown] of items.entries()) {
     const item = opened[index];
     const same =
       item.agreement === shown.agreement_id && item.document_sha256 === shown.document_sha256 && item.field === shown.field;
-    if (!same || toHex(await sha256(tagged(item.annex_sha256 ? ANNEXED_ITEM_TAG : ITEM_TAG, item))) !== statement.items[index]) refuse(`line ${index + 1} is another document`);
+    const stated = shown.amount !== "unstated";
+    const form = approves ? APPROVAL_ITEM_TAG : stated ? STATED_ITEM_TAG : item.annex_sha256 ? ANNEXED_ITEM_TAG : ITEM_TAG;
+    if (!same || toHex(await sha256(tagged(form, item))) !== statement.items[index]) refuse(`line ${index + 1} is another document`);
+    if ((approves || stated) && item.amount !== shown.amount) refuse(`line ${index + 1} is of another amount`);
+    const seal = shown.seal_id ? [shown.seal_id, shown.seal_kind, shown.seal_picture_sha256] : [];
+    const named = item.seal ? [item.seal.id, item.seal.kind, item.seal.picture_sha256] : [];
+    if (approves && seal.join() !== named.join()) refuse(`line ${index + 1} is for another seal`);
   }
   const list = toHex(await sha256(tagged(ITEM_TAG, { items: statement.items })));
-  const zh = `本人${personName}，代表${organisationName}，已逐份阅读所列${items.length}份文件，同意以电子形式订立，并逐份签署（清单摘要 SHA-256：${list}）。`;
-  const en = `I, ${personName}, for ${organisationName}, have read each of the ${items.length} documents listed, agree to electronic form for each, and sign each (digest of the list, SHA-256: ${list}).`;
+  let zh = `本人${personName}，代表${organisationName}，已逐份阅读所列${items.length}份文件，同意以电子形式订立，并逐份签署（清单摘要 SHA-256：${list}）。`;
+  let en = `I, ${personName}, for ${organisationName}, have read each of the ${items.length} documents listed, agree to electronic form for each, and sign each (digest of the list, SHA-256: ${list}).`;
+  if (approves) {
+    zh = `本人${personName}，代表${organisationName}，已逐份阅读所列${items.length}份文件，逐份批准本方用印，所用印章以清单所列为准，未列明的不限（清单摘要 SHA-256：${list}）。`;
+    en = `I, ${personName}, for ${organisationName}, have read each of the ${items.length} documents listed, and approve for each, for our side, that our seal is put on: the one listed with it, or any where none is listed (digest of the list, SHA-256: ${list}).`;
+  }
   if (statement.text_zh !== zh || statement.text_en !== en) refuse("its text says something else");
-  const message = tagged(BATCH_TAG, statement);
+  const message = tagged(tag, statement);
   if (!equal(message, fromBase64(made.message_base64))) refuse("its bytes are other ones");
   return message;
 }

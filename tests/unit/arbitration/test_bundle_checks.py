@@ -414,6 +414,7 @@ def test_every_check_has_a_vector_that_fails_it():
         "signer.seal",  # tests/api/test_sealed_signing.py: a case with a real seal
         "signer.clauses",  # tests/store/test_annexes_flow.py: an agreement with clauses and files
         "document.attachments",
+        "signer.letter",  # tests/api/test_authority.py: a case with a signed letter
         "document.fields",  # test_bundle_fields.py: a case with a filled field
     }
     assert {code for code, _ in FAILED} | elsewhere == {code for code, _ in CHECKS}
@@ -422,3 +423,15 @@ def test_every_check_has_a_vector_that_fails_it():
 def test_a_case_can_be_formed_twice_over_in_two_folders(folder):
     case = formed_case(folder)
     assert case.finish().agreement.state == "formed"
+
+
+def test_declared_licences_are_labelled_as_the_operators_word(made: Any) -> None:
+    platform = replace(made.contents.platform, licences=("运营者自述 declared: INVENTED-1",))
+    data = made.case.write(replace(made.contents, platform=platform))
+    codes = {one["code"] for one in json.loads(unpack(data)["manifest.json"])["labels"]}
+    assert ("platform.declared" in codes, "platform.unlicensed" in codes) == (True, False)
+    plain = {one["code"] for one in json.loads(made.files["manifest.json"])["labels"]}
+    assert ("platform.declared" in plain, "platform.unlicensed" in plain) == (False, True)
+    report = verify_bundle(data, trust=made.trust, at=made.at)
+    assert report.verdict is Verdict.PASSED
+    assert any("nobody verified them" in one for one in report.labels)

@@ -11,19 +11,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
+from api.commands import bundle as bundle_commands
+from api.commands import verify as verify_command
+from arbitration.bundle import read_bundle
 from arbitration.checks.all import verify_bundle
 from arbitration.container import unpack
 from arbitration.contents import BundleContents
+from arbitration.policy import save_trust
 from arbitration.testing import CaseBuilder, open_case, resealed
 from ledger.core.canonical import canonical_bytes
 from ledger.core.report import Report, Verdict
+from signing import form_fill, pdf
 from signing.form_fill import TextFieldSpec
 from signing.validate import validate_pdf
 
 VALUE = "2026-12-05 示例路2号"
 FIELD = TextFieldSpec("delivery", 0, 60, 400, 300, 20)
 KIND = "document.filled"
+APP = typer.Typer()
+APP.add_typer(bundle_commands.app, name="bundle")
+APP.command("verify")(verify_command.verify)
+RUN = CliRunner(env={"LANG": "C", "FUQI_TRUST_FILE": "", "COLUMNS": "200"})
 
 
 @dataclass(frozen=True)
@@ -55,27 +66,36 @@ class Told:
         )
 
 
-def told(folder: Path, fill: Callable[[CaseBuilder], None]) -> Told:
+def told(
+    folder: Path, fill: Callable[[CaseBuilder], None], *, archived: bool = True, filler: int = 1
+) -> Told:
     """The first side certifies and leaves a field to the second; `fill` is what happens then."""
     case = open_case(folder)
-    case.texts = {FIELD: 1}
+    case.texts = {FIELD: filler}
     case.register()
     case.publish()
     for seat in case.seats:
         case.read_and_consent(seat)
     one, two = case.seats
+    if filler == 0:
+        fill(case)
     case.express(one, act="sign")
     case.sign(one)
-    case.express(two, act="sign")
-    fill(case)
+    if filler == 1:
+        fill(case)
+    else:
+        case.express(two, act="sign")
+        case.sign(two)
     case.form()
-    case.archive()
+    if archived:
+        case.archive()
     case.anchor()
     return Told(case, case.finish())
 
 
 def honestly(case: CaseBuilder) -> None:
     case.fill(case.seats[1], {FIELD.name: VALUE})
+    case.express(case.seats[1], act="sign")
     case.sign(case.seats[1])
 
 
@@ -129,15 +149,36 @@ def test_a_record_of_the_first_signer_does_not_cover_what_the_second_did(made):
     assert {"document.fields", "document.pdf"} <= failed(report)
 
 
-def test_a_record_that_is_kept_closed_explains_nothing(made):
+def without_bodies(made: Told) -> Told:
     def closed(receipt: Any) -> Any:
         fields = json.loads(base64.b64decode(receipt["entry"]["bytes"]))
         return {**receipt, "private": None} if fields["type"] == KIND else receipt
 
-    contents = replace(made.contents, receipts=tuple(closed(one) for one in made.contents.receipts))
-    report = Told(made.case, contents).judged()
-    assert verdict_of(report, "document.fields") is Verdict.INDETERMINATE
-    assert verdict_of(report, "document.pdf") is Verdict.FAILED
+    receipts = tuple(closed(one) for one in made.contents.receipts)
+    return Told(made.case, replace(made.contents, receipts=receipts))
+
+
+def test_a_record_that_is_kept_closed_leaves_the_question_open_and_says_so(made):
+    report = without_bodies(made).judged()
+    assert failed(report) == set()
+    for code in ("document.fields", "document.pdf", "document.archive"):
+        assert verdict_of(report, code) is Verdict.INDETERMINATE
+    said = next(one for one in report.checks if one.code == "document.pdf")
+    assert "the record is closed here" in said.summary_en
+    assert "该记录未披露" in said.summary_zh
+
+
+def test_a_closed_record_does_not_cover_what_no_record_could_say(tmp_path, monkeypatch):
+    real = form_fill.look_of
+
+    def forged(case: CaseBuilder) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(form_fill, "look_of", lambda _text, size: real("900", size=size))
+            patch.setattr(pdf, "_require_unbroken", lambda *_args, **_kwargs: None)
+            honestly(case)
+
+    report = without_bodies(told(tmp_path, forged, archived=False)).judged()
+    assert "document.pdf" in failed(report)
 
 
 def test_a_record_made_after_the_signature_is_found(tmp_path, monkeypatch):
@@ -158,3 +199,72 @@ def test_a_record_made_after_the_signature_is_found(tmp_path, monkeypatch):
 
     report = told(tmp_path, late).judged()
     assert failed(report) == {"document.fields"}
+
+
+def test_what_the_first_signer_fills_is_held_against_its_record_too(tmp_path):
+    made = told(tmp_path, lambda case: case.fill(case.seats[0], {FIELD.name: VALUE}), filler=0)
+    made.judged().require()
+    report = made.rewritten(lambda body: body["fields"][0].update(new="900"))
+    assert {"document.fields", "document.pdf", "event.receipts"} <= failed(report)
+
+
+def test_who_fills_what_was_left_to_another_is_found(tmp_path, monkeypatch):
+    def grabbed(case: CaseBuilder) -> None:
+        # The file's locks leave the field to the second signer; the plan in the log says: to the first.
+        honestly(case)
+
+    real = CaseBuilder._plan
+
+    def other_plan(self: CaseBuilder) -> None:
+        texts, self.texts = self.texts, {FIELD: 0}
+        real(self)
+        self.texts = texts
+
+    monkeypatch.setattr(CaseBuilder, "_plan", other_plan)
+    assert failed(told(tmp_path, grabbed).judged()) == {"document.fields"}
+
+
+def test_a_required_field_that_was_left_empty_is_found(tmp_path):
+    def empty(case: CaseBuilder) -> None:
+        case.express(case.seats[1], act="sign")
+        case.sign(case.seats[1])
+
+    assert failed(told(tmp_path, empty).judged()) == {"document.fields"}
+
+
+def test_a_signer_whose_statement_lists_no_values_did_not_sign_for_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(CaseBuilder, "annex", lambda _self, _seat: None)
+    assert failed(told(tmp_path, honestly).judged()) == {"document.fields"}
+
+
+def test_a_file_alone_is_explained_by_the_receipt_of_the_filling_and_by_no_other(made, tmp_path):
+    bundle = read_bundle(made.case.write(made.contents))
+    anchors = {(one["chain_id"], one["size"]): one for one in bundle.anchors}
+    kinds: dict[str, list[dict[str, Any]]] = {}
+    for receipt in bundle.receipts:
+        kind = json.loads(base64.b64decode(receipt["entry"]["bytes"]))["type"]
+        anchor = anchors[receipt["anchor"]["chain_id"], receipt["anchor"]["size"]]
+        kinds.setdefault(kind, []).append({**receipt, "anchor": anchor})
+    [filled] = kinds[KIND]
+    forged = json.loads(json.dumps(filled))
+    forged["private"]["body"]["fields"][0]["new"] = "900"
+    for name, value in (
+        ("filled", filled),
+        ("forged", forged),
+        ("closed", {**filled, "private": None}),
+        ("other", kinds["agreement.formed"][0]),
+    ):
+        (tmp_path / f"{name}.json").write_text(json.dumps(value))
+    save_trust(made.case.trust(), tmp_path / "trust.json")
+    (tmp_path / "signed.pdf").write_bytes(made.case.revisions[-1])
+
+    def code(*options: str) -> int:
+        trust = ["--trust", str(tmp_path / "trust.json")]
+        given = [part for one in options for part in ("--filled", str(tmp_path / f"{one}.json"))]
+        told = RUN.invoke(APP, ["verify", str(tmp_path / "signed.pdf"), *trust, *given])
+        return told.exit_code
+
+    assert code() == 1
+    # The trust file pins roots but holds no revocation list: that much stays open.
+    assert code("filled") == 3
+    assert code("forged") == code("closed") == code("other") == 2

@@ -117,8 +117,31 @@ def test_the_human_report_stands_alone_in_both_languages(made):
     assert all(f"（{number}）" in page for number in "一二三四五六")
     assert "虚构" in page
     assert "not a licensed CA" in page
-    assert not re.search(r"(?i)<script|<img|src=|href=|url\(|https?://", page)
+    assert not re.search(r"(?i)<script|<img|src=|href=\"(?!#)|url\(|https?://", page)
     assert "legally valid" not in page
+
+
+def test_the_human_report_says_who_acted_on_whose_authority_and_what_is_not_proven(made):
+    facts = json.loads(made.files["report.json"])
+    sections = {one["id"]: one for one in facts["sections"]}
+    assert facts["v"] == "fuqi/bundle-report/v2"
+    signature = {one["label_en"]: one for one in sections["signature-1"]["rows"]}
+    assert "nobody signed it" in signature["On whose authority"]["values"][1]
+    assert signature["On whose authority"]["warn"] == "yes"
+    assert signature["Matters"]["values"] == ["公益捐赠 (donation)"]
+    told = {one["label_en"] for one in sections["not-proven"]["rows"]}
+    assert {
+        "Effect",
+        "Whose key it is",
+        "When it was signed",
+        "The identity checks",
+        "The right to act for another",
+        "Who held the device",
+        "After the export",
+    } <= told
+    record = [one["label_en"] for one in sections["record"]["rows"]]
+    assert record[0] == "document finalised"
+    assert record.index("signed") < record.index("agreement formed") < record.index("archived")
 
 
 def test_markup_in_a_title_is_shown_and_not_obeyed(made):

@@ -33,6 +33,12 @@ def test_an_agreement_that_is_open_is_kept_without_a_date():
     assert retention.agreement(formed_at=None, ended_at=None).until is None
 
 
+def test_an_order_is_kept_while_it_runs_and_longer_where_goods_were_made():
+    assert retention.order(made=False, ended_at=None).until is None
+    assert retention.order(made=False, ended_at=AT) == Keep("CC-188", AT.replace(year=2029))
+    assert retention.order(made=True, ended_at=AT) == Keep("DN-10", AT.replace(year=2031))
+
+
 def test_goods_are_kept_two_years_after_expiry_or_five_where_there_is_none():
     assert retention.goods(expires_on=date(2027, 1, 31), recorded_at=AT).until == datetime(
         2029, 1, 31, tzinfo=UTC

@@ -19,6 +19,7 @@ from matching.udi import (
     check_digit,
     parse_registration,
     parse_udi,
+    require_device_class,
     require_same_goods,
 )
 
@@ -155,3 +156,30 @@ def test_a_number_that_no_authority_gives_is_refused(text: str, code: str) -> No
     with pytest.raises(InputError) as fault:
         parse_registration(text, today=TODAY)
     assert fault.value.error_code == code
+
+
+@pytest.mark.parametrize(
+    ("item", "number"),
+    [
+        ("mask_surgical", "鄂械注准20202140001"),
+        ("mask_surgical", "国械注准20203140001"),
+        ("glove_exam", "鄂汉械备20200012号"),
+        ("test_kit", "国械注准20203400001"),
+    ],
+)
+def test_a_number_of_the_goods_own_class_or_above_is_taken(item: str, number: str) -> None:
+    require_device_class(item, parse_registration(number, today=TODAY))
+
+
+@pytest.mark.parametrize(
+    ("item", "number"),
+    [
+        ("mask_surgical", "鄂汉械备20200012号"),
+        ("coverall", "鄂汉械备20200012号"),
+        ("test_kit", "鄂械注准20202400001"),
+    ],
+)
+def test_a_filing_is_no_registration_of_goods_of_a_higher_class(item: str, number: str) -> None:
+    with pytest.raises(InputError) as fault:
+        require_device_class(item, parse_registration(number, today=TODAY))
+    assert fault.value.error_code == "registration.class_of_goods"

@@ -198,7 +198,7 @@ def test_a_font_that_shows_other_digits_is_found(pki, once, monkeypatch):
 def with_changed_fill(base, values, change):
     """A fill whose one revision holds another change as well."""
     writers = []
-    real = form_fill._written
+    real = form_fill.written
 
     def written(writer):
         change(writer)
@@ -206,7 +206,7 @@ def with_changed_fill(base, values, change):
         return real(writer)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(form_fill, "_written", written)
+        patch.setattr(form_fill, "written", written)
         made = fill(base, values)
     return made.data, made.edits[0].revision_sha256
 

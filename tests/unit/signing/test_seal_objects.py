@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import io
-import shutil
-import subprocess
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from PIL import Image
 from reportlab.pdfgen.canvas import Canvas
 
-from ledger.core.errors import ConflictError, InputError, VerificationError
+from ledger.core.errors import ConflictError, VerificationError
 from ledger.core.report import Check, Verdict
-from signing import pdf, render
+from signing import pdf
 from signing.appearance import Appearance, FieldSpec
 from signing.changes import byte_ranges
-from signing.edge_seal import PAGES_PER_SEAL, slices
 from signing.handwriting import read_handwriting
 from signing.seal_maker import BuiltInSealMaker
 from signing.seal_object import Binding, check_seal_object, make_seal_object, read_seal_object
@@ -30,7 +26,6 @@ from signing.seals import (
     design_of,
     draw_seal,
     picture_of,
-    picture_page,
 )
 from signing.testing import FIXED_TIME, Signer, ThrowawayPki, throwaway_pki
 from signing.testing_pdf import trust_of
@@ -108,7 +103,6 @@ def sealed(
     der: bytes | None = None,
     field: str = FIELD.name,
     certify: bool = True,
-    edge: bytes = b"",
     signer: Signer | None = None,
     writing: bool = False,
     design: SealDesign = DESIGN,
@@ -138,8 +132,7 @@ def sealed(
             page=draw_seal(design),
             object_der=der
             if der is not None
-            else seal_object(world, base, signer=who, field=field, design=design, edge=bool(edge)),
-            edge=edge,
+            else seal_object(world, base, signer=who, field=field, design=design),
         ),
     )
     return pdf.embed(
@@ -363,133 +356,3 @@ def test_a_field_without_a_box_carries_no_seal(world: World) -> None:
     base = pdf.place_fields(pages(1), [tiny])
     data = sealed(world, base)
     assert seal_checks(world, data)[0].verdict is Verdict.PASSED
-
-
-# --- across the page edges -------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("count", [1, 2, 3, 19, 20, 21, 40, 41, 101, 499, 500])
-def test_slices_join_up_to_whole_seals(count: int) -> None:
-    found = slices(count)
-    assert len(found) == count
-    seals = {one.seal for one in found}
-    assert seals == set(range(-(-count // PAGES_PER_SEAL)))
-    sizes = []
-    for seal in seals:
-        part = [one for one in found if one.seal == seal]
-        assert [one.index for one in part] == list(range(len(part)))
-        assert {one.count for one in part} == {len(part)}
-        sizes.append(len(part))
-    assert max(sizes) - min(sizes) <= 1
-    assert max(sizes) <= PAGES_PER_SEAL
-
-
-def edge_picture() -> bytes:
-    return picture_page(picture_of(DESIGN, draw_seal(DESIGN)))
-
-
-def joined(data: bytes, count: int, *, size: tuple[int, int] = (595, 842)) -> Image.Image:
-    """The slices of the first seal, cut from the right edges and put side by side."""
-    scale = 4
-    strips = []
-    for number, one in enumerate(slices(count)):
-        if one.seal:
-            break
-        page = Image.open(
-            io.BytesIO(render.page_png(data, page=number, side_px=min(2400, max(size) * scale)))
-        ).convert("RGB")
-        ratio = page.width / size[0]
-        wide = DESIGN.width_mm * POINTS_PER_MM / one.count * ratio
-        high = DESIGN.height_mm * POINTS_PER_MM * ratio
-        middle = page.height / 2
-        strips.append(
-            page.crop(
-                (
-                    round(page.width - wide),
-                    round(middle - high / 2),
-                    page.width,
-                    round(middle + high / 2),
-                )
-            )
-        )
-    whole = Image.new("RGB", (sum(one.width for one in strips), strips[0].height), "white")
-    left = 0
-    for one in strips:
-        whole.paste(one, (left, 0))
-        left += one.width
-    return whole
-
-
-def alike(one: Image.Image, other: Image.Image) -> float:
-    """Share of pixels that differ clearly, both at 100 pixels a side."""
-    small = [picture.convert("L").resize((100, 100)).tobytes() for picture in (one, other)]
-    return sum(abs(a - b) > 70 for a, b in zip(*small, strict=True)) / 10_000
-
-
-@pytest.mark.parametrize(
-    ("count", "size", "turn"),
-    [(1, (595, 842), 0), (2, (595, 842), 0), (3, (595, 842), 90),
-     (3, (595, 842), 180), (2, (842, 595), 270), (4, (1000, 300), 0)],
-)  # fmt: skip
-def test_the_slices_of_a_signed_file_show_the_whole_seal(
-    world: World, count: int, size: tuple[int, int], turn: int
-) -> None:
-    base = pdf.place_fields(pages(count, size=size, turn=turn), [FIELD])
-    data = sealed(world, base, edge=edge_picture())
-    whole = Image.open(io.BytesIO(render.page_png(draw_seal(DESIGN), page=0, side_px=400)))
-    assert alike(joined(data, count, size=size), whole) < 0.03
-    assert alike(joined(base, count, size=size), whole) > 0.1
-    (check,) = seal_checks(world, data)
-    assert check.verdict is Verdict.PASSED
-    assert check.details["edge"] is True
-
-
-def test_a_file_with_an_edge_seal_passes_and_a_later_signer_joins(world: World) -> None:
-    base = pdf.place_fields(pages(4), [FIELD, OTHER])
-    first = sealed(world, base, edge=edge_picture())
-    second = world.pki.signer("陈𬱖（虚构）")
-    both = sealed(world, first, field=OTHER.name, certify=False, signer=second)
-    report = validate_pdf(both, trust=trust_of(world.pki), at=world.pki.at)
-    assert report.verdict is Verdict.PASSED, [
-        c for c in report.checks if c.verdict.value != "passed"
-    ]
-
-
-def test_a_later_signer_cannot_bring_an_edge_seal(world: World, file: bytes) -> None:
-    with pytest.raises(ConflictError) as caught:
-        sealed(world, file, field=OTHER.name, certify=False, edge=edge_picture())
-    assert caught.value.error_code == "seal.edge_not_first"
-
-
-def test_a_page_smaller_than_the_seal_is_refused(world: World) -> None:
-    base = pdf.place_fields(pages(2, size=(300, 100)), [replace(FIELD, x=5, y=5, height=60)])
-    with pytest.raises(InputError) as caught:
-        sealed(world, base, edge=edge_picture())
-    assert caught.value.error_code == "seal.edge_page_small"
-
-
-def test_rare_characters_of_seal_and_name_extract_from_the_signed_file(
-    world: World, base: bytes, tmp_path: Path
-) -> None:
-    if shutil.which("pdftotext") is None:
-        pytest.skip("no pdftotext on this machine: sudo apt-get install poppler-utils")
-    rare = design_of(kind="contract", shape="round", name="镕䶮㛃𠮷𬱖公司")
-    path = tmp_path / "signed.pdf"
-    path.write_bytes(sealed(world, base, design=rare))
-    text = subprocess.run(
-        ["pdftotext", str(path), "-"], capture_output=True, check=True, text=True
-    ).stdout
-    assert "镕䶮㛃𠮷𬱖公司" in text
-    assert "陈𬱖（虚构）" in text
-
-
-def test_values_nested_without_end_are_no_seal():
-    """Found by the fuzzer: asn1crypto gave up with a RecursionError."""
-    deep = b""
-    for _level in range(3_000):
-        size = len(deep)
-        length = bytes((size,)) if size < 128 else b"\x83" + size.to_bytes(3, "big")
-        deep = b"\x30" + length + deep
-    with pytest.raises(VerificationError) as caught:
-        read_seal_object(deep)
-    assert caught.value.error_code == "seal.object_malformed"

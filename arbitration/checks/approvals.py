@@ -1,0 +1,83 @@
+"""Approvals of a seal's use: each proven by its approver's own key, and no other seal used than it allows."""
+
+from __future__ import annotations
+
+from arbitration.checks.context import Context
+from arbitration.checks.results import Problem, unclear, wrong
+from arbitration.checks.statements import amount_problems, missing_statement, statement_event
+from arbitration.model import Event
+from arbitration.stages import Place, Stage
+from ledger.core.errors import InputError, VerificationError
+from signing.batch_intent import affirmed
+from signing.certificates import certificate_spki
+
+_ACT = "approve"
+
+
+def approval_problems(context: Context, stages: tuple[Stage, ...]) -> list[Problem]:
+    """What is wrong with the approvals that the log records; those not opened are left to the stages."""
+    given = {
+        str(event.body["signer"]): event
+        for event in context.agreement_events("approval.given")
+        if event.body is not None
+    }
+    problems: list[Problem] = []
+    for stage in stages:
+        if stage.act != _ACT:
+            continue
+        for place in stage.places:
+            if place.signer in given:
+                problems += _problems(context, place, given[place.signer])
+    return problems
+
+
+def _problems(context: Context, place: Place, given: Event) -> list[Problem]:
+    name, body = place.signer, given.body or {}
+    event = statement_event(context, signer=name, act=_ACT)
+    if event is None or event.body is None:
+        return [missing_statement(context, signer=name, en="no approval", zh="没有批准陈述记录")]
+    try:
+        der = context.certificate_der(str(event.body["certificate"]))
+        said = affirmed(event.body, public_spki=certificate_spki(der))
+    except (VerificationError, InputError, ValueError) as exc:
+        return [wrong(f"{name}: {exc}", f"{name}：批准陈述的签名不成立")]
+    wanted = {
+        "agreement": context.agreement_id,
+        "document_sha256": context.bundle.part(9)["document_sha256"],
+        "person": place.person,
+        "organisation": place.organisation,
+        "act": _ACT,
+        "seal": body.get("seal", ""),
+    }
+    problems = [
+        wrong(f"{name}: the approval's {key} is another", f"{name}：批准陈述中的 {key} 不符")
+        for key, value in wanted.items()
+        if getattr(said, key) != value
+    ]
+    if event.body["statement_sha256"] != body["statement_sha256"]:
+        problems.append(
+            wrong(f"{name}: the approval names another statement", f"{name}：批准记录所指陈述不符")
+        )
+    problems += amount_problems(context, name, said.amount, act=_ACT)
+    return problems + _seal_problems(context, place, said.seal)
+
+
+def _seal_problems(context: Context, place: Place, seal: str) -> list[Problem]:
+    """Signers of this side used no other seal than the one the approval names."""
+    if not seal:
+        return []
+    uses = context.agreement_events("seal.used")
+    if any(event.body is None for event in uses):
+        return [
+            unclear(f"{place.signer}: a use is not opened", f"{place.signer}：有用印记录未披露")
+        ]
+    return [
+        wrong(
+            f"{place.signer}: another seal was used than was approved",
+            f"{place.signer}：所用印章与批准的不符",
+        )
+        for event in uses
+        if event.body is not None
+        and event.body["organisation"] == place.organisation
+        and event.body["seal"] != seal
+    ]
