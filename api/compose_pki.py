@@ -95,13 +95,21 @@ def open_seal_maker(
     """The maker of seals: the built-in one under the built-in authority, else the one in the settings, or none.
 
     Raises:
-        ConflictError: `seal.maker_files`, `seal.maker_certificate`, `keys.permissions`, `keys.damaged`.
+        ConflictError: `seal.maker_files`, `seal.maker_certificate`, `seal.maker_revoked`,
+            `keys.permissions`, `keys.damaged`.
     """
     if isinstance(authority, BuiltInAuthorities):
         return BuiltInSealMaker(authority.main)
     if settings.seal_maker is None:
         return None
-    return ExternalSealMaker(settings.seal_maker, roots=authority.roots, at=at)
+    # A revoked maker is to be seen at the start; an outage leaves no list, and each use looks again.
+    authority.refresh(at=at)
+    return ExternalSealMaker(
+        settings.seal_maker,
+        roots=authority.roots,
+        at=at,
+        lists=lambda moment: authority.crls(at=moment),
+    )
 
 
 def open_tsa(settings: Settings, *, at: datetime) -> TimestampAuthority:

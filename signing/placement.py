@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ledger.core.errors import InputError, LimitError
 from signing import render
 from signing.appearance import FieldSpec
+from signing.covered import has_figures, overlap
+from signing.page_space import shown_box
+from signing.pdf_reading import form_of, open_reader, pages_of
 
 ANCHOR_CHARS_MAX: Final = 60
 NTH_MAX: Final = 200
@@ -24,6 +27,8 @@ SIDE_MIN: Final = 20
 SIDE_MAX: Final = 1_000
 GAP: Final = 6
 """Points between the anchor's text and the box beside it."""
+LIFT: Final = 12
+"""Points from one height that is tried for a row of boxes to the next: less than a line of text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,78 @@ def place_boxes(data: bytes, places: Sequence[Anchor | Spot]) -> tuple[FieldSpec
         FieldSpec(f"party{number}", one.page, one.x, one.y, one.width, one.height)
         for number, one in enumerate(spots, start=1)
     )
+
+
+def require_clear(data: bytes, fields: Sequence[FieldSpec]) -> None:
+    """Refuse boxes over figures or over fields of the form.
+
+    Whoever signs second would be refused for hiding them (`pdf.visual`, reason `covered`), when nobody can move
+    a box any more. A box over other text may stay: it hides nothing that counts, and all saw it there.
+
+    Args:
+        data: the document before these fields are placed, its text fields in it.
+
+    Raises:
+        InputError: `placement.covered`; `pdf.broken`, `pdf.encrypted`, `render.*`.
+    """
+    taken = _fields_of(data)
+    with render.Document(data) as document:
+        for number, one in enumerate(fields, start=1):
+            box = _box_of(one)
+            over = "field" if any(overlap(box, other) for other in taken) else ""
+            if not over and has_figures(document.text_shown(box)):
+                over = "figures"
+            if over:
+                what = {"field": "a form field", "figures": "figures"}[over]
+                raise InputError(
+                    f"box {number} ({one.name}) on page {one.page + 1} lies over {what}, which the seal or"
+                    " signature would hide: move the box or make it smaller",
+                    code="placement.covered",
+                    box=number,
+                    field=one.name,
+                    page=one.page + 1,
+                    over=over,
+                )
+
+
+def lifted(data: bytes, row: Sequence[FieldSpec]) -> tuple[FieldSpec, ...]:
+    """A row of boxes at the lowest height where it lies over no text and no field of the form.
+
+    Where there is none: the lowest height over no figures and no field; failing that too, the row as it is.
+
+    Args:
+        row: boxes of one page, at the lowest height that is wanted.
+
+    Raises:
+        InputError: `pdf.broken`, `pdf.encrypted`, `render.*`.
+    """
+    if not row:
+        return ()
+    page = row[0].page
+    with render.Document(data) as document:
+        _wide, high = document.page_sizes(at_most=page + 1)[page]
+        lines = document.lines(page)
+    fields = [one for one in _fields_of(data) if one.page == page]
+    figures = [*fields, *(one.box for one in lines if has_figures(one.text))]
+    texts = [*fields, *(one.box for one in lines)]
+    top = max(one.y + one.height for one in row)
+    for taken in (texts, figures):
+        for up in range(0, max(0, high - GAP - top) + 1, LIFT):
+            found = tuple(replace(one, y=one.y + up) for one in row)
+            if not any(overlap(_box_of(one), other) for one in found for other in taken):
+                return found
+    return tuple(row)
+
+
+def _box_of(one: FieldSpec) -> render.Box:
+    return render.Box(one.page, one.x, one.y, one.x + one.width, one.y + one.height)
+
+
+def _fields_of(data: bytes) -> list[render.Box]:
+    """Boxes of form fields, on upright pages."""
+    reader, _strict = open_reader(data)
+    pages = pages_of(reader)
+    return [shown_box(pages[one.page], one) for one in form_of(reader).boxes.values()]
 
 
 def _beside(document: render.Document, anchor: Anchor, *, deadline: float) -> Spot:

@@ -9,7 +9,7 @@ operator certifies it. Either key is the operator's, as an authority's is: it is
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -28,7 +28,7 @@ from signing.keys.files import create_folder, load_private, private_pem, replace
 from signing.keys.issuing import IssuerKey, key_identifier, load_issuer, new_issuer_key
 from signing.keys.roots import authority_name, key_usage, new_serial
 from signing.seal_object import OID_SEAL_MAKER
-from signing.trust import Purpose, check_path
+from signing.trust import Purpose, RevocationList, check_path, check_revocation
 
 LABEL_EN: Final = "built-in seal maker: not a licensed or certified one"
 LABEL_ZH: Final = "内置制章者：并非依法备案或认证的制章单位"
@@ -101,14 +101,24 @@ class BuiltInSealMaker:
 class ExternalSealMaker:
     """Signs seals with a key in a folder of ours that an authority from outside certified."""
 
-    def __init__(self, folder: Path, *, roots: Sequence[bytes], at: datetime) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        roots: Sequence[bytes],
+        at: datetime,
+        lists: Callable[[datetime], Sequence[bytes]] = lambda _at: (),
+    ) -> None:
         """Open the folder.
 
         Args:
             roots: of the authority, DER; the maker's certificate is issued under one of them.
+            lists: the authority's revocation lists at hand at a moment, DER. Asked now and at each use; while
+                there are none the maker works, and every verifier judges its seals by the lists of its own.
 
         Raises:
-            ConflictError: `seal.maker_files`, `seal.maker_certificate`, `keys.permissions`, `keys.damaged`.
+            ConflictError: `seal.maker_files`, `seal.maker_certificate`, `seal.maker_revoked`,
+                `keys.permissions`, `keys.damaged`.
             UnavailableError: `sm2.unavailable`, `sm2.self_test`.
         """
         self._key, self._certificate = load_issuer(folder, name=NAME, code="seal.maker_files")
@@ -126,6 +136,8 @@ class ExternalSealMaker:
                 code="seal.maker_certificate",
                 reason=finding.reason,
             )
+        self._path, self._lists = finding.path, lists
+        self._require_unrevoked(at)
 
     @property
     def kind(self) -> KeyKind:
@@ -136,8 +148,9 @@ class ExternalSealMaker:
         """Its certificate.
 
         Raises:
-            UnavailableError: `seal.maker_ended`.
+            UnavailableError: `seal.maker_ended`.  ConflictError: `seal.maker_revoked`.
         """
+        self._require_unrevoked(at)
         if at >= self._certificate.not_valid_after_utc:
             raise UnavailableError(
                 "the certificate of the maker of seals has ended: the operator has its key certified anew",
@@ -149,6 +162,18 @@ class ExternalSealMaker:
         """DER signature with the key that `certificate_der` names."""
         del at
         return self._key.sign(data)
+
+    def _require_unrevoked(self, at: datetime) -> None:
+        """Refuse a certificate that a list at hand names; a seal made under it would fail everywhere."""
+        lists = [RevocationList(der) for der in self._lists(at)]
+        finding = check_revocation(self._path, lists=lists, used_at=at, at=at)
+        if finding.verdict is Verdict.FAILED:
+            raise ConflictError(
+                "the certificate of the maker of seals was revoked: make a new key (fuqi ca seal-request), "
+                "have it certified and name its folder in FUQI_SEAL_MAKER; sign without a seal meanwhile",
+                code="seal.maker_revoked",
+                reason=finding.reason,
+            )
 
 
 def request_maker(folder: Path) -> bytes:

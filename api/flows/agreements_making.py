@@ -36,7 +36,7 @@ from signing.appearance import FieldSpec
 from signing.edge_plan import plan_edges
 from signing.identity_policy import Need
 from signing.pdf import PdfFacts, PdfLimits, intake, place_fields, stamp_demo_mark
-from signing.placement import Anchor, Spot, place_boxes
+from signing.placement import Anchor, Spot, lifted, place_boxes, require_clear
 from signing.templates.library import default_clauses, render
 
 CONSENT_VERSION: Final = "fuqi/e-form-consent/v1"
@@ -167,7 +167,7 @@ def create_from_upload(
 
     Args:
         fields: one box per signer in order; without them boxes are put in a row at the foot of the
-            last page.
+            last page, or above what is printed there.
         places: where the boxes go instead, beside a text or at a spot, one per signer in order.
 
     Raises:
@@ -188,7 +188,7 @@ def create_from_upload(
     facts = examiner().take_in(data, limits=limits_of(ports))
     unsigned = stamp_demo_mark(data) if ports.settings.demo else data
     chosen = place_boxes(data, places) if places else tuple(fields)
-    boxes = chosen or default_fields(facts, count=len(new.signing))
+    boxes = chosen or lifted(unsigned, default_fields(facts, count=len(new.signing)))
     if len(boxes) != len(new.signing):
         raise InputError("one signature field for each signer", code="agreement.fields")
     return _publish(
@@ -319,6 +319,7 @@ def _publish(
     # Room for everybody's page-edge seal, kept before anybody signs: later no box may be added.
     edges = plan_edges(empty, fields=fields, wanted=[one.name for one in fields])
     document = place_fields(empty, fields, fillable=fillable, edges=edges)
+    require_clear(empty, fields)
     facts = intake(document, limits=limits_of(ports))
     rules.publish(
         rules.draft(new.id, initiator=owner, signers=places, quorums=new.quorums),

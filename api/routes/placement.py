@@ -23,7 +23,7 @@ from api.web.pages import go
 from ledger.core.errors import ConflictError, FuqiError, InputError, NotFoundError
 from ledger.queries import parties as party_queries
 from ledger.tables.seals import UploadDraftRow
-from signing.placement import place_boxes
+from signing.placement import place_boxes, require_clear
 from signing.render import Document, page_png
 
 router = APIRouter(tags=["agreements"])
@@ -86,7 +86,9 @@ def try_boxes(
 ) -> list[BoxOut]:
     """Where these fields would stand; anchors are looked up, and what cannot be is refused."""
     row = drafts.draft_for(session, caller, draft_id, at=at)
-    found = place_boxes(ports.blobs.get(row.sha256), [one.place() for one in body.fields])
+    data = ports.blobs.get(row.sha256)
+    found = place_boxes(data, [one.place() for one in body.fields])
+    require_clear(data, found)
     return [
         BoxOut(
             name=one.name,

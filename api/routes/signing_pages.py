@@ -15,7 +15,8 @@ from api.schemas.base import ID_CHARACTERS_MAX
 from api.views.agreements import agreement_facts, my_place
 from api.web.pages import go
 from ledger.core.errors import NotFoundError
-from ledger.queries.seals import usable_seals
+from ledger.core.ids import new_id
+from ledger.queries.seals import seals_in_force, usable_seals
 
 router = APIRouter(include_in_schema=False)
 
@@ -51,6 +52,11 @@ def sign_page(
             person_id=caller.person_id or "",
             at=at,
         ),
+        # An approval that names a seal is a batch of this one place.
+        approvable=seals_in_force(session, organisation_id=mine.organisation_id, at=at)
+        if mine.act == "approve"
+        else (),
+        batch_id=new_id("bat", at=at),
     )
 
 

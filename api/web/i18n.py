@@ -41,6 +41,13 @@ class Texts:
         pair = self.table.get(key)
         return default if pair is None else pair[LANGUAGES.index(self.language)]
 
+    def refusal(self, code: str, default: str, context: Mapping[str, object]) -> str:
+        """What a refusal says, with those of its facts that the text names (`{page}`)."""
+        found = self.maybe(f"error.{code}", default)
+        for name, value in context.items():
+            found = found.replace("{" + name + "}", str(value))
+        return found
+
     def pick(self, zh: str, en: str) -> str:
         """Choose between two texts that come from data."""
         return zh if self.language == "zh" else en

@@ -1,15 +1,30 @@
-"""Approvals of a seal's use: each proven by its approver's own key, and no other seal used than it allows."""
+"""Approvals of a seal's use: proven by the approver's own key, under an authority to approve, and obeyed.
+
+Whoever approves fills no field of the PDF, so the checks of the signers do not reach them: key, certificate and
+authority are held against the log here.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from arbitration.checks.context import Context
 from arbitration.checks.results import Problem, unclear, wrong
-from arbitration.checks.statements import amount_problems, missing_statement, statement_event
+from arbitration.checks.signer_authorisation import scope_problems
+from arbitration.checks.signer_certificate import certificate_problems
+from arbitration.checks.statements import (
+    age_problems,
+    amount_problems,
+    missing_statement,
+    statement_event,
+)
 from arbitration.model import Event
 from arbitration.stages import Place, Stage
 from ledger.core.errors import InputError, VerificationError
 from signing.batch_intent import affirmed
 from signing.certificates import certificate_spki
+from signing.identity import authorisation_from_json
 
 _ACT = "approve"
 
@@ -59,7 +74,36 @@ def _problems(context: Context, place: Place, given: Event) -> list[Problem]:
             wrong(f"{name}: the approval names another statement", f"{name}：批准记录所指陈述不符")
         )
     problems += amount_problems(context, name, said.amount, act=_ACT)
+    problems += age_problems(event, name, said.at)
+    holder = {
+        "signer": name,
+        "person": place.person,
+        "organisation": place.organisation,
+        "certificate": event.body["certificate"],
+        "field": "",
+        "signed_at": event.at,
+    }
+    # The key is the approver's own: a pinned authority certified it for this person, and it was in force.
+    problems += certificate_problems(context, holder)
+    problems += _authority_problems(context, holder, str(body["authorisation"]))
     return problems + _seal_problems(context, place, said.seal)
+
+
+def _authority_problems(context: Context, holder: Mapping[str, Any], named: str) -> list[Problem]:
+    """The authority under which it was recorded was granted to the approver and covers approving."""
+    name = holder["signer"]
+    granted = [
+        one.body["authorisation"]
+        for one in context.bundle.of_type(
+            "authorisation.granted", subject=str(holder["organisation"])
+        )
+        if one.body is not None and one.body["authorisation"]["id"] == named
+    ]
+    if len(granted) != 1:
+        return [
+            unclear(f"{name}: the grant is not among the opened entries", f"{name}：授权记录未披露")
+        ]
+    return scope_problems(context, holder, authorisation_from_json(granted[0]), act=_ACT)
 
 
 def _seal_problems(context: Context, place: Place, seal: str) -> list[Problem]:

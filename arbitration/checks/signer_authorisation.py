@@ -87,7 +87,7 @@ def _signer_problems(context: Context, signer: Mapping[str, Any]) -> list[Proble
         if getattr(recorded, key) != getattr(stated, key)
     ]
     problems += _frozen_problems(context, signer, recorded)
-    problems += _scope_problems(context, signer, stated)
+    problems += scope_problems(context, signer, stated, act="sign")
     return problems
 
 
@@ -125,9 +125,14 @@ def _frozen_problems(
     ]
 
 
-def _scope_problems(
-    context: Context, signer: Mapping[str, Any], stated: Authorisation
+def scope_problems(
+    context: Context, signer: Mapping[str, Any], stated: Authorisation, *, act: str
 ) -> list[Problem]:
+    """Whether this authority covered the act in this matter at that moment, or the act was ratified.
+
+    Args:
+        signer: `signer`, `person`, `organisation` and `signed_at`, when they acted.
+    """
     bundle, at = context.bundle, time_of(signer["signed_at"])
     for event in bundle.of_type("authorisation.revoked", subject=stated.organisation):
         body = event.body or {}
@@ -141,7 +146,7 @@ def _scope_problems(
     try:
         require_authority(
             stated,
-            act="sign",
+            act=act,
             matter=str(bundle.agreement["matter"]),
             at=at,
             organisation=str(signer["organisation"]),

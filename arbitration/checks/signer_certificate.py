@@ -24,12 +24,8 @@ def check(context: Context) -> Check:
     problems: list[Problem] = []
     keys: set[bytes] = set()
     for signer in context.bundle.signers:
-        row = context.certificate_row(str(signer["certificate"]))
-        der = context.certificate_der(str(signer["certificate"]))
-        keys.add(certificate_spki(der))
-        problems += _holder_problems(context, signer, row, der)
-        problems += _entry_problems(context, signer, row, der)
-        problems += _path_problems(context, signer, row, der)
+        keys.add(certificate_spki(context.certificate_der(str(signer["certificate"]))))
+        problems += certificate_problems(context, signer)
     if len(keys) != len(context.bundle.signers):
         problems.append(wrong("two signers share one key", "两个签署方共用同一密钥"))
     return conclude(
@@ -38,6 +34,22 @@ def check(context: Context) -> Check:
         en="each certificate comes from a pinned authority and was in force when used",
         zh="每份证书均由已固定的机构签发，且使用时有效、未被吊销",
     )
+
+
+def certificate_problems(context: Context, signer: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with the certificate of one who acted.
+
+    Args:
+        signer: `signer`, `person`, `organisation`, `certificate`, `field` (empty for an act that fills none)
+            and `signed_at`, when they acted.
+    """
+    row = context.certificate_row(str(signer["certificate"]))
+    der = context.certificate_der(str(signer["certificate"]))
+    return [
+        *_holder_problems(context, signer, row, der),
+        *_entry_problems(context, signer, row, der),
+        *_path_problems(context, signer, row, der),
+    ]
 
 
 def signing_time(context: Context, signer: Mapping[str, Any]) -> datetime:

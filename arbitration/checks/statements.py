@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from arbitration.checks.context import TOLERANCE, Context, time_of
@@ -76,10 +76,14 @@ def statement_problems(
                 wrong(f"{name}: the statement's {key} is another", f"{name}：陈述中的 {key} 不符")
             )
     problems += amount_problems(context, name, said.amount, act=act)
-    age = time_of(event.at) - said.at
-    if not -TOLERANCE <= age <= AGE_MAX:
-        problems.append(wrong(f"{name}: the statement was stale", f"{name}：陈述已过时"))
-    return problems
+    return problems + age_problems(event, name, said.at)
+
+
+def age_problems(event: Event, name: str, said_at: datetime) -> list[Problem]:
+    """A statement is affirmed soon after it was made."""
+    if -TOLERANCE <= time_of(event.at) - said_at <= AGE_MAX:
+        return []
+    return [wrong(f"{name}: the statement was stale", f"{name}：陈述已过时")]
 
 
 def amount_problems(context: Context, name: str, said: str, *, act: str) -> list[Problem]:

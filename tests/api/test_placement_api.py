@@ -80,6 +80,23 @@ def test_boxes_are_found_beside_a_text_or_refused(world: Any, draft: str) -> Non
     assert outside.json()["code"] == "placement.outside"
 
 
+def test_a_box_over_figures_is_refused_while_it_is_placed(world: Any, draft: str) -> None:
+    """The clauses' numbers stand at 72 points from the left; beside them there is only text."""
+    beside = {"page": 1, "x": 110, "y": 500}
+    over = {"page": 2, "x": 60, "y": 500}
+    assert boxes(world, draft, beside).status_code == 200
+    refused = boxes(world, draft, beside, over)
+    assert (refused.status_code, refused.json()["code"]) == (422, "placement.covered")
+    assert refused.json()["context"] == {
+        "box": 2,
+        "field": "party2",
+        "page": 2,
+        "over": "figures",
+    }
+    anchored = boxes(world, draft, {"anchor": "An invented clause", "nth": 3, "dx": -150})
+    assert anchored.json()["code"] == "placement.covered"
+
+
 def agreement_of(world: Any, *fields: dict[str, Any]) -> Any:
     body = {
         "id": new_id("agr", at=world.clock.at),
@@ -125,6 +142,7 @@ def test_an_upload_names_where_its_fields_stand(world: Any) -> None:
         ([{"page": 1}], "agreement.fields"),
         ([{"page": 1, "x": 10, "y": 10}, {"page": 1, "x": 20, "y": 10}], "placement.overlap"),
         ([{"page": 1, "x": 10, "y": 10}, {"anchor": "nowhere"}], "placement.anchor_missing"),
+        ([{"page": 1, "x": 10, "y": 10}, {"page": 2, "x": 60, "y": 500}], "placement.covered"),
         ([{"page": 1, "x": 10, "y": 10, "colour": "red"}, {"page": 2}], "input.invalid"),
     ],
 )
@@ -161,12 +179,20 @@ def test_the_page_publishes_with_the_fields_where_they_were_put(world: Any) -> N
     assert len(re.findall(r'data-page="\d"', page)) == 2
     wrong = client.post(f"/agreements/place/{attempt}", data={"fields": "[{}]"})
     assert "agreement.fields" in wrong.text
-    fields = [{"page": 2, "x": 40, "y": 300}, {"page": 2, "x": 300, "y": 300}]
+    covered = [{"page": 2, "x": 40, "y": 300}, {"page": 2, "x": 300, "y": 180}]
+    refused = client.post(
+        f"/agreements/place/{attempt}",
+        data={"fields": json.dumps(covered)},
+        follow_redirects=False,
+    )
+    assert "placement.covered" in refused.text
+    assert "第 1 个签名框（第 2 页）" in refused.text
+    fields = [{"page": 2, "x": 40, "y": 180}, {"page": 2, "x": 300, "y": 180}]
     done = client.post(
         f"/agreements/place/{attempt}",
         data={"fields": json.dumps(fields)},
         follow_redirects=False,
     )
     assert done.headers["location"] == f"/agreements/{attempt}"
-    assert placed(world, attempt) == {"party1": (1, 40, 300), "party2": (1, 300, 300)}
+    assert placed(world, attempt) == {"party1": (1, 40, 180), "party2": (1, 300, 180)}
     assert client.get(f"/agreements/place/{attempt}").status_code == 404

@@ -87,12 +87,17 @@ class Desk:
 
 @pytest.fixture(scope="module")
 def desk(world: Any, clock: Any) -> Desk:
-    ports, donor = world.app.state.shell.ports, world.donor
-    admin = Caller(
-        donor.account_id, donor.person_id, donor.organisation_id, frozenset({Role.ADMIN})
-    )
-    made = Desk(world, {"donor": donor.person_id, "hospital": world.hospital.person_id})
-    for login in ("sealer", "inspector"):
+    ports = world.app.state.shell.ports
+    made = Desk(world, {"donor": world.donor.person_id, "hospital": world.hospital.person_id})
+    for login, side in (
+        ("sealer", world.donor),
+        ("inspector", world.donor),
+        ("ward_sealer", world.hospital),
+        ("ward_inspector", world.hospital),
+    ):
+        admin = Caller(
+            side.account_id, side.person_id, side.organisation_id, frozenset({Role.ADMIN})
+        )
         ids = {name: new_id(name, at=clock.at) for name in ("pty", "acc", "aut", "cst")}
         add_handler(
             ports,
@@ -111,7 +116,7 @@ def desk(world: Any, clock: Any) -> Desk:
             at=clock.at,
         )
         made.people[login] = ids["pty"]
-    for login in ("donor", "sealer", "hospital"):
+    for login in ("donor", "sealer", "hospital", "ward_sealer"):
         key = DeviceKey.create()
         csr = key.csr(CertificateSubject(common_name=login, organisation=None, reference="x"))
         answer = made.client(login).post(
@@ -124,28 +129,35 @@ def desk(world: Any, clock: Any) -> Desk:
 
 @pytest.fixture(scope="module")
 def seal(desk: Desk, world: Any, clock: Any) -> str:
-    """An enabled contract seal that `sealer` may use, under an authorisation that covers it."""
-    ports = world.app.state.shell.ports
-    with transaction(ports.readers) as session:
-        name = session.get_one(PartyRow, world.donor.organisation_id).name
+    """An enabled contract seal of the donor that `sealer` may use."""
+    return an_enabled_seal(
+        desk, clock, world.donor, manager="donor", auditor="inspector", user="sealer"
+    )
+
+
+def an_enabled_seal(
+    desk: Desk, clock: Any, side: Any, *, manager: str, auditor: str, user: str
+) -> str:
+    """Made by one person, approved by another, and its user charged."""
+    with transaction(desk.world.app.state.shell.ports.readers) as session:
+        name = session.get_one(PartyRow, side.organisation_id).name
     made = new_id("sea", at=clock.at)
-    manager, auditor = desk.client("donor"), desk.client("inspector")
-    answer = manager.post(
+    person, judge = desk.people[user], desk.people[auditor]
+    maker, approver = desk.client(manager), desk.client(auditor)
+    answer = maker.post(
         "/api/v1/seals",
         json={
             "id": made,
             "kind": "contract",
             "name": name,
-            "auditor_id": desk.people["inspector"],
+            "auditor_id": judge,
             "valid_days": 30,
         },
     )
     assert answer.status_code == 201, answer.text
-    assert auditor.post(f"/api/v1/seals/{made}/change", json={"act": "approve"}).status_code == 200
-    assert manager.post(f"/api/v1/seals/{made}/change", json={"act": "enable"}).status_code == 200
-    charged = manager.post(
-        f"/api/v1/seals/{made}/duties", json={"person_id": desk.people["sealer"], "duty": "use"}
-    )
+    assert approver.post(f"/api/v1/seals/{made}/change", json={"act": "approve"}).status_code == 200
+    assert maker.post(f"/api/v1/seals/{made}/change", json={"act": "enable"}).status_code == 200
+    charged = maker.post(f"/api/v1/seals/{made}/duties", json={"person_id": person, "duty": "use"})
     assert charged.status_code == 200, charged.text
     return made
 
@@ -153,9 +165,13 @@ def seal(desk: Desk, world: Any, clock: Any) -> str:
 @pytest.fixture(scope="module")
 def scope(desk: Desk, seal: str, clock: Any) -> None:
     """The user's authorisation covers the seal."""
-    answer = desk.client("donor").post(
+    authorise(desk, clock, seal, manager="donor", user="sealer")
+
+
+def authorise(desk: Desk, clock: Any, seal: str, *, manager: str, user: str) -> None:
+    answer = desk.client(manager).post(
         f"/api/v1/seals/{seal}/authorise",
-        json={"id": new_id("aut", at=clock.at), "person_id": desk.people["sealer"]},
+        json={"id": new_id("aut", at=clock.at), "person_id": desk.people[user]},
     )
     assert answer.status_code == 200, answer.text
 
@@ -166,7 +182,7 @@ def agreement(desk: Desk, world: Any, clock: Any) -> dict[str, Any]:
     return an_agreement(desk, world, clock)
 
 
-def an_agreement(desk: Desk, world: Any, clock: Any) -> dict[str, Any]:
+def an_agreement(desk: Desk, world: Any, clock: Any, *, other: str = "hospital") -> dict[str, Any]:
     """An uploaded agreement to which the hospital has consented."""
     body = {
         "id": new_id("agr", at=clock.at),
@@ -181,7 +197,7 @@ def an_agreement(desk: Desk, world: Any, clock: Any) -> dict[str, Any]:
             },
             {
                 "organisation_id": world.hospital.organisation_id,
-                "person_id": world.hospital.person_id,
+                "person_id": desk.people[other],
                 "role": "recipient",
             },
         ],
@@ -196,7 +212,7 @@ def an_agreement(desk: Desk, world: Any, clock: Any) -> dict[str, Any]:
     made = dict(answer.json())
     # The other party consents first: nobody signs alone.
     signer = made["signers"][1]["id"]
-    client, key = desk.client("hospital"), desk.keys["hospital"]
+    client, key = desk.client(other), desk.keys[other]
     client.post(f"/api/v1/signers/{signer}/read", json={"pages": PAGES, "seconds": 40})
     stated = client.post(f"/api/v1/signers/{signer}/statements", json={"act": "consent"}).json()
     message = base64.b64decode(stated["message_base64"])
@@ -321,6 +337,47 @@ def test_nobody_else_uses_the_seal(
     assert answer.status_code in (403, 404)
 
 
+def test_both_organisations_seal_across_the_pages_and_the_bundle_verifies_offline(
+    desk: Desk, seal: str, scope: None, world: Any, clock: Any
+) -> None:
+    ours = an_enabled_seal(
+        desk,
+        clock,
+        world.hospital,
+        manager="hospital",
+        auditor="ward_inspector",
+        user="ward_sealer",
+    )
+    made = an_agreement(desk, world, clock, other="ward_sealer")
+    first, second = (one["id"] for one in made["signers"])
+    done = desk.sign("sealer", first, {"seal_id": seal, "edge": True})
+    assert done.status_code == 200, done.text
+    unscoped = desk.sign("ward_sealer", second, {"seal_id": ours, "edge": True})
+    assert refusal(unscoped) == (403, "authority.seal")
+    authorise(desk, clock, ours, manager="hospital", user="ward_sealer")
+    stranger = desk.sign("ward_sealer", second, {"seal_id": seal, "edge": True})
+    assert stranger.status_code in (403, 404)
+    formed = desk.sign("ward_sealer", second, {"seal_id": ours, "edge": True})
+    assert formed.json().get("state") == "formed", formed.text
+    data = world.app.state.shell.ports.blobs.get(formed.json()["current_sha256"])
+    trust = pki_trust(world.app.state.shell.ports, at=clock.at)
+    report = validate_pdf(data, trust=trust, at=clock.at)
+    edges = [one for one in report.checks if one.code == "pdf.edge_seal"]
+    assert report.verdict is Verdict.PASSED, report.as_json()
+    assert [(one.verdict, one.details["pages"]) for one in edges] == [(Verdict.PASSED, PAGES)] * 2
+    opened = opened_bundle(world, made["id"], at=clock.at)
+    proven = signer_seal.check(opened)
+    assert (proven.verdict, proven.details["seals"]) == (Verdict.PASSED, 2)
+    # One of the two uses left out of the record: the bundle says so.
+    left_out = with_events(
+        opened,
+        lambda one: (
+            None if one.type == "seal.used" and dict(one.body or {})["seal"] == ours else one
+        ),
+    )
+    assert signer_seal.check(left_out).verdict is Verdict.FAILED
+
+
 @pytest.mark.parametrize(
     ("strokes", "status", "fault"),
     [
@@ -353,15 +410,20 @@ def test_the_signing_page_offers_the_seal_to_its_user(
 @pytest.fixture(scope="module")
 def context(desk: Desk, seal: str, scope: None, world: Any, clock: Any) -> Context:
     """The bundle of an agreement whose first signature carries the seal, opened."""
-    ports = world.app.state.shell.ports
     made = an_agreement(desk, world, clock)
     done = desk.sign("sealer", made["signers"][0]["id"], {"seal_id": seal, "edge": True})
     assert done.status_code == 200, done.text
     formed = desk.sign("hospital", made["signers"][1]["id"])
     assert formed.json()["state"] == "formed"
+    return opened_bundle(world, made["id"], at=clock.at)
+
+
+def opened_bundle(world: Any, agreement_id: str, *, at: Any) -> Context:
+    """The bundle of a formed agreement, anchored, verified offline without a failure, and opened."""
+    ports = world.app.state.shell.ports
     chain = open_embedded_chain(ports.settings.home / "chain")
     try:
-        settle(ports, chain, clock=lambda: clock.at)
+        settle(ports, chain, clock=lambda: at)
     finally:
         chain.close()
     with transaction(ports.sessions) as session:
@@ -373,16 +435,16 @@ def context(desk: Desk, seal: str, scope: None, world: Any, clock: Any) -> Conte
                 world.donor.organisation_id,
                 frozenset({Role.HANDLER}),
             ),
-            agreement_id=made["id"],
-            bundle_id=new_id("bun", at=clock.at),
+            agreement_id=agreement_id,
+            bundle_id=new_id("bun", at=at),
             purpose=Purpose.PARTY,
             recipient="invented",
-            at=clock.at,
+            at=at,
         )
-        trust = installation_trust(session, ports, at=clock.at)
-    report = verify_bundle(data, trust=trust, at=clock.at)
+        trust = installation_trust(session, ports, at=at)
+    report = verify_bundle(data, trust=trust, at=at)
     assert [check.code for check in report.checks if check.verdict is Verdict.FAILED] == []
-    return open_context(read_bundle(data), trust=trust, at=clock.at)
+    return open_context(read_bundle(data), trust=trust, at=at)
 
 
 def with_events(context: Context, change: Callable[[Event], Event | None]) -> Context:

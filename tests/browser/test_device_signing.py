@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from api.callers import OPERATOR
+from api.callers import OPERATOR, Caller
 from api.flows import agreements, bulk
 from api.flows.parties import APPROVE, MATTERS, NewAuthorisation, grant_authorisation
 from api.flows.registration import Registered, Registration, register
@@ -25,6 +25,7 @@ from ledger.core.report import Verdict
 from ledger.queries import agreements as queries
 from ledger.store import transaction
 from ledger.tables.agreements import AgreementRow
+from ledger.tables.seals import SealRow
 from signing.identity import invented_resident_id
 from signing.validate import signatures_of, validate_pdf
 
@@ -532,14 +533,9 @@ def test_three_documents_are_read_and_signed_in_one_go(
     assert told == []
 
 
-def test_many_are_approved_by_one_signature_and_what_is_taken_back_is_left_out(
-    site: Any, someone: Callable[..., Person], size: str
-) -> None:
-    sender, receiver = someone(size), someone(size, "hospital")
-    make_key(site, sender)
-    at = datetime.now(UTC)
-    own, other = caller_of(sender.registered), caller_of(receiver.registered)
-    made = [new_id("agr", at=at) for _ in range(3)]
+def to_approve(site: Any, own: Caller, other: Caller, *, count: int, at: datetime) -> list[str]:
+    """Agreements that `own` may approve, then sign, and then `other` signs."""
+    made = [new_id("agr", at=at) for _ in range(count)]
     with transaction(site.ports.sessions) as session:
         grant_authorisation(
             session,
@@ -579,6 +575,17 @@ def test_many_are_approved_by_one_signature_and_what_is_taken_back_is_left_out(
                 data=invented_pdf(pages=1),
                 at=at,
             )
+    return made
+
+
+def test_many_are_approved_by_one_signature_and_what_is_taken_back_is_left_out(
+    site: Any, someone: Callable[..., Person], size: str
+) -> None:
+    sender, receiver = someone(size), someone(size, "hospital")
+    make_key(site, sender)
+    at = datetime.now(UTC)
+    own, other = caller_of(sender.registered), caller_of(receiver.registered)
+    made = to_approve(site, own, other, count=3, at=at)
     page = sender.page
     page.goto(f"{site.url}/waiting")
     keep(sender, "approve-choose")
@@ -614,6 +621,55 @@ def test_many_are_approved_by_one_signature_and_what_is_taken_back_is_left_out(
         ]
     assert approved == [True, True, False]
     assert [one for one in sender.faults if "422" not in one] == []
+
+
+@pytest.mark.parametrize("size", ["phone"])
+def test_an_approver_of_one_document_chooses_the_seal_on_its_page(
+    site: Any, someone: Callable[..., Person], size: str
+) -> None:
+    sender, receiver = someone(size), someone(size, "hospital")
+    make_key(site, sender)
+    at = datetime.now(UTC)
+    own, other = caller_of(sender.registered), caller_of(receiver.registered)
+    (made,) = to_approve(site, own, other, count=1, at=at)
+    seal = new_id("sea", at=at)
+    with transaction(site.ports.sessions) as session:
+        session.add(
+            SealRow(
+                id=seal, organisation_id=own.organisation_id or "", kind="contract",
+                name="示例捐赠企业合同专用章（虚构）", source="drawn", design="{}", width_mm=40,
+                height_mm=40, page_sha256="00" * 32, picture_sha256="11" * 32, state="enabled",
+                valid_from=at - timedelta(minutes=1), valid_to=at + timedelta(days=30),
+                made_by=own.person_id or "", created_at=at, changed_at=at,
+            )
+        )  # fmt: skip
+    page = sender.page
+    page.goto(f"{site.url}/agreements/{made}/sign")
+    page.locator("#sign[data-phase=read]").wait_for()
+    scroll_to_the_end_of(sender, 1)
+    page.locator("[data-part=read-button]:enabled").click()
+    page.locator("#sign[data-phase=approve]").wait_for()
+    page.locator("section[data-part=approve] details:has(#approve-seal) summary").click()
+    page.select_option("#approve-seal", seal)
+    keep(sender, "approve-one")
+    require_fits(page)
+    page.click("section[data-part=approve] form button[type=submit]")
+    page.wait_for_url(re.compile(r"/batches/bat_[0-9a-z]+$"))
+    # Read on its own page, it is not read again.
+    page.locator("[data-part=affirm-button]:enabled").wait_for()
+    assert "示例捐赠企业合同专用章（虚构）" in page.locator("[data-part=rows]").inner_text()
+    keep(sender, "approve-one-affirm")
+    require_fits(page)
+    page.click("[data-part=affirm-button]")
+    page.locator("#batch[data-phase=done]").wait_for()
+    with transaction(site.ports.readers) as session:
+        named = [
+            one.approved_seal_id
+            for one in queries.signers_of(session, made)
+            if one.act == "approve"
+        ]
+    assert named == [seal]
+    assert sender.faults == []
 
 
 def test_a_file_of_rows_is_tried_and_sent_with_a_report_per_row(

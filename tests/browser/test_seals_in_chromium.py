@@ -264,12 +264,28 @@ def test_fields_are_dragged_a_name_is_written_and_the_seal_is_put_on(
     require_fits(page)
     keep(page, size, "place")
     placed = [told(page)]
+
+    # Over the clauses' numbers it is refused before the page is left, and nothing placed is lost.
+    second = page.locator("[data-box='2']")
+    stood = second.get_attribute("aria-label")
+    for _ in range(30):
+        first.press("Shift+ArrowUp")
+    page.click("main form button[type=submit]")
+    refused = page.locator("[data-part=problem][data-code='placement.covered']")
+    refused.wait_for()
+    assert "第 1 个签名框（第 2 页）" in refused.inner_text()
+    assert second.get_attribute("aria-label") == stood
+    require_fits(page)
+    keep(page, size, "place-covered", whole=False)
+    for _ in range(30):
+        first.press("Shift+ArrowDown")
     page.click("main form button[type=submit]")
     page.wait_for_url("**/agreements/agr_*")
     agreement_id = page.url.rsplit("/", 1)[1]
     with transaction(site.ports.readers) as session:
         row = session.get_one(AgreementRow, agreement_id)
-        boxes = form_of(open_reader(site.ports.blobs.get(row.document_sha256))[0]).boxes
+        placed_form = form_of(open_reader(site.ports.blobs.get(row.document_sha256))[0])
+    boxes = {name: placed_form.boxes[name] for name in placed_form.empty}
     assert {one.page for one in boxes.values()} == {1}
     assert f"左 {round(boxes['party2'].left)}，" in placed[0]
     consent_of_the_other(site, office, agreement_id)

@@ -9,9 +9,9 @@ const ID_RANDOM_CHARACTERS = 16;
 const UPLOAD_TIMEOUT_MS = 300_000; // ten megabytes over a slow telephone network
 
 export class Problem extends Error {
-  constructor({ code, detail, status = 0, retryable = false, requestId = "" }) {
+  constructor({ code, detail, status = 0, retryable = false, requestId = "", context = {} }) {
     super(detail);
-    Object.assign(this, { code, detail, status, retryable, requestId });
+    Object.assign(this, { code, detail, status, retryable, requestId, context });
   }
 }
 
@@ -67,6 +67,7 @@ async function once(method, path, body) {
     status: response.status,
     retryable: value?.retryable ?? response.status >= 502,
     requestId: value?.request_id ?? "",
+    context: value?.context ?? {},
   });
 }
 
@@ -99,7 +100,7 @@ export function showProblem(place, error, text) {
   const code = error.code ?? "device.unexpected";
   place.replaceChildren();
   const title = document.createElement("strong");
-  title.textContent = text.has(`error.${code}`) ? text(`error.${code}`) : error.detail || error.message || code;
+  title.textContent = text.has(`error.${code}`) ? text(`error.${code}`, error.context ?? {}) : error.detail || error.message || code;
   const advice = document.createElement("p");
   advice.textContent = text(
     text.has(`do.${code}`) ? `do.${code}` : error.retryable ? "do.retry" : "do.other",

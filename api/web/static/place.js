@@ -149,14 +149,37 @@ part("find").addEventListener("click", () => busy(part("find"), text("place.find
     box.element.scrollIntoView({ block: "center" });
     box.element.focus({ preventScroll: true });
   } catch (error) {
-    showProblem(part("problem"), error, text);
+    refused(error, box.index + 1);
   }
 }));
 
-form.addEventListener("submit", () => {
-  form.elements.fields.value = JSON.stringify(
-    boxes.map(({ page, x, y, width, height }) => ({ page, x, y, width, height })),
-  );
+/** Say why a box cannot stand there, and bring it into view. */
+function refused(error, tried) {
+  const covered = error.code === "placement.covered";
+  const number = tried ?? error.context?.box;
+  if (covered) error.context = { ...error.context, box: number };
+  showProblem(part("problem"), error, text);
+  if (covered && boxes[number - 1]) choose(number - 1);
+}
+
+// The server looks at the places before the page is left: a refusal must not cost what was placed by hand.
+let looked = false;
+form.addEventListener("submit", (event) => {
+  const places = boxes.map(({ page, x, y, width, height }) => ({ page, x, y, width, height }));
+  form.elements.fields.value = JSON.stringify(places);
+  if (looked) { looked = false; return; }
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  const button = form.querySelector("button[type=submit]");
+  busy(button, button.dataset.busy, async () => {
+    hideProblem(part("problem"));
+    try {
+      await call("POST", `${path}/boxes`, { fields: places });
+      looked = true;
+    } catch (error) {
+      refused(error);
+    }
+  }).then(() => { if (looked) form.requestSubmit(button); });
 }, { capture: true });
 
 // At first they stand in a row at the foot of the last page, as they would without this page.

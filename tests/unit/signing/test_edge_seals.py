@@ -6,7 +6,7 @@ import hashlib
 import io
 import itertools
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -194,14 +194,18 @@ def test_slices_join_up_to_whole_seals(count: int) -> None:
     assert max(sizes) <= PAGES_PER_SEAL
 
 
-def joined(data: bytes, track: EdgeTrack, count: int, *, size: tuple[int, int]) -> Image.Image:
-    """The slices of the first seal, cut from the page edges and put side by side as they fan out."""
+def drawn(data: bytes, count: int) -> list[Image.Image]:
+    with render.Document(data) as document:
+        pngs = [document.png(number, side_px=1400) for number in range(count)]
+    return [Image.open(io.BytesIO(one)).convert("RGB") for one in pngs]
+
+
+def joined(
+    sheets: Sequence[Image.Image], track: EdgeTrack, *, size: tuple[int, int]
+) -> Image.Image:
+    """The slices of one seal, cut from the page edges and put side by side as they fan out."""
     strips = []
-    for number, piece in enumerate(slices(count)):
-        if piece.seal:
-            break
-        png = render.page_png(data, page=number, side_px=2400)
-        page = Image.open(io.BytesIO(png)).convert("RGB")
+    for page, piece in zip(sheets, slices(len(sheets)), strict=True):
         ratio = page.width / size[0]
         box = box_on(track, piece, wide=size[0], high=size[1])
         # The seal is a little smaller than the room kept for it, and lies at the very edge.
@@ -248,9 +252,10 @@ def test_the_slices_of_a_signed_file_show_the_whole_seal(
     data = world.across(base, "party_a")
     page = render.page_png(draw_seal(DESIGNS["party_a"]), page=0, side_px=400)
     whole = Image.open(io.BytesIO(page)).convert("RGB")
-    assert alike(joined(data, track, count, size=size), whole) < 0.04
+    sheets = drawn(data, count)
+    assert alike(joined(sheets, track, size=size), whole) < 0.04
     mirrored = replace(track, side=Side.RIGHT if side is Side.LEFT else Side.LEFT)
-    blank = joined(data, mirrored, count, size=size).convert("L").getextrema()
+    blank = joined(sheets, mirrored, size=size).convert("L").getextrema()
     assert blank == (255, 255)
     (check,) = edge_checks(integrity_report(data))
     assert check.verdict is Verdict.PASSED

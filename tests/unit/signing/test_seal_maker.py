@@ -6,7 +6,9 @@ import stat
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from ledger.core.errors import ConflictError, FuqiError, UnavailableError
 from signing.ca import BuiltInAuthority, CertificateSubject, requested_spki
@@ -74,3 +76,49 @@ def test_a_maker_that_does_not_fit_is_refused_at_the_start(tmp_path, authority):
     certified(folder, authority)
     (folder / "seal-maker.pem").chmod(0o644)
     assert refused(folder, [authority.root_der]) == "keys.permissions"
+
+
+def test_a_revoked_maker_is_refused_at_the_start_and_at_its_next_use(tmp_path):
+    authority = BuiltInAuthority.create(tmp_path / "ca", at=AT)
+    folder, later = tmp_path / "maker", AT + timedelta(hours=2)
+    certified(folder, authority)
+    shown = []
+    maker = ExternalSealMaker(
+        folder, roots=[authority.root_der], at=AT, lists=lambda _moment: tuple(shown)
+    )
+    shown.append(authority.crl(at=AT))
+    assert maker.certificate_der(at=AT)
+    serial = x509.load_der_x509_certificate((folder / "seal-maker.der").read_bytes()).serial_number
+    revoked = revoking(authority, serial, at=AT + timedelta(hours=1))
+    shown.append(revoked)
+    # What it did before the revocation stands; from then on it signs nothing, here or after a new start.
+    assert maker.certificate_der(at=AT)
+    with pytest.raises(ConflictError) as caught:
+        maker.certificate_der(at=later)
+    assert caught.value.error_code == "seal.maker_revoked"
+    with pytest.raises(ConflictError) as caught:
+        ExternalSealMaker(
+            folder, roots=[authority.root_der], at=later, lists=lambda _moment: (revoked,)
+        )
+    assert caught.value.error_code == "seal.maker_revoked"
+    # A list of a stranger, and one that cannot be read, revoke nothing.
+    stranger = BuiltInAuthority.create(tmp_path / "stranger", at=AT)
+    for other in (revoking(stranger, serial, at=AT), b"no list"):
+        lists = (other,)
+        ExternalSealMaker(
+            folder, roots=[authority.root_der], at=later, lists=lambda _moment, held=lists: held
+        )
+
+
+def revoking(authority, serial, *, at):
+    """A list of this authority that names a serial number."""
+    key = load_pem_private_key((authority.folder / "root.pem").read_bytes(), None)
+    entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(at).build()
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(authority.certificate.subject)
+        .last_update(at)
+        .next_update(at + timedelta(days=7))
+        .add_revoked_certificate(entry)
+    )
+    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
