@@ -37,7 +37,7 @@ GETH_VERSION = "1.13.15"
 GETH_PACKAGE = f"github.com/ethereum/go-ethereum/cmd/geth@v{GETH_VERSION}"
 CHAIN_ID = 20_261_123
 PASSWORD = "fuqi test network"  # noqa: S105  (published on purpose: the keys are worth nothing)
-START_SECONDS = 30
+START_SECONDS = 90
 ASK_SECONDS = 5
 VALIDATORS_MAX = 7
 """More than this on one machine measures the machine."""
@@ -284,7 +284,7 @@ class Network:
             seconds=seconds,
         )
 
-    def agree(self, *, seconds: float = 30) -> int:
+    def agree(self, *, seconds: float = START_SECONDS) -> int:
         """Wait until all running nodes hold the same block at the height of the lowest; returns that height."""
         running = self.running
 

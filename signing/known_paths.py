@@ -47,9 +47,12 @@ def remembered(
         return kept[2]
     finding = judge(at)
     if finding.verdict is Verdict.PASSED:
-        loaded = [parsed.certificate(der) for der in given]
-        start = max(one.not_valid_before for one in loaded)
-        end = min(one.not_valid_after for one in loaded)
+        try:
+            loaded = [parsed.certificate(der) for der in given]
+            start = max(one.not_valid_before for one in loaded)
+            end = min(one.not_valid_after for one in loaded)
+        except parsed.ASN1_ERRORS:  # one beside the path, that nothing had to read, is broken
+            return finding
         # A certificate that is not valid at the moment itself leaves no such time.
         if start <= at <= end:
             _KEPT.found[key] = start, end, finding

@@ -1,4 +1,4 @@
-"""A real network of four validators (scripts/network.py), started once for each file that asks for it."""
+"""A real network of validators (scripts/network.py), started once for each file that asks for it."""
 
 from __future__ import annotations
 
@@ -29,13 +29,15 @@ def network_module():
 
 
 @contextlib.contextmanager
-def started(folder, *, period_seconds):
+def started(folder, *, period_seconds, validators=4):
     module = network_module()
     if not module.geth_path().is_file():
         pytest.skip("no geth on this machine: `scripts/network.py build` builds it with Go")
     keys = [OperatorKey.create() for _ in range(KEYS)]
     funded = [key.address_hex for key in keys]
-    with module.Network(folder, period_seconds=period_seconds, funded=funded) as network:
+    with module.Network(
+        folder, validators=validators, period_seconds=period_seconds, funded=funded
+    ) as network:
         network.funded_key = keys.pop
         yield network
 
@@ -50,6 +52,11 @@ def validators(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def clocked_network(tmp_path_factory):
-    """Seals every second, whether there are transactions or not."""
-    with started(tmp_path_factory.mktemp("clocked"), period_seconds=1) as network:
+    """Seals every second, whether there are transactions or not.
+
+    Five validators: clique lets each seal one block in three, so of four, with one away, two that seal at the
+    same height block each other and the third for ever.
+    """
+    folder = tmp_path_factory.mktemp("clocked")
+    with started(folder, period_seconds=1, validators=5) as network:
         yield network

@@ -1,4 +1,4 @@
-"""The submitter on a real network of four validators whose blocks come by the clock, while things go wrong.
+"""The submitter on a real network of five validators whose blocks come by the clock, while things go wrong.
 
 Every entry that was acknowledged must end as exactly one leaf with a receipt that a stranger finds final.
 """
@@ -30,8 +30,8 @@ from ledger.vault import FileKeyProvider, Vault
 from ledger.web3_chain import Web3Chain
 
 CONFIRMATIONS = 2
-"""Of four validators any three blocks in a row are sealed by three: enough for the policy below."""
-WITHIN_SECONDS = 60
+"""Of five validators any three blocks in a row are sealed by three: enough for the policy below."""
+WITHIN_SECONDS = 120
 
 
 @pytest.fixture(scope="module")
@@ -127,8 +127,8 @@ class Installation:
             contract=deployment.address,
             code_hash=deployment.code_hash,
             kind="json-rpc",
-            label_en="four validators on one machine",
-            label_zh="单机四节点",
+            label_en="five validators on one machine",
+            label_zh="单机五节点",
             validators=ValidatorPolicy.of(k, validators or self.network.validators),
         )
         return LedgerTrust(self.signer.verifier, (pin,))
@@ -181,7 +181,7 @@ def test_the_network_goes_on_while_a_validator_is_stopped(installation, network)
         # Three validators sealed. Four were not there to, others than these do not count, and a forgery fails.
         receipt = json.loads(json.dumps(installation.receipts()[0]))
         assert installation.finality(receipt, k=4) == "indeterminate"
-        others = ["0x" + f"{index:040x}" for index in range(1, 5)]
+        others = ["0x" + f"{index:040x}" for index in range(1, 6)]
         assert installation.finality(receipt, validators=others) == "indeterminate"
         receipt["anchor"]["evidence"]["seals"]["signers"].reverse()
         assert installation.finality(receipt) == "failed"

@@ -29,11 +29,12 @@ from reportlab.pdfgen.canvas import Canvas
 from api import pdfsig
 from signing import pdf
 from signing.appearance import Appearance, FieldSpec
+from signing.edge_plan import plan_edges
 from signing.intake import PdfLimits, intake
 from signing.opinions import Stance, pdfsig_opinion, pyhanko_opinion
 from signing.seal_maker import BuiltInSealMaker
 from signing.seal_object import Binding, make_seal_object
-from signing.seals import design_of, draw_seal, picture_of, picture_page
+from signing.seals import design_of, draw_seal, picture_of
 from signing.testing import FIXED_TIME, throwaway_pki
 from signing.testing_pdf import raw_pdf, trust_of
 from signing.validate import validate_pdf
@@ -218,7 +219,8 @@ def run_case(case: Case, folder: Path) -> dict[str, object]:
     pki = throwaway_pki(folder / "pki")
     maker = BuiltInSealMaker(pki.authority)
     fields = boxes(case.signatures, facts.page_sizes_pt)
-    data = pdf.place_fields(data, fields)
+    bands = plan_edges(data, fields=fields, wanted=[fields[0].name]) if case.seal else ()
+    data = pdf.place_fields(data, fields, edges=bands)
     signing = time.monotonic()
     design = design_of(kind="contract", shape="", name="示例企业（虚构）")
     for number, field in enumerate(fields):
@@ -228,7 +230,7 @@ def run_case(case: Case, folder: Path) -> dict[str, object]:
             picture = picture_of(design, draw_seal(design))
             bound = Binding(
                 "sea_x", "contract", "drawn", "agr_x", "sig_x", "pty_x", "pty_y", "aut_x", "00" * 32,
-                field.name, len(data), hashlib.sha256(data).hexdigest(), edge=True,
+                field.name, len(data), hashlib.sha256(data).hexdigest(), edge=bool(bands),
             )  # fmt: skip
             der = make_seal_object(
                 bound,
@@ -239,7 +241,7 @@ def run_case(case: Case, folder: Path) -> dict[str, object]:
                 maker=maker,
                 at=FIXED_TIME,
             )
-            mark = pdf.SealMark(draw_seal(design), der, picture_page(picture))
+            mark = pdf.SealMark(draw_seal(design), der, picture if bands else None)
         prepared = pdf.prepare(
             data,
             field=field.name,

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import structlog
 from pydantic import SecretStr
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from api.compose import open_ports
 from api.flows import custody_notices
@@ -28,13 +28,18 @@ from ledger.testing import FakeChain
 
 AT = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+ABOUT_GOODS = select(NoticeRow).where(NoticeRow.kind.startswith(custody_notices.PREFIX))
+"""The round that allotted the goods has told both sides too."""
 
 
 @pytest.fixture
 def goods(database_url: str, tmp_path: Path) -> Iterator[Goods]:
     settings = Settings(home=tmp_path, database_url=SecretStr(database_url), demo=True)
     ports = open_ports(settings, at=AT)
-    yield make_goods(ports, at=AT, quantity=1_000, signed=False)
+    made = make_goods(ports, at=AT, quantity=1_000, signed=False)
+    with transaction(ports.sessions) as session:  # what the round told them, they have read
+        session.execute(update(NoticeRow).values(seen_at=AT))
+    yield made
     ports.engine.dispose()
 
 
@@ -49,7 +54,7 @@ def told(goods: Goods, at: datetime) -> dict[str, set[str]]:
         goods.nurse.organisation: "hospital",
     }
     with transaction(goods.ports.readers) as session:
-        for row in session.scalars(select(NoticeRow).where(NoticeRow.created_at == at)):
+        for row in session.scalars(ABOUT_GOODS.where(NoticeRow.created_at == at)):
             found.setdefault(row.kind, set()).add(names[row.organisation_id])
     return found
 
@@ -151,7 +156,7 @@ def test_a_step_is_bounded_and_says_nothing_but_which_record(
     assert [len(one) for one in steps] == [1, 1, 1, 0]
     texts = json.loads(resources.files("api.web").joinpath("texts.json").read_text("utf-8"))
     with transaction(goods.ports.readers) as session:
-        rows = session.scalars(select(NoticeRow)).all()
+        rows = session.scalars(ABOUT_GOODS).all()
         assert Counter(row.kind for row in rows) == {"goods.handover.late": 6}
         for row in rows:
             values = (row.id, row.organisation_id, row.subject, row.cause)

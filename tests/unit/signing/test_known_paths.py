@@ -65,6 +65,21 @@ def test_only_good_paths_are_remembered_and_not_without_end(pki, monkeypatch):
     assert len(known_paths._KEPT.found) == 2
 
 
+def test_a_broken_certificate_beside_the_path_costs_the_memory_and_nothing_else(pki):
+    """Found by the fuzzer: the dates of one that no path needed were read."""
+    known_paths._KEPT.found.clear()
+    signer, root = pki.signer(), pki.authority.root_der
+    spare = pki.signer().certificate.der
+    date = next(one for one in (b"\x17\x0d", b"\x18\x0f") if one in spare)
+    broken = spare.replace(date, b"\x06" + date[1:], 1)
+    others = (*signer.certificate.chain, broken)
+    found = check_path(
+        signer.certificate.der, others=others, roots=(root,), at=pki.at, purpose=Purpose.SIGNING
+    )
+    assert found.verdict is Verdict.PASSED
+    assert not known_paths._KEPT.found
+
+
 def test_who_signed_a_certificate_is_asked_once_and_answered_for_these_bytes_alone(pki):
     parsed = trust.parsed.certificate
     signer, root = pki.signer(), parsed(pki.authority.root_der)
