@@ -42,6 +42,7 @@ class Caller:
         organisation_id: the party id of the organisation it acts for, or None.
         roles: never empty.
         via: how it was authenticated: `session`, `key` or `system`.
+        password_temporary: somebody else set the password; nothing else is possible until it is changed.
     """
 
     account_id: str
@@ -49,6 +50,7 @@ class Caller:
     organisation_id: str | None
     roles: frozenset[Role]
     via: str = "session"
+    password_temporary: bool = False
 
     def has(self, role: Role) -> bool:
         """Whether the caller holds `role`."""

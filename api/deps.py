@@ -21,6 +21,8 @@ from ledger.store import transaction
 
 PAGE_ROWS_MAX: Final = 100
 """Rows of one list answer: a phone shows twenty, a machine asks again."""
+PASSWORD_PATHS: Final = frozenset({"/me/password", "/api/v1/password"})
+"""All that is open to whoever still has a password that somebody else knows."""
 OFFSET_MAX: Final = 100_000
 """Deeper pages would make the database count rows for nobody."""
 
@@ -118,13 +120,18 @@ class Rule:
 
         Raises:
             UnauthenticatedError: `auth.required`, `auth.key_invalid`.
-            ForbiddenError: `auth.role`.
+            ForbiddenError: `auth.password_temporary`, `auth.role`.
         """
         caller = identify(request)
         if self.public:
             return caller
         if caller is None:
             raise UnauthenticatedError("log in first")
+        if caller.password_temporary and request.url.path not in PASSWORD_PATHS:
+            raise ForbiddenError(
+                "somebody else set your password: choose one of your own first, at /me/password",
+                code="auth.password_temporary",
+            )
         if not caller.roles & self.roles:
             raise ForbiddenError(
                 "this needs a role you do not hold",

@@ -33,6 +33,7 @@ CLOCK_DRIFT_MAX_SECONDS: Final = 1.0
 """More than this between two clocks over a twentieth of a second: one of them is being set right now."""
 RARE_CHARACTERS: Final = "䶮𠮷㛃𬱖"
 """Characters of real names outside the common set, two of them outside the basic plane."""
+ROUNDS_SHOWN: Final = 5
 APT: Final = "sudo apt-get install"
 
 
@@ -195,6 +196,38 @@ def _database(machine: Machine) -> Check:
     return _passed(code, f"{shown} at schema {current}", f"{shown}，结构版本 {current}")
 
 
+def _rounds(machine: Machine) -> Check:
+    """Results on the chain that were struck or refused: nobody may go on saying that they are best."""
+    code = "doctor.rounds"
+    try:
+        url = make_url(machine.settings.database)
+        missing = url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file()
+        state = (None, None) if missing else machine.schema(machine.settings.database)
+        ready = state[0] is not None and state[0] == state[1]
+        found = machine.alarms(machine.settings.database, machine.wall) if ready else ()
+    except (FuqiError, ValueError):
+        return Check(
+            code,
+            Verdict.INDETERMINATE,
+            "results on the chain were not looked at: see the database above",
+            "未能查看链上结果：见上面的数据库检查",
+        )
+    if found:
+        shown = ", ".join(found[:ROUNDS_SHOWN])
+        return _failed(
+            code,
+            f"{len(found)} rounds whose result on the chain was struck or refused: {shown}; open /rounds/<id> "
+            "and follow what its page says (docs/guides/matching.md)",
+            f"{len(found)} 个轮次的链上结果已被推翻或被拒绝：{shown}；请打开 /rounds/<编号> 按页面提示处理",
+            rounds=list(found[:ROUNDS_SHOWN]),
+        )
+    return _passed(
+        code,
+        "no result on the chain was struck or refused in the last 30 days",
+        "近 30 天没有被推翻或被拒绝的链上结果",
+    )
+
+
 def _chain(machine: Machine) -> Check:
     code = "doctor.chain"
     embedded = machine.settings.chain_url is None
@@ -279,6 +312,7 @@ PROBES: Final[tuple[Callable[[Machine], Check], ...]] = (
     _home,
     _disk,
     _database,
+    _rounds,
     _chain,
     _vault,
     _clock,

@@ -180,6 +180,8 @@ def respond(request: Request, error: BaseException) -> Response:
     if wants_page(request):
         if problem.code == "auth.required":
             return RedirectResponse(login_address(request), status_code=303)
+        if problem.code == "auth.password_temporary":
+            return RedirectResponse("/me/password", status_code=303)
         page: PageOfProblem | None = getattr(request.app.state, "page_of_problem", None)
         if page is not None:
             response = page(request, problem)

@@ -17,7 +17,8 @@ from api.compose import open_chain
 from api.compose_vault import describe_master_keys
 from api.settings import Settings
 from ledger.chain import ChainPort
-from ledger.store import make_engine, schema_state
+from ledger.queries.round_chain import alarmed_rounds
+from ledger.store import make_engine, schema_state, sessions, transaction
 from signing.fonts import find_font
 
 PROGRAM_TIMEOUT_SECONDS: Final = 20
@@ -53,6 +54,16 @@ def _schema(url: str) -> tuple[str | None, str | None]:
         engine.dispose()
 
 
+def _alarms(url: str, wall: Callable[[], datetime]) -> tuple[str, ...]:
+    """Ids of rounds whose result on the chain does not stand."""
+    engine = make_engine(url)
+    try:
+        with transaction(sessions(engine)) as session:
+            return tuple(row.round_id for row in alarmed_rounds(session, at=wall()))
+    finally:
+        engine.dispose()
+
+
 @dataclass(frozen=True, slots=True)
 class Machine:
     """The seams to the outside, so that every finding can be tested without the machine that shows it."""
@@ -66,6 +77,7 @@ class Machine:
     font_name: Callable[[], str] = lambda: find_font().path.name
     schema: Callable[[str], tuple[str | None, str | None]] = _schema
     chain: Callable[[Settings], ChainPort] = open_chain
+    alarms: Callable[[str, Callable[[], datetime]], tuple[str, ...]] = _alarms
     master_keys: Callable[[Settings], str] = describe_master_keys
     free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free
     wall: Callable[[], datetime] = lambda: datetime.now(UTC)

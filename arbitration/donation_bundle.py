@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
 from arbitration.bundle import Seal, Stamp, file_rows, seal_text
 from arbitration.checks.donation_files import demanded_labels
@@ -15,6 +14,8 @@ from arbitration.contents import Anchor, Label, Purpose
 from arbitration.donation_model import (
     AGREEMENTS,
     CERTIFICATES,
+    DISCLAIMER_EN,
+    DISCLAIMER_ZH,
     DONATION,
     DONATION_BUNDLE_VERSION,
     LOTS,
@@ -33,17 +34,6 @@ from arbitration.report.donation import (
 from ledger.core.canonical import Json, canonical_bytes
 from ledger.core.errors import InputError, VerificationError
 from ledger.core.units import utc_text
-
-DISCLAIMER_EN: Final = (
-    "This package shows what became of the units of these offers and who signed for it. Units of lines that it "
-    "does not hold count as not given. It is not a ruling and not a fiscal receipt, and it does not show what "
-    "was recorded after its last entry. Names of hospitals beside lines are the platform's word; lots prove "
-    "theirs."
-)
-DISCLAIMER_ZH: Final = (
-    "本证据包载明所列供给每一件的去向及各方的签署；包内未列出的分配视为未分配。它不是裁决，也不是财政票据，"
-    "亦不反映其最后一条记录之后的情况。分配旁的医院名称由平台注明，批次的收受方由其记录证明。"
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ places of the lots as their own bundles tell them. `donation.json` repeats where
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -33,6 +34,16 @@ from ledger.core.errors import InputError
 
 DONATION_BUNDLE_VERSION: Final = "fuqi/donation-bundle/v1"
 DONATION: Final = "donation.json"
+DISCLAIMER_EN: Final = (
+    "This package shows what became of the units of these offers and who signed for it. Units of lines that it "
+    "does not hold count as not given. It is not a ruling and not a fiscal receipt, and it does not show what "
+    "was recorded after its last entry. Names of hospitals beside lines are the platform's word; lots prove "
+    "theirs."
+)
+DISCLAIMER_ZH: Final = (
+    "本证据包载明所列供给每一件的去向及各方的签署；包内未列出的分配视为未分配。它不是裁决，也不是财政票据，"
+    "亦不反映其最后一条记录之后的情况。分配旁的医院名称由平台注明，批次的收受方由其记录证明。"
+)
 LOTS_MAX: Final = 50
 """Each is verified with all its checks; more lots are told in several bundles."""
 AGREEMENTS_MAX: Final = 50
@@ -41,6 +52,13 @@ OFFER_TYPES: Final = frozenset({"offer.posted", "offer.linked", "offer.withdrawn
 LOTS: Final = "lots/"
 AGREEMENTS: Final = "agreements/"
 CERTIFICATES: Final = "certificates/"
+SUFFIXES: Final[Mapping[str, str]] = {LOTS: ".zip", AGREEMENTS: ".zip", CERTIFICATES: ".pdf"}
+KNOWN_FILES: Final = re.compile(
+    r"donation\.json|manifest\.json|seal/manifest\.(?:note|tsr)|report\.(?:json|html)"
+    r"|receipts/[0-9a-z_]+\.json|anchors/[0-9]+-[0-9]+\.json"
+    r"|(?:lots/lot|agreements/agr)_[0-9a-z]+\.zip|certificates/lot_[0-9a-z]+\.pdf"
+)
+"""Paths that a donation's bundle has."""
 
 
 def is_donation_bundle(files: Mapping[str, bytes]) -> bool:
@@ -75,9 +93,10 @@ def donation_part(bundle: Bundle) -> Mapping[str, Any]:
 
 
 def inside(bundle: Bundle, folder: str) -> dict[str, bytes]:
-    """Id -> file of everything in a folder of the bundle."""
+    """Id -> file of everything in a folder of the bundle; files of another kind are not told of."""
+    suffix = SUFFIXES[folder]
     return {
-        path.removeprefix(folder).rpartition(".")[0]: data
+        path[len(folder) : -len(suffix)]: data
         for path, data in bundle.files.items()
-        if path.startswith(folder)
+        if path.startswith(folder) and path.endswith(suffix)
     }

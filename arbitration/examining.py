@@ -25,6 +25,7 @@ from signing.field_edits import EDITS_MAX
 from signing.form_fields import FormField, text_fields
 from signing.intake import PdfFacts, PdfLimits, intake
 from signing.reading import RecordedEdit
+from signing.rehearsal import rehearse, room
 from signing.sandbox import Sandbox, SandboxError, SandboxLimits
 from signing.trust import PkiTrust
 from signing.validate import validate_pdf
@@ -165,9 +166,13 @@ def take_in_here(options: Mapping[str, Any], data: bytes) -> Json:
     """In the child: what intake found.
 
     Raises:
-        LimitError, InputError, ConflictError: as `intake`.
+        LimitError: `pdf.too_costly`, and as `intake`.
+        InputError, ConflictError: as `intake`.
     """
-    facts = asdict(intake(data, limits=PdfLimits(**options["limits"])))
+    # What is taken in is read and drawn by the server itself afterwards: first here, with less room.
+    with room(len(data)):
+        facts = asdict(intake(data, limits=PdfLimits(**options["limits"])))
+        rehearse(data)
     return {**facts, "sha256": facts["sha256"].hex()}
 
 

@@ -6,7 +6,7 @@ hides one. The texts belong to `fuqi/bundle/v1` and never change.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from arbitration.contents import Label
@@ -77,8 +77,13 @@ def labels_json(labels: Iterable[Label]) -> list[Json]:
 
 def stated_labels(bundle: Bundle) -> tuple[Label, ...]:
     """The labels that the manifest states."""
+    return labels_in(bundle.manifest)
+
+
+def labels_in(manifest: Mapping[str, Any]) -> tuple[Label, ...]:
+    """The labels that a manifest states."""
     return tuple(
-        Label(str(row["code"]), str(row["en"]), str(row["zh"])) for row in bundle.manifest["labels"]
+        Label(str(row["code"]), str(row["en"]), str(row["zh"])) for row in manifest["labels"]
     )
 
 

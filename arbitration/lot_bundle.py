@@ -10,29 +10,27 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from arbitration.bundle import Seal, Stamp, file_rows, seal_text
 from arbitration.checks.lot_files import demanded_labels
 from arbitration.container import pack
 from arbitration.contents import Anchor, Label, Purpose
 from arbitration.labels import labels_json
-from arbitration.lot_model import LOT, LOT_BUNDLE_VERSION, lot_events, open_lot_files
+from arbitration.lot_model import (
+    DISCLAIMER_EN,
+    DISCLAIMER_ZH,
+    LOT,
+    LOT_BUNDLE_VERSION,
+    lot_events,
+    open_lot_files,
+)
 from arbitration.lot_story import tell
 from arbitration.model import MANIFEST, NOTE, STAMP
 from arbitration.parts import refuse_identity_number
 from ledger.core.canonical import Json, canonical_bytes
 from ledger.core.errors import InputError, VerificationError
 from ledger.core.units import utc_text
-
-DISCLAIMER_EN: Final = (
-    "This package shows who signed what about these units. It is not a ruling and not a fiscal receipt, "
-    "and it does not show what was recorded after its last entry."
-)
-DISCLAIMER_ZH: Final = (
-    "本证据包载明各方就这些物资签署了什么；它不是裁决，也不是财政票据，"
-    "亦不反映其最后一条记录之后的情况。"
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ another party's own affair (`fuqi/disclosure/v1`). `lot.json` repeats where that
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -21,6 +22,19 @@ from ledger.core.errors import InputError, VerificationError
 
 LOT_BUNDLE_VERSION: Final = "fuqi/lot-bundle/v1"
 LOT: Final = "lot.json"
+KNOWN_FILES: Final = re.compile(
+    r"lot\.json|manifest\.json|seal/manifest\.(?:note|tsr)"
+    r"|receipts/[0-9a-z_]+\.json|anchors/[0-9]+-[0-9]+\.json"
+)
+"""Paths that a lot's bundle has."""
+DISCLAIMER_EN: Final = (
+    "This package shows who signed what about these units. It is not a ruling and not a fiscal receipt, "
+    "and it does not show what was recorded after its last entry."
+)
+DISCLAIMER_ZH: Final = (
+    "本证据包载明各方就这些物资签署了什么；它不是裁决，也不是财政票据，"
+    "亦不反映其最后一条记录之后的情况。"
+)
 WHOLE: Final = frozenset(
     {
         "lot.opened",

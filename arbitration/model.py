@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from arbitration.parts import PARTS
+from arbitration.parts import ALLOCATION, PARTS
 from ledger.core.canonical import canonical_parse
 from ledger.core.errors import InputError, VerificationError
 
@@ -21,6 +22,15 @@ REPORT_JSON: Final = "report.json"
 REPORT_HTML: Final = "report.html"
 OUTSIDE_MANIFEST: Final = frozenset({MANIFEST, NOTE, STAMP})
 """The manifest cannot hold its own digest; the seal covers it, the time stamp and thereby the rest."""
+KNOWN_FILES: Final = re.compile(
+    "|".join(
+        re.escape(path)
+        for path in (*PARTS, ALLOCATION, MANIFEST, NOTE, STAMP, REPORT_JSON, REPORT_HTML)
+    )
+    + r"|documents/.+|certificates/[0-9a-f]{32}\.(?:der|crl)|timestamps/[0-9]{2,6}\.tsr"
+    r"|receipts/[0-9a-z_]+\.json|anchors/[0-9]+-[0-9]+\.json"
+)
+"""Paths that an agreement's bundle has; `document.digests` holds the documents against the list of them."""
 JSON_BYTES_MAX: Final = 8 * 1024 * 1024
 """A part or a receipt of the largest bundle stays far below; parsing costs several times its size."""
 
@@ -125,6 +135,11 @@ def parse_parts(files: Mapping[str, bytes], *, wanted: Collection[str]) -> dict[
                 f"{path} is not canonical JSON", code="bundle.part", path=path
             ) from exc
     return parsed
+
+
+def foreign_files(files: Collection[str], *, known: re.Pattern[str]) -> list[str]:
+    """Paths that the format does not have: who unpacks the bundle would take such a file for verified."""
+    return sorted(path for path in files if known.fullmatch(path) is None)
 
 
 def open_files(files: Mapping[str, bytes], *, draft: bool = False) -> Bundle:

@@ -41,6 +41,7 @@ PARTS: Final = (
 ALLOCATION: Final = "17-allocation.json"
 """Only where the agreement came from a match."""
 
+BUSINESS: Final = "electronic agreement"
 DISCLAIMER_EN: Final = (
     "This package holds records and proofs. It is not a ruling and not a fiscal receipt; what it proves is "
     "what its verification shows, no more."
@@ -144,7 +145,7 @@ def _summary(contents: BundleContents, *, events: int) -> Json:
     agreement = contents.agreement
     return {
         "bundle": contents.id,
-        "business": "electronic agreement",
+        "business": BUSINESS,
         "agreement": agreement.id,
         "title": agreement.title,
         "matter": agreement.matter,

@@ -44,10 +44,12 @@ SHORT_LIFE_DAYS: Final = 183
 REMOTE: Final = Place("", "", 0, 0)
 """The one place of everything remote: no way, no day, no carrier."""
 _CODE: Final = {reason: number for number, reason in enumerate(REASONS)}
-_FAR: Final = 1 << 30
+NEVER_DAY: Final = 1 << 30
+"""Later than any day there is: when durable goods expire. Where there is no way, its kilometres and days."""
 
 Bools = NDArray[np.bool_]
 Codes = NDArray[np.int8]
+Int32s = NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +58,14 @@ class Candidates:
 
     Attributes:
         codes: index into REASONS.
-        km: distance of the route taken; meaningless where there is none.
+        km, days: distance of the route taken and the days it takes; meaningless where there is none.
         transport: cost of one unit at the transport level: km + 1 + substitution penalty.
         life: shape (lots,): days from the round's day to expiry, 0..3650; the expiry level's unit cost.
     """
 
     codes: Codes
     km: Int64s
+    days: Int32s
     transport: Int64s
     life: Int64s
 
@@ -95,7 +98,7 @@ def judge_pairs(problem: Problem) -> Candidates:
     for reason, fault in faults:
         np.copyto(codes, np.int8(_CODE[reason]), where=fault & (codes == ELIGIBLE))
     life = np.array([_life(lot, day=problem.day) for lot in lots], dtype=np.int64)
-    return Candidates(codes, km, km + 1 + penalty, life)
+    return Candidates(codes, km, days.astype(np.int32), km + 1 + penalty, life)
 
 
 def reason_against(problem: Problem, *, need: Need, lot: Lot) -> str | None:
@@ -352,10 +355,10 @@ def _sterile_missing(needs: tuple[Need, ...], lots: tuple[Lot, ...]) -> Bools:
 def _life_too_short(needs: tuple[Need, ...], lots: tuple[Lot, ...], *, arrival: Int64s) -> Bools:
     wanted = np.array([need.remaining_days_min for need in needs], dtype=np.int64)[:, None]
     expires = np.array(
-        [_FAR if lot.expires_day is None else lot.expires_day for lot in lots], dtype=np.int64
+        [NEVER_DAY if lot.expires_day is None else lot.expires_day for lot in lots], dtype=np.int64
     )
     short = (expires - _lots(lots, "produced_day") <= SHORT_LIFE_DAYS)[None, :]
-    # `_FAR` minus any arrival is above every wanted life, so durable goods pass.
+    # `NEVER_DAY` minus any arrival is above every wanted life, so durable goods pass.
     too_short: Bools = expires[None, :] - arrival < np.where(short, wanted // 2, wanted)
     return too_short
 
@@ -387,8 +390,8 @@ def _place_routes(
     home = np.array(
         [[p.province == o.province for o, _ in origins] for p in places], dtype=np.bool_
     ).reshape(direct.shape)
-    km = np.where(home, direct, _FAR)
-    days = np.where(home, -(-direct // policy.km_per_day), _FAR)
+    km = np.where(home, direct, NEVER_DAY)
+    days = np.where(home, -(-direct // policy.km_per_day), NEVER_DAY)
     refused = np.zeros(direct.shape, dtype=np.bool_)
     for lane in _distinct(problem.lanes):
         hub = lane.destination
@@ -414,7 +417,7 @@ def _place_routes(
         km = np.where(take, route_km, km)
         days = np.where(take, route_days, days)
     codes = np.zeros(direct.shape, dtype=np.int8)
-    missing = km == _FAR
+    missing = km == NEVER_DAY
     codes[missing] = _CODE["lane.none"]
     codes[missing & refused] = _CODE["lane.individuals_refused"]
     return km, days, codes

@@ -24,7 +24,7 @@ from ledger.core.canonical import Json
 from ledger.core.report import Check, Report, Verdict
 from matching.candidates import ELIGIBLE, REASONS, Candidates, judge_pairs
 from matching.geo import Int64s
-from matching.pallets_check import limit_fault
+from matching.pallets_check import limit_fault, receivers_allowed, receivers_charges
 from matching.plan import Certificate, Group, Objective, Plan, Price
 from matching.problem import Problem
 
@@ -50,6 +50,8 @@ class _Facts:
     groups: Mapping[Group, tuple[int, ...]]
     sizes: Mapping[Group, tuple[int, ...]]
     """Units of each segment of a group, made once: three checks go through all of them."""
+    limits: Mapping[str, int]
+    """To how many hospitals a donor splits, of those that say so."""
 
 
 class _RejectedError(Exception):
@@ -148,6 +150,7 @@ def _facts(problem: Problem, judged: Candidates) -> _Facts:
         lot_class=tuple(of_item[lot.item] for lot in problem.lots),
         groups={key: tuple(rows) for key, rows in groups.items()},
         sizes={key: _segment_sizes(problem, rows) for key, rows in groups.items()},
+        limits=receivers_allowed(problem),
     )
 
 
@@ -297,13 +300,15 @@ def _complete(facts: _Facts, certificate: Certificate) -> Check:
             set(certificate.resources),
             {one.id for one in facts.problem.resources} if certificate.resources else set(),
         ),
+        (set(certificate.donors), set(facts.limits) if certificate.donors else set()),
     )
     if any(found != expected for found, expected in wanted):
         raise _RejectedError("a dual price is missing or too many", "对偶价格缺失或多余")
     if not 1 <= certificate.scale <= SCALE_MAX or (
-        certificate.gap is None and (certificate.scale != 1 or certificate.resources)
+        certificate.gap is None
+        and (certificate.scale != 1 or certificate.resources or certificate.donors)
     ):
-        # Prices of resources bound a plan and never prove one best.
+        # Prices of resources and donors bound a plan and never prove one best.
         raise _RejectedError("the scale of the prices is out of range", "价格比例超出范围")
     for prices in (
         certificate.roots,
@@ -315,6 +320,8 @@ def _complete(facts: _Facts, certificate: Certificate) -> Check:
         for price in prices.values():
             if len(price) != 3 or any(abs(part) > PRICE_MAX for part in price):
                 raise _RejectedError("a dual price is out of range", "对偶价格超出范围")
+    if not all(0 <= price <= PRICE_MAX for price in certificate.donors.values()):
+        raise _RejectedError("a dual price is out of range", "对偶价格超出范围")
     return _passed(
         "certificate.complete",
         "every node has exactly one dual price",
@@ -365,16 +372,24 @@ def _pairs_optimal(facts: _Facts, certificate: Certificate, *, served: Int64s) -
         [_with_resource(facts, certificate, column) for column in range(len(facts.problem.lots))]
     )
     need_prices = _price_array([certificate.needs[need.id] for need in facts.problem.needs])
+    charges = (
+        receivers_charges(facts.problem, facts.judged, certificate.donors)
+        if certificate.donors
+        else None
+    )
     arcs = 0
     for first in range(0, len(need_prices), _STRIP):
         strip = slice(first, first + _STRIP)
         eligible = facts.judged.codes[strip] == ELIGIBLE
         arcs += int(np.count_nonzero(eligible))
         upper = lot_prices[None, :, 0] - need_prices[strip, None, 0]
+        if charges is not None:
+            upper = upper + charges[strip]
         # Where the first level decides, the others need no look: few pairs are left for them.
         bad = eligible & (upper < 0)
         rows, columns = np.nonzero(eligible & ((upper == 0) | (served[strip] > 0)))
         reduced = lot_prices[columns] - need_prices[strip][rows]
+        reduced[:, 0] = upper[rows, columns]
         reduced[:, 1] += certificate.scale * facts.judged.transport[strip][rows, columns]
         reduced[:, 2] += certificate.scale * facts.judged.life[columns]
         flowing = served[strip][rows, columns] > 0
@@ -472,7 +487,8 @@ def _no_gap(facts: _Facts, plan: Plan, certificate: Certificate) -> Check:
 def _dual_value(facts: _Facts, certificate: Certificate) -> list[int]:
     """- sum(supply * price) + sum over segments of size * min(0, reduced cost); at best sum(cost * flow).
 
-    What shared resources have, times their prices, goes off as well.
+    What shared resources have, times their prices, goes off as well, and so do the hospitals that a donor
+    allows, times its price: a unit to one of them is charged at most its part of that.
     """
     dual = [0, 0, 0]
     totals: dict[str, int] = {}
@@ -494,6 +510,8 @@ def _dual_value(facts: _Facts, certificate: Certificate) -> list[int]:
     if certificate.resources:
         for resource in facts.problem.resources:
             _add(dual, certificate.resources[resource.id], -resource.capacity)
+    for donor, allowed in facts.limits.items():
+        dual[0] -= certificate.donors.get(donor, 0) * allowed
     return dual
 
 

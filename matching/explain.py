@@ -36,6 +36,7 @@ from matching.explain_texts import (
 )
 from matching.fairness import fairness_by_class, fairness_by_region, fairness_by_tier
 from matching.geo import Int64s
+from matching.near_miss import Misses, misses_of
 from matching.plan import Certificate, Plan, Price
 from matching.problem import TIERS, Problem
 
@@ -54,7 +55,8 @@ class NeedOutcome:
 
     Attributes:
         reason: why not all of it, a key of TEXTS; None where filled.
-        nearest_lot: the lot that failed last in the order of checks, where nothing was eligible.
+        nearest_lot: the lot that failed last in the order of checks, and by least (`near_miss`), where nothing
+            was eligible.
         against: reason -> number of lots of its class that fail for it.
         shortage_price: level-1 dual price of one more unit at this need: the rank of the unit that would
             have to go unserved instead; 0 where supply is not short.
@@ -127,6 +129,7 @@ class _View:
     wanted: Mapping[tuple[str, str, int], int]
     short: NDArray[np.bool_]
     proven: bool
+    misses: Misses
 
 
 def explain(
@@ -206,6 +209,7 @@ def _view(problem: Problem, plan: Plan, certificate: Certificate, judged: Candid
         wanted=wanted,
         short=served.sum(axis=1) < np.array([need.quantity for need in problem.needs]),
         proven=certificate.gap is None,
+        misses=misses_of(problem, judged),
     )
 
 
@@ -227,7 +231,7 @@ def _need_outcome(view: _View, row: int) -> NeedOutcome:
             # Only other classes, or goods of the class that may not stand in for it.
             reason = NO_SUPPLY
         else:
-            column = int(codes.argmax())
+            column = view.misses.nearest(row)
             reason, nearest = REASONS[int(codes[column])], view.problem.lots[column].id
     return NeedOutcome(
         need=need.id,

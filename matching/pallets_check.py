@@ -1,16 +1,26 @@
 """The rules that are no flow, checked: whole packs, smallest lines, donors' limits, shared resources.
 
 Part of the independent checker: nothing here is used by what makes plans.
+
+Of a donor's limit the bound takes this: let `most` be what a hospital could get from it at the very most. Then
+units / most, added up over hospitals, is at most the number of hospitals with a line, and so at most the limit.
+A price on that row charges each unit price / most; rounded down it stays a bound.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
 import numpy as np
 
 from ledger.core.canonical import Json
+from matching.candidates import ELIGIBLE, Candidates
 from matching.geo import Int64s
 from matching.problem import Problem
 
+CHARGE_MAX: Final = 1 << 20
+"""Units that are charged more than any rank go nowhere; a smaller charge keeps sums inside 64 bits."""
 Fault = tuple[str, str, dict[str, Json]]
 """(English, Chinese, details)."""
 
@@ -54,3 +64,34 @@ def limit_fault(problem: Problem, *, served: Int64s) -> Fault | None:
                 {"resource": resource.id, "used": used[resource.id], "limit": resource.capacity},
             )
     return None
+
+
+def receivers_allowed(problem: Problem) -> dict[str, int]:
+    """Donor -> the least of the limits that its lots name."""
+    found: dict[str, int] = {}
+    for lot in problem.lots:
+        if lot.receivers_max is not None:
+            found[lot.donor] = min(found.get(lot.donor, lot.receivers_max), lot.receivers_max)
+    return found
+
+
+def receivers_charges(problem: Problem, judged: Candidates, prices: Mapping[str, int]) -> Int64s:
+    """What one unit of every pair is charged at level one, shape (needs, lots); see the head of this module."""
+    charges: Int64s = np.zeros(judged.codes.shape, dtype=np.int64)
+    names = sorted({need.hospital for need in problem.needs})
+    place = {name: at for at, name in enumerate(names)}
+    hospital = np.array([place[need.hospital] for need in problem.needs], dtype=np.int64)
+    wanted = np.array([need.quantity for need in problem.needs], dtype=np.int64)
+    for donor, price in prices.items():
+        own = [column for column, lot in enumerate(problem.lots) if lot.donor == donor]
+        held = np.array([problem.lots[column].quantity for column in own], dtype=np.int64)
+        rows, columns = np.nonzero(judged.codes[:, own] == ELIGIBLE)
+        asks = np.zeros(len(names), dtype=np.int64)
+        asking = np.unique(rows)
+        np.add.at(asks, hospital[asking], wanted[asking])
+        fits = np.zeros((len(names), len(own)), dtype=np.int64)
+        fits[hospital[rows], columns] = 1
+        most = np.minimum(asks, fits @ held)
+        charge = np.minimum(price // np.maximum(most, 1), CHARGE_MAX)
+        charges[:, own] = np.where(most > 0, charge, 0)[hospital][:, None]
+    return charges

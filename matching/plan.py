@@ -121,7 +121,8 @@ class Certificate:
         gap: None where the prices prove the plan optimal. Where a limit ended the work before that: the plan's
             value minus the value of the prices, level by level; no plan is better by more than that.
         resources: of a round with shared resources, the price of one unit of each.
-        scale: prices and gap are in this fraction of a unit of cost; 1 unless resources need finer prices.
+        scale: prices and gap are in this fraction of a unit of cost; 1 unless rows need finer prices.
+        donors: of a round with donors that split to few hospitals, the price of one hospital more of each.
     """
 
     plan: str
@@ -132,11 +133,12 @@ class Certificate:
     gap: Price | None = None
     resources: Mapping[str, Price] = field(default_factory=dict)
     scale: int = 1
+    donors: Mapping[str, int] = field(default_factory=dict)
     _packed: list[bytes] = field(default_factory=list, init=False, repr=False, compare=False)
     """As in `Problem`."""
 
     def as_json(self) -> dict[str, Json]:
-        """`fuqi/certificate/v1`; gap, resources and scale stand in it only where there are such."""
+        """`fuqi/certificate/v1`; gap, resources, donors and scale stand in it only where there are such."""
         value: dict[str, Json] = {
             "v": CERTIFICATE_TAG,
             "plan": self.plan,
@@ -147,6 +149,9 @@ class Certificate:
         }
         if self.resources:
             value["resources"] = [[name, *self.resources[name]] for name in sorted(self.resources)]
+        if self.donors:
+            value["donors"] = [[name, self.donors[name]] for name in sorted(self.donors)]
+        if self.resources or self.donors:
             value["scale"] = self.scale
         return value if self.gap is None else value | {"gap": list(self.gap)}
 
@@ -166,6 +171,7 @@ class Certificate:
         """
         assert self.gap is None
         assert not self.resources
+        assert not self.donors
         head = b'{"groups":[' + b",".join(groups) + b'],"lots":[' + b",".join(lots)
         head += b'],"needs":[' + b",".join(needs) + b"],"
         rest: dict[str, Json] = {
@@ -239,6 +245,7 @@ def certificate_from_json(value: Mapping[str, Any]) -> Certificate:
             gap=_price(value["gap"]) if "gap" in value else None,
             resources={_text(row[0]): _price(row[1:]) for row in value.get("resources", ())},
             scale=_integer(value.get("scale", 1)),
+            donors={_text(name): _integer(price) for name, price in value.get("donors", ())},
         )
         _require(certificate.digest() == tagged_digest(CERTIFICATE_TAG, value))
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as exc:

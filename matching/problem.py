@@ -16,6 +16,7 @@ from ledger.core.canonical import Json, canonical_bytes, sha256, tagged_digest
 from ledger.core.errors import InputError, LimitError
 from ledger.core.units import QUANTITY_MAX, Digest32
 from matching.catalogue import Catalogue, parse_catalogue
+from matching.typed_rows import typed
 
 PROBLEM_TAG: Final = "fuqi/problem/v1"
 LIMITED_TAG: Final = "fuqi/problem/v2"
@@ -31,6 +32,8 @@ DAY_MAX: Final = 47_482
 LIFE_MAX_DAYS: Final = 3_650
 """Goods without expiry, and longer lives, count as ten years in the expiry level."""
 TIERS: Final = ("critical", "high", "normal")
+LEVELS: Final = ("unserved_by_tier_then_evenness", "transport", "earliest_expiry")
+"""What a round minimises, the most important first; every policy of this version has them."""
 RESOURCES_MAX: Final = 5_000
 """Days of resources, each a coupling row: fifty lines with a plan of ninety days each."""
 RESOURCE_KINDS: Final = ("plant", "line", "machine", "product", "service")
@@ -156,7 +159,7 @@ class Policy:
 
     id: str = "fuqi/round-policy"
     version: str = "1"
-    levels: tuple[str, ...] = ("unserved_by_tier_then_evenness", "transport", "earliest_expiry")
+    levels: tuple[str, ...] = LEVELS
     ties: str = (
         "needs and lots in the order of their ids, one thread, solver version named in the plan"
     )
@@ -408,18 +411,20 @@ def problem_from_json(value: Mapping[str, Any]) -> Problem:
             for key, item in value["policy"].items()
             if key != "v"
         }
+        if not isinstance(value["id"], str):
+            raise TypeError("the id is no word")
         problem = make_problem(
             value["id"],
             day=int(value["day"]),
             needs=[_need(row) for row in value["needs"]],
             lots=[_lot(row) for row in value["lots"]],
             lanes=[
-                Lane(**{**row, "destination": Place(**row["destination"])})
+                typed(Lane(**{**row, "destination": _place(row["destination"])}))
                 for row in value["lanes"]
             ],
-            policy=Policy(**policy),
+            policy=typed(Policy(**policy)),
             catalogue=parse_catalogue(value["catalogue"]),
-            resources=[Resource(**row) for row in value.get("resources", ())],
+            resources=[typed(Resource(**row)) for row in value.get("resources", ())],
         )
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise InputError("the problem misses a field", code="matching.problem_malformed") from exc
@@ -432,12 +437,16 @@ def problem_from_json(value: Mapping[str, Any]) -> Problem:
 
 
 def _need(row: Mapping[str, Any]) -> Need:
-    return Need(**{**row, "items": tuple(row["items"]), "place": Place(**row["place"])})
+    return typed(Need(**{**row, "items": tuple(row["items"]), "place": _place(row["place"])}))
 
 
 def _lot(row: Mapping[str, Any]) -> Lot:
     lists = {name: tuple(row[name]) for name in ("directed_to", "related_to")}
-    return Lot(**{**row, **lists, "place": Place(**row["place"])})
+    return typed(Lot(**{**row, **lists, "place": _place(row["place"])}))
+
+
+def _place(row: Mapping[str, Any]) -> Place:
+    return typed(Place(**row))
 
 
 def _plain_lot(lot: Lot, *, limited: bool) -> dict[str, Json]:
@@ -476,6 +485,11 @@ def _require_bounded(problem: Problem) -> None:
                 f"a round takes at most {limit} {what}", code="matching.too_large", limit=limit
             )
     policy = problem.policy
+    if policy.levels != LEVELS:
+        # Another order would be committed to and published, and not be what is solved.
+        raise InputError(
+            f"a round knows one order of levels: {', '.join(LEVELS)}", code="policy.levels"
+        )
     if not 1 <= policy.segments <= 100:
         raise InputError("segments are 1 to 100", code="policy.segments")
     if not 1 <= policy.km_per_day <= 20_000 or not 0 <= policy.onward_days <= 60:

@@ -1,10 +1,10 @@
 """Rounds that are no pure flow: a certified bound, a plan that keeps every limit, and the gap between them.
 
-Resources shared by several products are coupling rows, sum of units times what a unit takes <= capacity.
-Their linear relaxation (scipy's HiGHS, level one) suggests what a unit of each resource is worth. Nothing of
-that is believed: the suggested prices become integers, and with them in the lots' costs the round is a flow
-again, whose exact optimum less the price of the capacity bounds every plan (Lagrange). The checker adds that up
-by itself.
+Resources shared by several products are coupling rows, sum of units times what a unit takes <= capacity; donors
+that split to few hospitals are rows too (`receivers.py`). Their linear relaxation (`relaxation.py`) suggests
+what each row is worth. Nothing of that is believed: the suggested prices become integers, and with them in the
+costs of pairs the round is a flow again, whose exact optimum less the price of the rows bounds every plan
+(Lagrange). The checker adds that up by itself.
 
 A plan of such a round is called optimal only where the flow without the limits already keeps them; in every
 other case it carries its gap, level by level, and nothing is claimed beyond it.
@@ -12,12 +12,11 @@ other case it carries its gap, level by level, and nothing is claimed beyond it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import time
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
-from scipy.optimize import linprog  # type: ignore[import-untyped]
-from scipy.sparse import coo_array  # type: ignore[import-untyped]
 
 from ledger.core.errors import LimitError
 from matching.assemble import class_names, objective_of
@@ -25,17 +24,16 @@ from matching.candidates import ELIGIBLE, Candidates, judge_pairs
 from matching.engine.levels import LEVELS, level_fits, solve_by_levels
 from matching.engine.market import Market
 from matching.engine.network import class_network, with_pairs
+from matching.engine.portfolio import limit_of, seconds_left
 from matching.engine.translate import market_of
 from matching.geo import Int64s
 from matching.pallets import donors_limits, keep_limits
 from matching.plan import Certificate, Flow, Group, Plan, Price
 from matching.problem import TIERS, Problem
+from matching.receivers import Receivers, receivers_of
+from matching.relaxation import SCALE, Relaxed, relax
 from matching.solve import Solution, solve
 
-SCALE: Final = 1 << 10
-"""Prices of resources are in thousandths of a rank: a unit that takes seven minutes needs fractions."""
-LP_ARCS_MAX: Final = 3_000_000
-"""Pairs of the relaxation; HiGHS takes about a kilobyte for each."""
 IMPROVED_TRIES: Final = 200
 IMPROVED_CELLS_MAX: Final = 250_000
 """How often lots are given out again, and needs times lots up to which that is tried: 200 times took a second
@@ -43,45 +41,61 @@ of processor time in a round of 500 x 500, and larger rounds stay as they are ro
 NAME: Final = "limits kept by rounding"
 
 
-@dataclass(frozen=True, slots=True)
-class _Relaxed:
-    """The relaxation: suggested price of each resource (scaled), units of each lot."""
-
-    prices: dict[str, int]
-    quotas: dict[int, int]
-
-
-def solve_limited(problem: Problem, *, candidates: Candidates | None = None) -> Solution:
+def solve_limited(
+    problem: Problem, *, candidates: Candidates | None = None, seconds: float | None = None
+) -> Solution:
     """Solve any round; one without limits exactly as `solve` does.
+
+    Args:
+        seconds: at most about so long, all steps together; the plan is then the best so far, with its gap.
 
     Raises:
         LimitError: `matching.too_large`, `matching.weights_overflow`.
     """
     judged = candidates if candidates is not None else judge_pairs(problem)
-    free = solve(problem, candidates=judged)
+    until = limit_of(seconds)
+    free = solve(problem, candidates=judged, seconds=seconds)
     if not problem.limited:
         return free
     served = _units(problem, free.plan)
     if np.array_equal(keep_limits(problem, judged, served=served), served):
         # The optimum without the limits keeps them all: nothing better can exist with them.
         return free
-    market = market_of(problem)
-    bound = free.certificate
+    market, receivers = market_of(problem), receivers_of(problem, judged)
+    bounds = [free.certificate]
     made = [keep_limits(problem, judged, served=served)]
-    if problem.resources:
-        relaxed = _relax(problem, judged)
-        bound, priced = _priced(problem, market, judged, relaxed.prices)
-        made.append(keep_limits(problem, judged, served=_within(problem, judged, relaxed)))
-        # Where a lot pays for its resource, products that nobody needs badly stay away by themselves.
-        made.append(keep_limits(problem, judged, served=priced))
+    if problem.resources or receivers.donors:
+        relaxed = relax(problem, judged, receivers, until=until)
+        if problem.resources:
+            within = _within(problem, judged, relaxed, until=until)
+            made.append(keep_limits(problem, judged, served=within))
+        if any(relaxed.prices.values()) or any(relaxed.donors.values()):
+            bound, priced = _priced(problem, market, judged, receivers, relaxed, until=until)
+            bounds.append(bound)
+            # Where a pair pays for its row, goods that nobody needs badly stay away by themselves.
+            made.append(keep_limits(problem, judged, served=priced))
     plans = [_plan(problem, market, judged, units, free.plan.solver) for units in made]
     best = min(range(len(plans)), key=lambda at: plans[at].objective.vector())
-    plan = _improved(problem, market, judged, plans[best], made[best])
-    return Solution(plan, _with_gap(problem, plan, bound), judged)
+    plan = _improved(problem, market, judged, plans[best], made[best], until=until)
+    proofs = [_with_gap(problem, plan, bound) for bound in bounds]
+    return Solution(plan, min(proofs, key=_gap_at_scale), judged)
+
+
+def _gap_at_scale(certificate: Certificate) -> Price:
+    """The gap at the finest scale there is, for a comparison."""
+    first, second, third = certificate.gap or (0, 0, 0)
+    times = SCALE // certificate.scale
+    return first * times, second * times, third * times
 
 
 def _improved(
-    problem: Problem, market: Market, judged: Candidates, plan: Plan, units: Int64s
+    problem: Problem,
+    market: Market,
+    judged: Candidates,
+    plan: Plan,
+    units: Int64s,
+    *,
+    until: float | None,
 ) -> Plan:
     """The plan after some of its lots in turn were taken back and given out again with what had lain idle.
 
@@ -95,6 +109,8 @@ def _improved(
     while better and tries > 0:
         better = False
         for part in _taken_back(problem, units)[:tries]:
+            if until is not None and time.monotonic() >= until:
+                return plan
             tries -= 1
             others = units.copy()
             others[:, part] = 0
@@ -117,7 +133,9 @@ def _taken_back(problem: Problem, units: Int64s) -> list[list[int]]:
     return parts
 
 
-def _within(problem: Problem, judged: Candidates, relaxed: _Relaxed) -> Int64s:
+def _within(
+    problem: Problem, judged: Candidates, relaxed: Relaxed, *, until: float | None
+) -> Int64s:
     """The exact optimum where every product has its share of the resource for itself."""
     lots = tuple(
         replace(lot, quantity=relaxed.quotas.get(column, lot.quantity))
@@ -126,116 +144,30 @@ def _within(problem: Problem, judged: Candidates, relaxed: _Relaxed) -> Int64s:
     kept = [column for column, lot in enumerate(lots) if lot.quantity]
     some = replace(problem, lots=tuple(lots[column] for column in kept))
     part = Candidates(
-        judged.codes[:, kept], judged.km[:, kept], judged.transport[:, kept], judged.life[kept]
+        judged.codes[:, kept],
+        judged.km[:, kept],
+        judged.days[:, kept],
+        judged.transport[:, kept],
+        judged.life[kept],
     )
     units = np.zeros(judged.codes.shape, dtype=np.int64)
-    units[:, kept] = _units(some, solve(some, candidates=part).plan)
+    found = solve(some, candidates=part, seconds=seconds_left(until))
+    units[:, kept] = _units(some, found.plan)
     return units
 
 
-def _relax(problem: Problem, judged: Candidates) -> _Relaxed:
-    """Level one as a linear programme over the classes that resources touch."""
-    items = problem.catalogue.items
-    of_lot = [items[lot.item].item_class for lot in problem.lots]
-    of_need = [items[need.items[0]].item_class for need in problem.needs]
-    shared = {name for name, lot in zip(of_lot, problem.lots, strict=True) if lot.resource}
-    eligible = judged.codes == ELIGIBLE
-    eligible &= np.array([name in shared for name in of_lot], dtype=np.bool_)[None, :]
-    rows, columns = np.nonzero(eligible)
-    if not len(rows):
-        return _Relaxed({resource.id: 0 for resource in problem.resources}, {})
-    if len(rows) > LP_ARCS_MAX:
-        raise LimitError(
-            f"resources may touch at most {LP_ARCS_MAX} eligible pairs",
-            code="matching.too_large",
-            limit=LP_ARCS_MAX,
-        )
-    groups: dict[Group, list[int]] = {}
-    for row, need in enumerate(problem.needs):
-        if of_need[row] in shared:
-            groups.setdefault((need.hospital, of_need[row], need.tier), []).append(row)
-    segments = problem.policy.segments
-    totals = [sum(problem.needs[row].quantity for row in members) for members in groups.values()]
-    cuts = np.arange(segments + 1)
-    sizes = np.diff(np.array(totals, dtype=np.int64)[:, None] * cuts // segments, axis=1)
-    ranks = [
-        (len(TIERS) - 1 - key[2]) * segments + step + 1
-        for key in groups
-        for step in range(segments)
-    ]
-    pairs = len(rows)
-    cost = np.concatenate([np.zeros(pairs), np.array(ranks, dtype=np.float64)])
-    upper = np.concatenate([np.full(pairs, np.inf), sizes.ravel().astype(np.float64)])
-    number = {resource.id: at for at, resource in enumerate(problem.resources)}
-    takes = np.array([lot.per_unit for lot in problem.lots], dtype=np.float64)
-    of_resource = np.array([number.get(lot.resource or "", -1) for lot in problem.lots])
-    used = np.flatnonzero(of_resource[columns] >= 0)
-    needs, lots = len(problem.needs), len(problem.lots)
-    at = np.arange(pairs)
-    limits = coo_array(
-        (
-            np.concatenate([np.ones(2 * pairs), takes[columns[used]]]),
-            (
-                np.concatenate([rows, needs + columns, needs + lots + of_resource[columns[used]]]),
-                np.concatenate([at, at, used]),
-            ),
-        ),
-        shape=(needs + lots + len(number), len(cost)),
-    )
-    most = [need.quantity for need in problem.needs] + [lot.quantity for lot in problem.lots]
-    most += [resource.capacity for resource in problem.resources]
-    group_of = np.zeros(needs, dtype=np.int64)
-    for place, members in enumerate(groups.values()):
-        group_of[members] = place
-    filled = coo_array(
-        (
-            np.ones(len(cost)),
-            (
-                np.concatenate([group_of[rows], np.repeat(np.arange(len(groups)), segments)]),
-                np.arange(len(cost)),
-            ),
-        ),
-        shape=(len(groups), len(cost)),
-    )
-    found = linprog(
-        cost,
-        A_ub=limits.tocsr(),
-        b_ub=most,
-        A_eq=filled.tocsr(),
-        b_eq=totals,
-        bounds=np.stack([np.zeros(len(cost)), upper], axis=1),
-        method="highs",
-    )
-    return _read(problem, found, columns=columns, pairs=pairs, first=needs + lots)
-
-
-def _read(problem: Problem, found: object, *, columns: Int64s, pairs: int, first: int) -> _Relaxed:
-    """Prices and quotas; a relaxation that HiGHS could not solve suggests nothing, and nothing is lost."""
-    if getattr(found, "status", 1) != 0:
-        return _Relaxed({resource.id: 0 for resource in problem.resources}, {})
-    duals = np.rint(-found.ineqlin.marginals[first:] * SCALE)  # type: ignore[attr-defined]
-    sums = np.bincount(
-        columns,
-        weights=found.x[:pairs],  # type: ignore[attr-defined]
-        minlength=len(problem.lots),
-    )
-    prices = {
-        resource.id: max(0, int(value))
-        for resource, value in zip(problem.resources, duals.tolist(), strict=True)
-    }
-    quotas = {
-        column: int(sums[column] + 1e-6)
-        for column, lot in enumerate(problem.lots)
-        if lot.resource is not None
-    }
-    return _Relaxed(prices, quotas)
-
-
 def _priced(
-    problem: Problem, market: Market, judged: Candidates, prices: dict[str, int]
+    problem: Problem,
+    market: Market,
+    judged: Candidates,
+    receivers: Receivers,
+    relaxed: Relaxed,
+    *,
+    until: float | None,
 ) -> tuple[Certificate, Int64s]:
-    """Exact dual prices of the flow in which a lot pays for its resource, and its units by (need, lot)."""
+    """Exact dual prices of the flow in which a pair pays for its rows, and its units by (need, lot)."""
     units = np.zeros(judged.codes.shape, dtype=np.int64)
+    prices, donors = relaxed.prices, relaxed.donors
     charge = np.array(
         [
             0 if lot.resource is None else lot.per_unit * prices[lot.resource]
@@ -259,6 +191,10 @@ def _priced(
         costs = np.zeros((base + len(rows), LEVELS), dtype=np.int64)
         costs[base - len(network.segment_rank) : base, 0] = SCALE * network.segment_rank
         costs[base:, 0] = charge[network.lots][columns]
+        if donors:
+            costs[base:, 0] += receivers.charges(
+                donors, needs=network.needs[rows], lots=network.lots[columns]
+            )
         costs[base:, 1] = SCALE * judged.transport[block][rows, columns]
         costs[base:, 2] = SCALE * judged.life[network.lots][columns]
         if not level_fits(costs, nodes=network.base.nodes):
@@ -267,7 +203,8 @@ def _priced(
                 code="matching.weights_overflow",
             )
         graph = with_pairs(network, needs=rows, lots=columns, costs=costs[base:, 0])
-        flows, vectors = solve_by_levels(graph, costs)
+        # Cut short, its prices still bound every plan.
+        flows, vectors, _ = solve_by_levels(graph, costs, until=until)
         units[network.needs[rows], network.lots[columns]] = flows[base:]
         found = [(first, second, third) for first, second, third in vectors.tolist()]
         roots[name] = found[0]
@@ -279,7 +216,7 @@ def _priced(
         for at, row in enumerate(network.lots.tolist()):
             lots[problem.lots[row].id] = found[network.first_lot + at]
     shared: dict[str, Price] = {name: (price, 0, 0) for name, price in prices.items()}
-    return Certificate("", roots, groups, needs, lots, None, shared, SCALE), units
+    return Certificate("", roots, groups, needs, lots, None, shared, SCALE, donors), units
 
 
 def _with_gap(problem: Problem, plan: Plan, bound: Certificate) -> Certificate:
@@ -310,6 +247,8 @@ def _with_gap(problem: Problem, plan: Plan, bound: Certificate) -> Certificate:
     if bound.resources:
         for resource in problem.resources:
             _add(dual, bound.resources[resource.id], (0, 0, 0), -resource.capacity)
+    for name, allowed in donors_limits(problem.lots).items():
+        dual[0] -= bound.donors.get(name, 0) * allowed
     primal = plan.objective.vector()
     gap = (
         bound.scale * primal[0] - dual[0],

@@ -253,7 +253,7 @@ def _solve_levels(
     proven = True
     solvers: tuple[str, ...] = (SIMPLEX,)
     if weights is None:
-        flows, prices = solve_by_levels(graph, costs)
+        flows, prices, proven = solve_by_levels(graph, costs, until=until)
     else:
         solved = solve_graph(graph, until=until)
         flows, proven, solvers = solved.flows, solved.proven, solved.solvers
@@ -262,7 +262,7 @@ def _solve_levels(
             scalar = repaired(network, graph, scalar)
         prices = split_levels(scalar, weights)
         if proven and not separated(graph, costs, flows, prices):
-            flows, prices = solve_by_levels(graph, costs)
+            flows, prices, proven = solve_by_levels(graph, costs, until=until)
     pairs = flows[network.base.arcs :]
     used = np.flatnonzero(pairs)
     arcs = used + network.base.arcs

@@ -41,6 +41,8 @@ def yuan(amount: str) -> str:
 
 def amount_texts(amount: str) -> tuple[str, str]:
     """What a statement says of the amount, in Chinese and English."""
+    if amount == UNSTATED:
+        return "发起方未说明金额", "the sender said nothing of an amount"
     if amount == NONE:
         return (
             "发起方声明本文件不涉及金额",

@@ -23,19 +23,23 @@ from ledger.core.units import Digest32, parse_utc, utc_text
 from signing.amounts import UNSTATED, is_amount
 from signing.annexes import annex_digest
 from signing.intent import (
-    HEX32,
     METHODS,
-    NONCE,
     STATEMENT_TAGS,
-    is_id,
-    is_name,
-    is_time,
-    matches,
     require_form,
     require_proof,
     statement_digest,
     verify_intent,
     with_texts,
+)
+from signing.statement_values import (
+    HEX32,
+    NONCE,
+    NamedSeal,
+    is_id,
+    is_name,
+    is_seal,
+    is_time,
+    matches,
 )
 
 BATCH_TAG: Final = "fuqi/batch-intent/v1"
@@ -54,7 +58,6 @@ ITEMS_MAX: Final = 500
 """More than a morning's contracts of one handler; the statement stays under 40 kB."""
 STATEMENT_BYTES_MAX: Final = 65_536
 _ITEM_FIELDS: Final = frozenset({"agreement", "document_sha256", "field", "salt"})
-_SEAL_FIELDS: Final = frozenset({"id", "kind", "picture_sha256"})
 _FIELDS: Final = frozenset(
     {
         "v",
@@ -98,23 +101,6 @@ class Affirmed:
     annex_sha256: str = ""
     seal: str = ""
     amount: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class NamedSeal:
-    """The seal that an approval is for, by what its approver sees of it.
-
-    Attributes:
-        picture_sha256: hex, of its picture.
-    """
-
-    id: str
-    kind: str
-    picture_sha256: str
-
-    def as_json(self) -> dict[str, Json]:
-        """As an item holds it."""
-        return {"id": self.id, "kind": self.kind, "picture_sha256": self.picture_sha256}
 
 
 def approval_item(
@@ -256,7 +242,7 @@ def require_listed(stmt: Mapping[str, Json], item: Mapping[str, Json]) -> None:
     well_formed = (
         set(item) in forms
         and ("annex_sha256" not in item or matches(HEX32, item["annex_sha256"]))
-        and ("seal" not in item or _is_seal(item["seal"]))
+        and ("seal" not in item or is_seal(item["seal"]))
         and ("amount" not in item or is_amount(item["amount"]))
         and is_id(item["agreement"])
         and matches(HEX32, item["document_sha256"])
@@ -330,16 +316,6 @@ def _item_tag(item: Mapping[str, Json]) -> str:
     if "amount" in item:
         return STATED_ITEM_TAG
     return ANNEXED_ITEM_TAG if "annex_sha256" in item else ITEM_TAG
-
-
-def _is_seal(value: Json) -> bool:
-    return value is None or (
-        isinstance(value, Mapping)
-        and set(value) == _SEAL_FIELDS
-        and is_id(value["id"])
-        and is_id(value["kind"])
-        and matches(HEX32, value["picture_sha256"])
-    )
 
 
 def _texts(stmt: Mapping[str, Json]) -> tuple[str, str]:

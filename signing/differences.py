@@ -9,7 +9,7 @@ whole; an edit that a later step takes back is still seen.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from pyhanko.pdf_utils.generic import DictionaryObject
@@ -83,17 +83,31 @@ _POLICY: Final = StandardDiffPolicy(
 
 @dataclass(frozen=True)
 class _Locks(FieldMDPSpec):
-    """Several field locks at once: what any of them closes is closed. pyHanko asks for nothing else."""
+    """Several field locks at once: what any of them closes is closed. pyHanko asks for nothing else.
+
+    It asks for the same field once for each object that the field brings along.
+    """
 
     locks: tuple[Any, ...] = ()
+    known: dict[str, bool] = field(default_factory=dict, compare=False)
 
     def __init__(self, locks: tuple[Any, ...]) -> None:
         super().__init__(FieldMDPAction.ALL)
         object.__setattr__(self, "locks", locks)
+        object.__setattr__(self, "known", {})
 
     def is_locked(self, field_name: str) -> bool:
         """Whether any of the locks closes the field."""
-        return any(lock.is_locked(field_name) for lock in self.locks)
+        if field_name not in self.known:
+            self.known[field_name] = any(lock.is_locked(field_name) for lock in self.locks)
+        return self.known[field_name]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Lock:
+    """A field lock as it was read, known by what it is and not by what it says."""
+
+    spec: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,23 +159,36 @@ def _steps(reader: Any, signatures: Sequence[Any]) -> dict[int, _Step]:
     if total - first > STEPS_MAX:
         return {}
     steps: dict[int, _Step] = {}
+    locks = _distinct_locks(signatures)
     for revision in range(first + 1, total):
         active = [one for one in signatures if one.signed_revision < revision]
-        steps[revision] = _step(reader, revision, active)
+        held = dict.fromkeys(locks[id(one)] for one in active if id(one) in locks)
+        steps[revision] = _step(reader, revision, active, tuple(held))
     return steps
 
 
-def _step(reader: Any, revision: int, active: Sequence[Any]) -> _Step:
+def _distinct_locks(signatures: Sequence[Any]) -> dict[int, _Lock]:
+    """The lock of each signature that has one, by its `id`; locks that say the same are one object."""
+    found: list[_Lock] = []
+    by_signature: dict[int, _Lock] = {}
+    for one in signatures:
+        if one.fieldmdp is None:
+            continue
+        lock = next((known for known in found if known.spec == one.fieldmdp), None)
+        if lock is None:
+            lock = _Lock(one.fieldmdp)
+            found.append(lock)
+        by_signature[id(one)] = lock
+    return by_signature
+
+
+def _step(reader: Any, revision: int, active: Sequence[Any], locks: tuple[_Lock, ...]) -> _Step:
     # In the order of strictness: DocMDP 1 forbids most, and the strictest signature decides.
     permission = min(
         (one.docmdp_level for one in active if one.docmdp_level is not None),
         key=lambda level: level.value,
         default=None,
     )
-    locks: list[Any] = []
-    for one in active:
-        if one.fieldmdp is not None and one.fieldmdp not in locks:
-            locks.append(one.fieldmdp)
     if len(locks) > LOCKS_MAX:
         return _Step(ModificationLevel.OTHER, frozenset(), known=False)
     deadline.check()
@@ -173,7 +200,7 @@ def _step(reader: Any, revision: int, active: Sequence[Any]) -> _Step:
         result = _POLICY.apply(
             old,
             new,
-            field_mdp_spec=_Locks(tuple(locks)) if len(locks) > 1 else next(iter(locks), None),
+            field_mdp_spec=_Locks(tuple(lock.spec for lock in locks)) if locks else None,
             doc_mdp=permission,
         )
     except SuspiciousModification:

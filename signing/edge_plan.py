@@ -45,6 +45,25 @@ class Side(StrEnum):
     LEFT = "left"
 
 
+class EdgeChoice(StrEnum):
+    """Where the sender wants page-edge seals: where there is room, along one edge alone, or nowhere."""
+
+    AUTO = "auto"
+    RIGHT = "right"
+    LEFT = "left"
+    NONE = "none"
+
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        """The edges that may be used, the better one first."""
+        return {
+            EdgeChoice.AUTO: (Side.RIGHT, Side.LEFT),
+            EdgeChoice.RIGHT: (Side.RIGHT,),
+            EdgeChoice.LEFT: (Side.LEFT,),
+            EdgeChoice.NONE: (),
+        }[self]
+
+
 @dataclass(frozen=True, slots=True)
 class Slice:
     """Which part of which seal a page shows: slice `index` of `count`, from the left, 0-based."""
@@ -104,7 +123,11 @@ def box_on(track: EdgeTrack, piece: Slice, *, wide: float, high: float) -> rende
 
 
 def plan_edges(
-    data: bytes, *, fields: Sequence[FieldSpec], wanted: Sequence[str]
+    data: bytes,
+    *,
+    fields: Sequence[FieldSpec],
+    wanted: Sequence[str],
+    choice: EdgeChoice = EdgeChoice.AUTO,
 ) -> tuple[EdgeTrack, ...]:
     """A band for each of `wanted` for which there is room, in this order.
 
@@ -114,11 +137,14 @@ def plan_edges(
     Args:
         fields: signature fields that are about to be placed.
         wanted: names of fields; earlier ones get the better places.
+        choice: of the sender; `NONE` keeps no room for anybody.
 
     Raises:
         InputError, LimitError: `pdf.broken`, `pdf.encrypted`, `render.*`.
         UnavailableError: `render.too_slow`.
     """
+    if not choice.sides:
+        return ()
     reader, _strict = open_reader(data)
     pages = pages_of(reader)
     sizes = [shown_size(page) for page in pages]
@@ -133,7 +159,8 @@ def plan_edges(
     share = math.ceil(size * _WHOLE / low)
     found: list[EdgeTrack] = []
     for name in wanted[:room]:
-        track = next(_free(name, found, taken, size=size, share=share), None)
+        free = _free(name, found, taken, sides=choice.sides, size=size, share=share)
+        track = next(free, None)
         if track is None:
             break
         found.append(track)
@@ -145,6 +172,7 @@ def _free(
     found: Sequence[EdgeTrack],
     taken: Mapping[Side, Sequence[_Taken]],
     *,
+    sides: Sequence[Side],
     size: int,
     share: int,
 ) -> Iterator[EdgeTrack]:
@@ -160,7 +188,7 @@ def _free(
     ]
     middles = [*from_middle[0], *from_middle[1]]
     for over_text in (False, True):
-        for side in Side:
+        for side in sides:
             own = [one.middle for one in found if one.side is side]
             for middle in middles:
                 if any(abs(middle - other) < share for other in own):

@@ -21,6 +21,7 @@ from pyhanko.pdf_utils.generic import pdf_name
 from ledger.core.errors import ConflictError
 from signing.edge_plan import EdgeTrack, Side, Slice, box_on, slices
 from signing.page_space import numbers, shown_size, turn_of, upright, user_box
+from signing.pdf_reading import open_reader, translated
 from signing.seal_pictures import Pixels
 from signing.seals import POINTS_PER_MM, Picture
 
@@ -106,6 +107,17 @@ def add_edge_field(writer: Any, track: EdgeTrack, *, pages: int) -> None:
     form = writer.root["/AcroForm"]
     form["/Fields"].append(held)
     writer.update_container(form["/Fields"])
+
+
+def kept_for(data: bytes) -> frozenset[str]:
+    """Signature fields of a document for which boxes along the edges were kept.
+
+    Raises:
+        InputError: `pdf.broken`, `pdf.encrypted`.
+    """
+    reader, _strict = open_reader(data)
+    with translated():
+        return frozenset(one.signature for one in edge_fields(reader))
 
 
 def edge_fields(handler: Any) -> tuple[EdgeField, ...]:

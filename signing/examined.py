@@ -9,6 +9,7 @@ from ledger.core.canonical import Json
 from ledger.core.report import Check, Verdict
 from signing.changes import ByteRange, RangeDigests, Scanned, byte_ranges, stops_of
 from signing.reading import Difference, Form, SignatureFacts
+from signing.trust import RevocationList
 
 
 @dataclass
@@ -23,6 +24,7 @@ class Examined:
         explained: (pyHanko's number of a revision, form field that it filled as a recorded step says)
             -> end of the revision that the filler signed.
         slices: form fields among them that show a slice of a page-edge seal, and nothing else.
+        lists: revocation lists to judge by, pinned ones and those in the file; None before they are read.
     """
 
     data: bytes
@@ -36,6 +38,7 @@ class Examined:
     form: Form | None = None
     explained: dict[tuple[int, str], int] = field(default_factory=dict)
     slices: list[str] = field(default_factory=list)
+    lists: tuple[RevocationList, ...] | None = None
     checks: list[Check] = field(default_factory=list)
 
     def __post_init__(self) -> None:

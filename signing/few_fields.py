@@ -9,7 +9,7 @@ all others stay, in their places.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any, Final, TypeAlias
 
 from pyhanko.pdf_utils.generic import (
@@ -59,7 +59,7 @@ class PlainFields:
             names = [*skipped.values(), *_names_of(state, [k for k in keys if k not in skipped])]
             if len(set(names)) != len(names):
                 return old, new
-        return _Narrowed(old, skipped.keys()), _Narrowed(new, skipped.keys())
+        return _Narrowed(old, before, skipped), _Narrowed(new, after, skipped)
 
     def _listed(self, state: Any) -> tuple[_Key, ...] | None:
         """The fields that a state lists, each once; None where the list is odd."""
@@ -92,14 +92,16 @@ class PlainFields:
 class _Narrowed:
     """One state of the file, in whose form some fields are left out; all else is the state's own."""
 
-    def __init__(self, state: Any, skipped: Iterable[_Key]) -> None:
+    def __init__(self, state: Any, keys: Iterable[_Key], skipped: Container[_Key]) -> None:
         self._state = state
         dictionary: Any = DictionaryObject
         root, form = state.root, state.root["/AcroForm"]
         listed = list(list.__iter__(form["/Fields"]))
         # One object without a name stands for all that are left out, so that the others keep their places.
         nothing = _Held(listed[0], dictionary()) if listed else None
-        fields = ArrayObject(nothing if _key(item) in skipped else item for item in listed)
+        fields = ArrayObject(
+            nothing if key in skipped else item for key, item in zip(keys, listed, strict=True)
+        )
         few = dictionary({key: dict.__getitem__(form, key) for key in form})
         dict.__setitem__(few, "/Fields", _in_place_of(form.raw_get("/Fields"), fields))
         self.root = dictionary({key: dict.__getitem__(root, key) for key in root})

@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 from pyhanko.pdf_utils.generic import DictionaryObject, IndirectObject, Reference, StreamObject
 
 from signing import deadline
-from signing.usages import object_at
+from signing.usages import held_at, object_at
 
 _TRAILER_FREE: Final = frozenset(
     {"/Size", "/Prev", "/ID", "/Info", "/Root", "/XRefStm"}
@@ -44,7 +44,7 @@ _XMP_FREE: Final = frozenset(
 )
 """The same in the metadata."""
 _LAYERS: Final = frozenset({"/OC", "/Properties"})
-"""By what an object and a part of its contents are tied to a layer."""
+"""By what an object and a part of its contents are tied to a layer (ISO 32000-1, 8.11.3)."""
 XMP_MAX: Final = 1_048_576
 """Bytes of metadata that are compared; more count as changed."""
 XMP_DEPTH_MAX: Final = 20
@@ -78,31 +78,21 @@ def _odd_look(old: Any, new: Any) -> str:
     for reference in new.explicit_refs_in_revision():
         deadline.check()
         # Read without a copy that is bound to the state: only what stands in the object itself counts.
-        item = object_at(new.reader, (reference.idnum, reference.generation), new.revision)
+        key = (reference.idnum, reference.generation)
+        held = held_at(new.reader, key, new.revision)
         known = old.reader.xrefs.get_historical_ref(reference, old.revision) is not None
         # What was there before may be shown with a layer: everybody signed that.
-        if not known and _layered(item):
+        if not known and not _LAYERS.isdisjoint(held.keys):
             return "layers"
+        if "/FT" not in held.keys:
+            continue
+        item = object_at(new.reader, key, new.revision)
         if not isinstance(item, DictionaryObject) or dict.get(item, "/FT") != "/Sig":
             continue
         was = old(reference) if known else None
         if _signed_now(was, item) and not _is_one_picture(new(reference)):
             return "look"
     return ""
-
-
-def _layered(item: Any) -> bool:
-    """Whether anything in the object is shown with a layer only (ISO 32000-1, 8.11.3)."""
-    stack = [item]
-    while stack:
-        value = stack.pop()
-        if isinstance(value, dict):
-            if not _LAYERS.isdisjoint(value):
-                return True
-            stack += [one for one in dict.values(value) if isinstance(one, dict | list)]
-        elif isinstance(value, list):
-            stack += [one for one in list.__iter__(value) if isinstance(one, dict | list)]
-    return False
 
 
 def _signed_now(was: Any, item: DictionaryObject) -> bool:

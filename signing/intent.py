@@ -8,13 +8,12 @@ Version 2 is version 1 and the digest of an annex (`signing.annexes`): the claus
 and confirmed one by one, and the files that belong to the document. Version 3 also counts the form fields
 whose values the annex lists: those this signer fills and those that others filled before. Without any of it,
 version 1 is made. Version 4 also says the amount that the sender stated, or that there is none; its annex may
-be empty.
+be empty. Version 5 approves the use of a seal (用印审批): it also names the one seal that may be put on, by id,
+kind and the digest of its picture, or null for any of that side's seals.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -25,12 +24,23 @@ from ledger.core.units import Digest32, parse_utc, utc_text
 from signing.amounts import UNSTATED, amount_texts, is_amount
 from signing.annexes import annex_digest, summary_of
 from signing.keys.algorithms import verify_by_key
+from signing.statement_values import (
+    HEX32,
+    NONCE,
+    NamedSeal,
+    is_id,
+    is_name,
+    is_seal,
+    is_time,
+    matches,
+)
 
 INTENT_TAG: Final = "fuqi/intent/v1"
 ANNEXED_TAG: Final = "fuqi/intent/v2"
 FILLED_TAG: Final = "fuqi/intent/v3"
 STATED_TAG: Final = "fuqi/intent/v4"
-STATEMENT_TAGS: Final = (INTENT_TAG, ANNEXED_TAG, FILLED_TAG, STATED_TAG)
+APPROVED_TAG: Final = "fuqi/intent/v5"
+STATEMENT_TAGS: Final = (INTENT_TAG, ANNEXED_TAG, FILLED_TAG, STATED_TAG, APPROVED_TAG)
 """Statements about one document; those of a batch are in `signing.batch_intent`."""
 METHODS: Final = ("device_key",)
 """How the will is proven. Passkeys and one-time codes get a name here and a branch in
@@ -45,12 +55,7 @@ FRESH_FOR: Final = timedelta(minutes=10)
 """Long enough to read the statement once more on a slow phone, too short to collect statements."""
 CLOCK_SKEW: Final = timedelta(seconds=60)
 """Between our own machines; the statement's time is set by the server, not by the device."""
-NAME_CHARS_MAX: Final = 200
-"""As long as the name of a registered party may be."""
-ID_CHARS_MAX: Final = 64
 STATEMENT_BYTES_MAX: Final = 8192
-NONCE: Final = re.compile(r"[0-9a-f]{32,128}")
-HEX32: Final = re.compile(r"[0-9a-f]{64}")
 _BOUND_FIELDS: Final = (
     "v",
     "agreement",
@@ -76,7 +81,9 @@ _FIELDS_OF: Final[Mapping[str, frozenset[str]]] = {
     ANNEXED_TAG: _ANNEXED_FIELDS,
     FILLED_TAG: _ANNEXED_FIELDS | {"fields"},
     STATED_TAG: _ANNEXED_FIELDS | {"fields", "amount"},
+    APPROVED_TAG: _ANNEXED_FIELDS | {"fields", "amount", "seal"},
 }
+APPROVE: Final = "approve"
 COUNT_MAX: Final = 1_000
 """Far above what an annex may list; a number in a sentence stays a number one can read."""
 
@@ -96,6 +103,7 @@ def statement(
     method: str = "device_key",
     annex: Mapping[str, Json] | None = None,
     amount: str | None = None,
+    seal: NamedSeal | None = None,
 ) -> dict[str, Json]:
     """The statement that the signer reads and the device signs.
 
@@ -110,7 +118,8 @@ def statement(
         nonce: 32 to 128 hex digits, fresh from the server and accepted once.
         method: one of `METHODS`.
         annex: as `signing.annexes.annex` makes it, or None.
-        amount: as `signing.amounts.amount_text` makes it, never `unstated`; None where nothing was said.
+        amount: as `signing.amounts.amount_text` makes it; None where nothing was said.
+        seal: of an approval, the only one that may be put on; None for any of that side's.
 
     Raises:
         InputError: `intent.malformed` (`context['field']` names the field).
@@ -129,9 +138,11 @@ def statement(
         "nonce": nonce,
         "method": method,
     }
-    if amount is not None:
+    if amount is not None or act == APPROVE:
         empty: dict[str, Json] = {"annex_sha256": "", "clauses": 0, "attachments": 0, "fields": 0}
-        value |= empty | {"v": STATED_TAG, "amount": amount}
+        value |= empty | {"v": STATED_TAG, "amount": amount or UNSTATED}
+    if act == APPROVE:
+        value |= {"v": APPROVED_TAG, "seal": None if seal is None else seal.as_json()}
     if annex is not None:
         value |= summary_of(annex)
     return with_texts(value, fault_of=_fault, texts_of=_texts)
@@ -288,7 +299,8 @@ def require_intent(
         ("amount", "amount", amount),
     )
     for key, word, value in wanted:
-        said = None if key == "annex_sha256" and stmt.get(key) == "" else stmt.get(key)
+        empty = {"annex_sha256": "", "amount": UNSTATED}
+        said = None if key in empty and stmt.get(key) == empty[key] else stmt.get(key)
         if said != value:
             raise VerificationError(
                 f"the statement is about another {word}", code=f"intent.other_{word}"
@@ -312,9 +324,12 @@ def _texts(stmt: Mapping[str, Json]) -> tuple[str, str]:
     zh, en = f"{zh}，{verb_zh}（SHA-256：{digest}）", f"{en} {verb_en} document {digest} (SHA-256)"
     if stmt["v"] == INTENT_TAG:
         return f"{zh}。", f"{en}."
-    if stmt["v"] == STATED_TAG:
+    if stmt["v"] in (STATED_TAG, APPROVED_TAG):
         told_zh, told_en = amount_texts(str(stmt["amount"]))
         zh, en = f"{zh}；{told_zh}", f"{en}; {told_en}"
+        if stmt["v"] == APPROVED_TAG:
+            told_zh, told_en = _seal_texts(stmt["seal"])
+            zh, en = f"{zh}；{told_zh}", f"{en}; {told_en}"
         if not stmt["annex_sha256"]:
             return f"{zh}。", f"{en}."
     if stmt["clauses"]:
@@ -328,6 +343,17 @@ def _texts(stmt: Mapping[str, Json]) -> tuple[str, str]:
         en += f"; the {stmt['fields']} form fields filled as listed belong to it"
     listed = stmt["annex_sha256"]
     return f"{zh}（清单 SHA-256：{listed}）。", f"{en} (list {listed}, SHA-256)."
+
+
+def _seal_texts(seal: Json) -> tuple[str, str]:
+    """Which seal is approved, as an approver reads it."""
+    if not isinstance(seal, Mapping):
+        return "不限定所用印章", "any seal of our side may be used"
+    name, picture = seal["id"], seal["picture_sha256"]
+    return (
+        f"只批准使用印章{name}（印模 SHA-256：{picture}）",
+        f"the one seal approved is {name} (picture {picture}, SHA-256)",
+    )
 
 
 def _fault(stmt: Mapping[str, Json]) -> str | None:
@@ -360,7 +386,8 @@ def _fault(stmt: Mapping[str, Json]) -> str | None:
             ("fields", not filled or (_is_count(stmt["fields"]) and bool(stmt["fields"]))),
             ("annex", filled or bool(stmt["clauses"]) or bool(stmt["attachments"])),
         )
-    if stmt["v"] == STATED_TAG:
+    if stmt["v"] in (STATED_TAG, APPROVED_TAG):
+        approved = stmt["v"] == APPROVED_TAG
         counts = ("clauses", "attachments", "fields")
         checks += (
             (
@@ -369,46 +396,11 @@ def _fault(stmt: Mapping[str, Json]) -> str | None:
             ),
             *((name, _is_count(stmt[name])) for name in counts),
             ("annex", bool(stmt["annex_sha256"]) == any(bool(stmt[name]) for name in counts)),
-            ("amount", is_amount(stmt["amount"]) and stmt["amount"] != UNSTATED),
+            ("amount", is_amount(stmt["amount"]) and (approved or stmt["amount"] != UNSTATED)),
+            ("seal", not approved or (stmt["act"] == APPROVE and is_seal(stmt["seal"]))),
         )
     return next((field for field, good in checks if not good), None)
 
 
 def _is_count(value: Json) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= COUNT_MAX
-
-
-def matches(pattern: re.Pattern[str], value: Json) -> bool:
-    """Whether it is text and the whole of it fits."""
-    return isinstance(value, str) and pattern.fullmatch(value) is not None
-
-
-def is_id(value: Json) -> bool:
-    """1 to 64 printable ASCII characters without a space."""
-    return (
-        isinstance(value, str)
-        and 1 <= len(value) <= ID_CHARS_MAX
-        and value.isascii()
-        and value.isprintable()
-        and " " not in value
-    )
-
-
-def is_name(value: Json) -> bool:
-    """Visible text without controls or direction marks, which could make the sentence lie."""
-    return (
-        isinstance(value, str)
-        and 1 <= len(value) <= NAME_CHARS_MAX
-        and value == value.strip()
-        and not any(unicodedata.category(char) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for char in value)
-    )
-
-
-def is_time(value: Json) -> bool:
-    """Whether it is a time exactly as `utc_text` writes it."""
-    if not isinstance(value, str):
-        return False
-    try:
-        return utc_text(parse_utc(value)) == value
-    except ValueError:
-        return False

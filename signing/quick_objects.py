@@ -49,7 +49,7 @@ _TOKEN: Final = re.compile(
     + rb"|(-?\d{1,15}\.\d{1,15})" + _NEXT  # 6: a decimal number
     + rb"|\(((?:[^()\\\r\n]++|\\[0-3][0-7]{2}|\\[()\\])*+)\)"  # 7: a string in one line
     + rb"|(<<)|(>>)|(\[)|(\])"  # 8 to 11
-    + rb"|<((?:[0-9A-Fa-f]{2})*+)>"  # 12: a hexadecimal string
+    + rb"|<([0-9A-Fa-f]*+)>"  # 12: a hexadecimal string
     + rb")"
 )  # fmt: skip
 _NAME, _REFERENCE, _INTEGER, _DECIMAL, _STRING = 1, 2, 5, 6, 7
@@ -157,7 +157,7 @@ def _value(what: int, found: re.Match[bytes], handler: Any, strings: Strings) ->
     if what == _STRING:
         return _string(found[_STRING], strings)
     if what == _HEX:
-        return pdf_string(binascii.unhexlify(found[_HEX]))
+        return pdf_string(binascii.unhexlify(found[_HEX]))  # an odd number of digits is refused
     raise _OddError
 
 

@@ -33,7 +33,7 @@ from signing import deadline
 from signing.changes import ByteRange, byte_ranges
 from signing.few_fields import PlainFields
 from signing.quick_objects import Strings, read_plain
-from signing.usages import Usages
+from signing.usages import Held, Usages, held_at, held_of
 
 OBJECT_BYTES_MAX: Final = 65_536
 """Bytes before and behind the value that belong to its object; a signature dictionary has some hundred."""
@@ -116,9 +116,24 @@ class _Resolver(HistoricalResolver):
     def _collect_indirect_references(
         self, obj: Any, seen: set[Any], since_revision: int | None = None
     ) -> None:
-        # pyHanko's looks at each number of each table of widths.
-        if isinstance(obj, _HOLDERS):
-            super()._collect_indirect_references(obj, seen, since_revision)  # type: ignore[no-untyped-call]
+        # As pyHanko's, which copies every object into this state and looks at each number of each
+        # table of widths.
+        tables = self.reader.xrefs
+        stack = [key for _path, key in held_of(obj).references] if isinstance(obj, _HOLDERS) else []
+        while stack:
+            key = stack.pop()
+            reference = Reference(*key, pdf=self)
+            if reference in seen:
+                continue
+            if (
+                since_revision is not None
+                and tables.get_introducing_revision(reference) < since_revision
+            ):
+                continue
+            seen.add(reference)
+            held = held_at(self.reader, key, self.revision)
+            # An object that is nothing but a reference leads nowhere.
+            stack += [used for path, used in held.references if path]
 
     def _load_reverse_xref_cache(self) -> None:
         self._usages.move_to(self.revision)
@@ -134,6 +149,7 @@ class _Tables(XRefCache):
     def __init__(self, reader: Any, sections: Any) -> None:
         super().__init__(reader, sections)
         self._naming: dict[int, list[int]] = {}
+        self._explicit: dict[int, frozenset[Reference]] = {}
         for revision, section in enumerate(sections):
             held = section.xref_data
             for number in (
@@ -152,6 +168,17 @@ class _Tables(XRefCache):
 
     def get_last_change(self, ref: Any) -> int:
         return self._newest(ref, self.total_revisions - 1)[0]
+
+    def change_until(self, ref: Any, revision: int) -> int:
+        """The last revision up to the given one that says where the object is, else `KeyError`."""
+        return self._newest(ref, revision)[0]
+
+    def explicit_refs_in_revision(self, revision: int) -> set[Reference]:
+        found = self._explicit.get(revision)
+        if found is None:
+            found = frozenset(super().explicit_refs_in_revision(revision))
+            self._explicit[revision] = found
+        return set(found)
 
     def get_historical_ref(self, ref: Any, revision: int) -> Any:
         try:
@@ -182,6 +209,7 @@ class QuickReader(PdfFileReader):
         self._gaps = None if ranges is None else _gaps(ranges)
         self._usages: Usages | None = None
         self.plain_fields: PlainFields | None = None
+        self.held: dict[tuple[int, ...], Held] | None = None
         self._plain = False
         self._strings: Strings = {}
         self._read: dict[tuple[int, int, int], Any] = {}
@@ -191,7 +219,7 @@ class QuickReader(PdfFileReader):
         if self._plain:
             sections = self.xrefs._xref_sections  # noqa: SLF001 - pyHanko has no other way to them
             self.xrefs = _Tables(self, sections)
-            self._usages, self.plain_fields = Usages(self), PlainFields()
+            self._usages, self.plain_fields, self.held = Usages(self), PlainFields(), {}
 
     def get_historical_resolver(self, revision: int) -> HistoricalResolver:
         """As pyHanko's, with `Usages` behind it."""

@@ -13,19 +13,8 @@ from typing import Final
 from ledger.core.canonical import Json, canonical_bytes, tagged_digest
 from ledger.core.errors import VerificationError
 from ledger.core.units import Digest32, utc_text
-from signing.intent import (
-    HEX32,
-    METHODS,
-    NONCE,
-    STATEMENT_BYTES_MAX,
-    is_id,
-    is_name,
-    is_time,
-    matches,
-    require_form,
-    require_proof,
-    with_texts,
-)
+from signing.intent import METHODS, STATEMENT_BYTES_MAX, require_form, require_proof, with_texts
+from signing.statement_values import HEX32, NONCE, is_id, is_name, is_time, matches
 
 RATIFICATION_TAG: Final = "fuqi/ratification-intent/v1"
 DECISIONS: Final[Mapping[str, tuple[str, str]]] = {

@@ -3,7 +3,8 @@
 The built-in one is a delegate of the built-in authority; folder (inside the authority's): `seal-maker.pem`,
 `seal-maker.der`. A certificate near its end is replaced by itself, for the same key. Under an authority from
 outside the same two files lie in a folder that the settings name: the key is made there, and that authority's
-operator certifies it. Either key is the operator's, as an authority's is: it is no party's.
+operator certifies it; `seal-maker-chain.pem` holds the authorities that stand between it and the root. Either
+key is the operator's, as an authority's is: it is no party's.
 """
 
 from __future__ import annotations
@@ -27,8 +28,14 @@ from signing.keys.algorithms import KeyKind
 from signing.keys.files import create_folder, load_private, private_pem, replace, write_once
 from signing.keys.issuing import IssuerKey, key_identifier, load_issuer, new_issuer_key
 from signing.keys.roots import authority_name, key_usage, new_serial
-from signing.seal_object import OID_SEAL_MAKER
-from signing.trust import Purpose, RevocationList, check_path, check_revocation
+from signing.seal_object import CHAIN_MAX, OID_SEAL_MAKER
+from signing.trust import (
+    Purpose,
+    RevocationList,
+    certificate_times,
+    check_path,
+    check_revocation,
+)
 
 LABEL_EN: Final = "built-in seal maker: not a licensed or certified one"
 LABEL_ZH: Final = "内置制章者：并非依法备案或认证的制章单位"
@@ -36,6 +43,9 @@ MAKER_DAYS: Final = 730
 RENEW_DAYS: Final = 60
 FOLDER: Final = "seal-maker"
 NAME: Final = "seal-maker"
+CHAIN_FILE: Final = f"{NAME}-chain.pem"
+CHAIN_BYTES_MAX: Final = 64 * 1024
+"""Of that file: `CHAIN_MAX` certificates and a root, 2 to 4 kB each in PEM, with room for remarks."""
 REQUEST_NAME: Final = "fuqi seal maker"
 
 
@@ -50,6 +60,11 @@ class BuiltInSealMaker:
         self._authority = authority
         self._held: tuple[IssuerKey, x509.Certificate] | None = None
         self._lock = threading.Lock()
+
+    @property
+    def chain(self) -> tuple[bytes, ...]:
+        """Nobody stands between it and the root."""
+        return ()
 
     @property
     def kind(self) -> KeyKind:
@@ -112,7 +127,8 @@ class ExternalSealMaker:
         """Open the folder.
 
         Args:
-            roots: of the authority, DER; the maker's certificate is issued under one of them.
+            roots: of the authority, DER; the maker's certificate leads to one of them, by the authorities in
+                `seal-maker-chain.pem` where it is not issued directly under it.
             lists: the authority's revocation lists at hand at a moment, DER. Asked now and at each use; while
                 there are none the maker works, and every verifier judges its seals by the lists of its own.
 
@@ -124,25 +140,34 @@ class ExternalSealMaker:
         self._key, self._certificate = load_issuer(folder, name=NAME, code="seal.maker_files")
         der = self._certificate.public_bytes(Encoding.DER)
         usage = asn1_x509.Certificate.load(der).extended_key_usage_value
-        finding = check_path(der, others=(), roots=roots, at=at, purpose=Purpose.SIGNING)
+        others = _chain_in(folder)
+        finding = check_path(der, others=others, roots=roots, at=at, purpose=Purpose.SIGNING)
         if (
             usage is None
             or [one.dotted for one in usage] != [OID_SEAL_MAKER]
             or finding.verdict is not Verdict.PASSED
+            or len(finding.path) > CHAIN_MAX + 2
         ):
             raise ConflictError(
-                "the certificate of the maker of seals is not made out for seals, is not issued directly "
-                "under a root in FUQI_CA_ROOTS, or is not valid now: have the key certified anew",
+                "the certificate of the maker of seals is not made out for seals, does not lead to a root in "
+                f"FUQI_CA_ROOTS by the authorities in {CHAIN_FILE} (at most {CHAIN_MAX}), or is not valid now: "
+                "write the authorities between into that file, or have the key certified anew",
                 code="seal.maker_certificate",
                 reason=finding.reason,
             )
         self._path, self._lists = finding.path, lists
+        self._ends = min(certificate_times(one)[1] for one in finding.path)
         self._require_unrevoked(at)
 
     @property
     def kind(self) -> KeyKind:
         """Kind of its key."""
         return self._key.kind
+
+    @property
+    def chain(self) -> tuple[bytes, ...]:
+        """Authorities between it and the root, lowest first."""
+        return self._path[1:-1]
 
     def certificate_der(self, *, at: datetime) -> bytes:
         """Its certificate.
@@ -151,9 +176,10 @@ class ExternalSealMaker:
             UnavailableError: `seal.maker_ended`.  ConflictError: `seal.maker_revoked`.
         """
         self._require_unrevoked(at)
-        if at >= self._certificate.not_valid_after_utc:
+        if at >= self._ends:
             raise UnavailableError(
-                "the certificate of the maker of seals has ended: the operator has its key certified anew",
+                "the certificate of the maker of seals, or of an authority above it, has ended: the operator "
+                "has its key certified anew",
                 code="seal.maker_ended",
             )
         return self._certificate.public_bytes(Encoding.DER)
@@ -164,16 +190,40 @@ class ExternalSealMaker:
         return self._key.sign(data)
 
     def _require_unrevoked(self, at: datetime) -> None:
-        """Refuse a certificate that a list at hand names; a seal made under it would fail everywhere."""
+        """Refuse a path of which a list at hand names a part; a seal made under it would fail everywhere."""
         lists = [RevocationList(der) for der in self._lists(at)]
         finding = check_revocation(self._path, lists=lists, used_at=at, at=at)
         if finding.verdict is Verdict.FAILED:
             raise ConflictError(
-                "the certificate of the maker of seals was revoked: make a new key (fuqi ca seal-request), "
-                "have it certified and name its folder in FUQI_SEAL_MAKER; sign without a seal meanwhile",
+                "the certificate of the maker of seals, or of an authority above it, was revoked: make a new "
+                "key (fuqi ca seal-request), have it certified and name its folder in FUQI_SEAL_MAKER; sign "
+                "without a seal meanwhile",
                 code="seal.maker_revoked",
                 reason=finding.reason,
             )
+
+
+def _chain_in(folder: Path) -> tuple[bytes, ...]:
+    """Certificates of the authorities between, DER; none without the file.
+
+    Raises:
+        ConflictError: `seal.maker_files`.
+    """
+    try:
+        data = (folder / CHAIN_FILE).read_bytes()
+        found = x509.load_pem_x509_certificates(data) if len(data) <= CHAIN_BYTES_MAX else []
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError):
+        found = []
+    # The root may stand in the file, as authorities hand chains out.
+    if not 1 <= len(found) <= CHAIN_MAX + 1:
+        raise ConflictError(
+            f"{CHAIN_FILE} in the folder of the maker of seals is not 1 to {CHAIN_MAX} certificates in PEM "
+            "(and perhaps the root): write the authorities between maker and root into it, or remove it",
+            code="seal.maker_files",
+        )
+    return tuple(one.public_bytes(Encoding.DER) for one in found)
 
 
 def request_maker(folder: Path) -> bytes:

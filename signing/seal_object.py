@@ -35,6 +35,10 @@ OID_SEAL_MAKER: Final = f"{OID_ARC}.3.1"
 """Extended key usage of a maker's certificate: no signer's certificate carries it."""
 OID_BINDING: Final = f"{OID_ARC}.3.2"
 """Extension of TBS_Sign: canonical JSON of `Binding`."""
+OID_MAKER_CHAIN: Final = f"{OID_ARC}.3.3"
+"""Extension of TBS_Sign: the authorities between the maker and its root, lowest first, without the root."""
+CHAIN_MAX: Final = 3
+"""Authorities between; a national root, a licensed authority and its line for seals are usual."""
 BINDING_FORMAT: Final = "fuqi/seal-binding/v1"
 OBJECT_BYTES_MAX: Final = 512 * 1024
 """A seal of 60 mm has a picture of about 50 kB."""
@@ -108,6 +112,12 @@ class _Seal(core.Sequence):  # type: ignore[misc]
     ]
 
 
+class _Chain(core.SequenceOf):  # type: ignore[misc]
+    """Certificates as `cert` of the seal holds one: DER in an octet string."""
+
+    _child_spec = core.OctetString
+
+
 class _ToSign(core.Sequence):  # type: ignore[misc]
     _fields = [  # noqa: RUF012
         ("version", core.Integer),
@@ -120,7 +130,7 @@ class _ToSign(core.Sequence):  # type: ignore[misc]
 
 
 class Maker(Protocol):
-    """Signs seals; its certificate carries `OID_SEAL_MAKER` and ends in a root that verifiers pin."""
+    """Signs seals; its certificate carries `OID_SEAL_MAKER` and leads to a root that verifiers pin."""
 
     @property
     def kind(self) -> KeyKind:
@@ -128,6 +138,10 @@ class Maker(Protocol):
 
     def certificate_der(self, *, at: datetime) -> bytes:
         """Its certificate."""
+
+    @property
+    def chain(self) -> tuple[bytes, ...]:
+        """Authorities between it and the root, DER, lowest first; at most `CHAIN_MAX`."""
 
     def sign(self, data: bytes, *, at: datetime) -> bytes:
         """DER signature as its kind signs."""
@@ -174,6 +188,7 @@ class SealObject:
         info: DER of eSealInfo, which the maker signed.
         certificate_digests: SHA-256 of the certificates that may use the seal.
         made_at, valid_from, valid_to, used_at: aware UTC, whole seconds.
+        maker, chain: the maker's certificate and the authorities between it and its root, DER.
     """
 
     seal: str
@@ -187,6 +202,7 @@ class SealObject:
     picture: Picture
     info: bytes
     maker: bytes
+    chain: tuple[bytes, ...]
     algorithm: str
     maker_signature: bytes
     base_sha256: bytes
@@ -245,13 +261,7 @@ def make_seal_object(
             "time_info": moment,
             "data_hash": bytes.fromhex(binding.base_sha256),
             "property_info": binding.field,
-            "ext_datas": [
-                {
-                    "extn_id": OID_BINDING,
-                    "critical": True,
-                    "extn_value": canonical_bytes(binding.as_json()),
-                }
-            ],
+            "ext_datas": _extensions(binding, maker.chain),
         }
     )
     return bytes(to_sign.dump())
@@ -278,8 +288,8 @@ def read_seal_object(der: bytes) -> SealObject:
             or any(one["type"].native != _DIGEST for one in prop["cert_list"])
             or picture["type"].native != "PNG"
             or not isinstance(info["ext_datas"], core.Void)
-            or len(extensions) != 1
-            or extensions[0]["extn_id"].dotted != OID_BINDING
+            or [one["extn_id"].dotted for one in extensions]
+            not in ([OID_BINDING], [OID_BINDING, OID_MAKER_CHAIN])
         ):
             raise ValueError("shape")
         binding = _binding(bytes(extensions[0]["extn_value"].native))
@@ -299,6 +309,7 @@ def read_seal_object(der: bytes) -> SealObject:
             ),
             info=bytes(info.dump()),
             maker=bytes(seal["cert"].native),
+            chain=_chain(extensions),
             algorithm=str(seal["sign_alg_id"].dotted),
             maker_signature=bytes(seal["signed_value"].native),
             base_sha256=bytes(to_sign["data_hash"].native),
@@ -384,6 +395,32 @@ def _require_maker(found: SealObject) -> None:
         ) from exc
 
 
+def _extensions(binding: Binding, chain: tuple[bytes, ...]) -> list[dict[str, Any]]:
+    """Of TBS_Sign: the binding, and the chain where there is one."""
+    bound: dict[str, Any] = {
+        "extn_id": OID_BINDING,
+        "critical": True,
+        "extn_value": canonical_bytes(binding.as_json()),
+    }
+    if not chain:
+        return [bound]
+    value = _Chain(list(chain)).dump()
+    return [bound, {"extn_id": OID_MAKER_CHAIN, "critical": False, "extn_value": value}]
+
+
+def _chain(extensions: Any) -> tuple[bytes, ...]:
+    """The certificates of the second extension; none without one. An empty or a long chain is refused."""
+    if len(extensions) == 1:
+        return ()
+    held = _Chain.load(bytes(extensions[1]["extn_value"].native), strict=True)
+    if not 1 <= len(held) <= CHAIN_MAX:
+        raise ValueError("chain")
+    found = tuple(bytes(one.native) for one in held)
+    for der in found:
+        x509.Certificate.load(der, strict=True).public_key.dump()
+    return found
+
+
 def _binding(data: bytes) -> Binding:
     value = canonical_parse(data)
     names = set(Binding.__dataclass_fields__)
@@ -425,13 +462,7 @@ def _rebuilt(found: SealObject, seal: Any, to_sign: Any) -> bytes:
             "time_info": found.used_at,
             "data_hash": found.base_sha256,
             "property_info": found.property_info,
-            "ext_datas": [
-                {
-                    "extn_id": OID_BINDING,
-                    "critical": True,
-                    "extn_value": canonical_bytes(found.binding.as_json()),
-                }
-            ],
+            "ext_datas": _extensions(found.binding, found.chain),
         }
     )
     return bytes(anew.dump(force=True))

@@ -17,6 +17,7 @@ from pyhanko.pdf_utils.generic import DictionaryObject, StreamObject
 from signing import changes, deadline
 from signing.covered import overlap
 from signing.render import Box
+from signing.usages import held_at
 
 OBJECTS_MAX: Final = 200_000
 """Objects walked in one state of the file."""
@@ -172,12 +173,11 @@ class Pages:
                 continue
             if len(self._uses) > OBJECTS_MAX:
                 raise ValueError("too many objects")
-            item = resolver.get_object(_reference(resolver, number))
+            found = _used_by(resolver, number, nodes)
             # A page's resources may stand in the nodes above it; those are in `_tree`, and a change
             # of any of them counts for all pages. What they refer to is noted here.
-            found = _references(_without_siblings(item), nodes)
             if number in leaves:
-                found |= self._inherited(item)
+                found |= self._inherited(_object(resolver, number))
             self._uses[number] = frozenset(found)
             for used in found:
                 self._users.setdefault(used, set()).add(number)
@@ -267,11 +267,21 @@ def runs(
         yield start, states[-1], gathered
 
 
-def _without_siblings(item: Any) -> Any:
-    """A field without the list of its children: a box shows what it inherits, not its siblings."""
-    if type(item) is not DictionaryObject or not {"/T", "/Kids"} <= item.keys():
-        return item
-    return {key: dict.__getitem__(item, key) for key in item if key != "/Kids"}
+def _used_by(resolver: Any, number: int, skipped: set[int]) -> set[int]:
+    """Numbers of the objects that an object refers to directly, page tree nodes aside.
+
+    A field without the list of its children: a box shows what it inherits, not its siblings.
+    """
+    # Objects of another generation are rare: they are not found, and every page counts as touched.
+    held = held_at(resolver.reader, (number, 0), resolver.revision)
+    siblings = {"/T", "/Kids"} <= held.names
+    found: set[int] = set()
+    for path, (used, _generation) in held.references:
+        if len(path) > DEPTH_MAX:
+            raise ValueError("nested too deeply")
+        if used not in skipped and not (siblings and path[0] == "/Kids"):
+            found.add(used)
+    return found
 
 
 def _is_picture(box: Any) -> bool:

@@ -295,14 +295,18 @@ def _by_full_lists(
     at: datetime,
     harmless: bool,
 ) -> Finding:
-    """By full lists of each issuer itself; the first certificate that they do not clear decides."""
+    """By full lists of each issuer itself: one that is revoked decides, else the first that is not cleared."""
+    unclear: Finding | None = None
     for certificate, issuer in itertools.pairwise(chain):
         finding = _revocation_of(
             certificate, issuer, loaded, used_at=used_at, at=at, harmless=harmless
         )
-        if finding.verdict is not Verdict.PASSED:
+        if finding.verdict is Verdict.FAILED:
+            # A revoked authority fails what it issued even where it left no list of its own.
             return finding
-    return _NOT_REVOKED
+        if finding.verdict is not Verdict.PASSED:
+            unclear = unclear or finding
+    return unclear or _NOT_REVOKED
 
 
 def _speaking(
@@ -347,6 +351,29 @@ def issued_by_known(certificates: Sequence[bytes], roots: Sequence[bytes]) -> bo
             for der in certificates
         )
     except _ERRORS:
+        return False
+
+
+def authorities_under(roots: Sequence[bytes], certificates: Sequence[bytes]) -> tuple[bytes, ...]:
+    """The roots, and those authorities among `certificates` that signatures connect with one of them."""
+    try:
+        anchors = [parsed.certificate(der) for der in roots]
+        led = _leading_to(anchors, [parsed.certificate(der) for der in certificates])
+        return (*roots, *(bytes(one.dump()) for one in led if one.ca))
+    except _ERRORS:
+        return tuple(roots)
+
+
+def is_current_list(
+    der: bytes, *, issuers: Sequence[bytes], used_at: datetime, at: datetime
+) -> bool:
+    """Whether this is a full list that one of `issuers` signed, made by `at`, that speaks for `used_at`."""
+    try:
+        item = _load_crl(der)
+        return any(
+            _list_counts(item, parsed.certificate(one), used_at=used_at, at=at) for one in issuers
+        )
+    except (*_ERRORS, InputError):
         return False
 
 

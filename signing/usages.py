@@ -10,14 +10,21 @@ what leads to it. The paths are the ones that pyHanko finds (a test compares the
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from pyhanko.pdf_utils.generic import (
     ArrayObject,
+    BooleanObject,
+    ByteStringObject,
     DictionaryObject,
+    FloatObject,
     IndirectObject,
+    NameObject,
     NullObject,
+    NumberObject,
     Reference,
+    TextStringObject,
 )
 from pyhanko.pdf_utils.misc import PdfReadError
 from pyhanko.pdf_utils.reader import RawPdfPath
@@ -35,6 +42,32 @@ _ROOT: Final = "/Root"
 _PAGES: Final[_Path] = (_ROOT, "/Pages")
 _STRUCTURE: Final[_Path] = (_ROOT, "/StructTreeRoot", "/K")
 """Below this path the structure tree is meant, and not an index of it."""
+_PARENT: Final = "/Parent"
+_LEAVES: Final = frozenset(
+    (
+        *(NumberObject, FloatObject, BooleanObject, NullObject),
+        *(NameObject, TextStringObject, ByteStringObject),
+    )
+)
+"""Kinds that hold nothing: most values of an object are such, thousands of numbers in a font."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What one object holds, whoever asks; the object itself is not kept, as it may be large.
+
+    Attributes:
+        references: path and target of every reference in it.
+        edges: those of them that the paths of a document go along: by no parent, and not the object
+            that is nothing but a reference.
+        keys: of every dictionary in it, at any depth.
+        names: the keys of the object where it is a dictionary and no stream.
+    """
+
+    references: tuple[tuple[_Path, _Key], ...]
+    edges: tuple[tuple[_Path, _Key], ...]
+    keys: frozenset[str]
+    names: frozenset[str]
 
 
 class Usages:
@@ -47,7 +80,7 @@ class Usages:
         self._reader = reader
         self._revision: int | None = None
         self._trailer: list[tuple[_Path, _Key]] = []
-        self._edges: dict[_Key, list[tuple[_Path, _Key]]] = {}
+        self._edges: dict[_Key, tuple[tuple[_Path, _Key], ...]] = {}
         self._users: dict[_Key, set[_Key]] = {}
         self._pages = _PageTree()
         self._structure = _StructureTree()
@@ -64,7 +97,7 @@ class Usages:
             written: set[_Key] = set()
         else:
             written = set(self._written(range(known + 1, revision + 1)))
-        self._trailer = list(_references(self._reader.trailer.flatten(revision)))
+        self._trailer = list(held_of(self._reader.trailer.flatten(revision)).edges)
         again = [key for key in written if self._edges.pop(key, None) is not None]
         self._note([*again, *(key for _path, key in self._trailer)], revision)
         root = self._reader.get_historical_resolver(revision).root
@@ -81,8 +114,10 @@ class Usages:
         target = _key(reference)
         if target in self._asked:
             return self._asked[target]
-        root = next((key for path, key in self._trailer if path == (_ROOT,)), None)
         found: set[_Path] = set()
+        if not self._is_named(target):
+            return self._asked.setdefault(target, set())
+        root = next((key for path, key in self._trailer if path == (_ROOT,)), None)
         for path, key in self._trailer:
             # What leads back to the catalogue leads nowhere on a path that began there.
             near = self._leading_to(target, closed=root if key == root else None)
@@ -90,6 +125,14 @@ class Usages:
                 self._follow(path, key, target, near, found)
         self._asked[target] = {RawPdfPath(*path) for path in found}
         return self._asked[target]
+
+    def _is_named(self, target: _Key) -> bool:
+        """Whether anything at all refers to the object; most of what a revision brings is new."""
+        return (
+            target in self._users
+            or target in self._pages.canonical
+            or any(key == target for _path, key in self._trailer)
+        )
 
     def _written(self, revisions: Iterable[int]) -> Iterator[_Key]:
         tables = self._reader.xrefs
@@ -107,7 +150,7 @@ class Usages:
             key = stack.pop()
             if key in self._edges:
                 continue
-            edges = list(_references(object_at(self._reader, key, revision)))
+            edges = held_at(self._reader, key, revision).edges
             self._edges[key] = edges
             for _path, used in edges:
                 # Users that no longer are stay listed: the paths are followed from the trailer.
@@ -183,6 +226,24 @@ def object_at(reader: Any, key: _Key, revision: int) -> Any:
     if newest:
         return reader.get_object(reference, transparent_decrypt=False)
     return reader.get_object(reference, revision, transparent_decrypt=False)
+
+
+def held_at(reader: Any, key: _Key, revision: int) -> Held:
+    """What the object held as it was, looked at once for all revisions that did not write it.
+
+    Whatever pyHanko raises passes upwards.
+    """
+    kept: dict[tuple[int, ...], Held] | None = getattr(reader, "held", None)
+    if kept is None:
+        return held_of(object_at(reader, key, revision))
+    try:
+        place = (*key, reader.xrefs.change_until(Reference(*key, pdf=reader), revision))
+    except KeyError:
+        return held_of(object_at(reader, key, revision))
+    found = kept.get(place)
+    if found is None:
+        found = kept[place] = held_of(object_at(reader, key, revision))
+    return found
 
 
 class _PageTree:
@@ -287,20 +348,24 @@ def _key(item: Any) -> _Key:
     return int(item.idnum), int(item.generation)
 
 
-def _references(item: Any) -> Iterator[tuple[_Path, _Key]]:
-    """Every reference in an object, with the path to it; parents aside, as they add nothing."""
-    # An object that is nothing but a reference is not followed.
-    stack: list[tuple[_Path, Any]] = [((), item)] if not isinstance(item, IndirectObject) else []
+def held_of(item: Any) -> Held:
+    """What stands in an object, or in a part of one."""
+    references: list[tuple[_Path, _Key]] = []
+    keys: set[str] = set()
+    stack: list[tuple[_Path, Any]] = [((), item)]
     while stack:
         path, value = stack.pop()
         if isinstance(value, IndirectObject):
-            yield path, _key(value)
+            references.append((path, _key(value)))
         elif isinstance(value, DictionaryObject):
-            stack += [((*path, k), v) for k, v in dict.items(value) if k != "/Parent"]
+            keys.update(dict.keys(value))
+            stack += [((*path, k), v) for k, v in dict.items(value) if type(v) not in _LEAVES]
         elif isinstance(value, ArrayObject):
-            stack += [((*path, n), v) for n, v in enumerate(list.__iter__(value)) if _holds(v)]
-
-
-def _holds(value: Any) -> bool:
-    """Whether a value of an array can hold a reference: most are numbers, thousands in a font."""
-    return isinstance(value, IndirectObject | DictionaryObject | ArrayObject)
+            values = enumerate(list.__iter__(value))
+            stack += [((*path, n), v) for n, v in values if type(v) not in _LEAVES]
+    return Held(
+        references=tuple(references),
+        edges=tuple(one for one in references if one[0] and _PARENT not in one[0]),
+        keys=frozenset(keys),
+        names=frozenset(dict.keys(item)) if type(item) is DictionaryObject else frozenset(),
+    )

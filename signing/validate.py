@@ -89,6 +89,9 @@ def integrity_report(
 ) -> Report:
     """As `validate_pdf` without trust, time and revocation: does the file hold together? Never raises.
 
+    The time stamp and the authorities' certificates beside a signature are not judged here: nothing but
+    trust can say what they are worth.
+
     Args:
         scanned: what a caller that wrote the file knows of its bytes already.
         edits: as in `validate_pdf`.
@@ -120,11 +123,12 @@ def _stages(
         _check_changes,
         check_visual,
         _check_active,
-        lambda it: check_seals(it, trust, at),
     ]
     if trust is not None and at is not None:
         moment, pinned = at, trust
         stages.append(lambda it: check_each_trust(it, pinned, moment))
+    # Behind the trust, which reads the revocation lists that the file brings along.
+    stages.append(lambda it: check_seals(it, trust, at))
     return stages
 
 

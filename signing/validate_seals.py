@@ -80,7 +80,7 @@ def _check_one(
         "authorisation": seal.binding.authorisation,
         "edge": seal.binding.edge,
     }
-    verdict, reason = (_P, "") if trust is None or at is None else _maker(seal, trust, at)
+    verdict, reason = (_P, "") if trust is None or at is None else _maker(file, seal, trust, at)
     texts = {
         _P: (
             f"the seal of signature {item.order} was made for its certificate and put on this file",
@@ -115,16 +115,25 @@ def _require_place(file: Examined, seal: SealObject, item: SignatureFacts, *, be
         raise VerificationError("it was used at another time", code="seal.time")
 
 
-def _maker(seal: SealObject, trust: PkiTrust, at: datetime) -> tuple[Verdict, str]:
+def _maker(file: Examined, seal: SealObject, trust: PkiTrust, at: datetime) -> tuple[Verdict, str]:
     path = check_path(
-        seal.maker, others=(), roots=trust.ca_roots, at=seal.used_at, purpose=Purpose.SIGNING
+        seal.maker,
+        others=seal.chain,
+        roots=trust.ca_roots,
+        at=seal.used_at,
+        purpose=Purpose.SIGNING,
     )
     if path.verdict is not _P:
         return path.verdict, path.reason
+    if set(seal.chain) - set(path.path):
+        return _I, "loose_certificates"
+    # An archived file stands alone: the lists that it brings count for the maker as for its signers.
+    pinned = tuple(RevocationList(der) for der in trust.crls)
     revoked = check_revocation(
         path.path,
-        lists=tuple(RevocationList(der) for der in trust.crls),
+        lists=pinned if file.lists is None else file.lists,
         used_at=seal.used_at,
         at=at,
+        others=seal.chain,
     )
     return revoked.verdict, "" if revoked.verdict is _P else revoked.reason

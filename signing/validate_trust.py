@@ -71,6 +71,7 @@ class _StampFinding:
 
 def check_each_trust(file: Examined, trust: PkiTrust, at: datetime) -> None:
     known = _known(file, trust, at)
+    file.lists = known.lists
     for item in file.signatures:
         deadline.check()
         container = item.container

@@ -353,13 +353,16 @@ def _scaled(drawn: render.PageView, places: _Places, view: render.PageView) -> _
 def _same(a: render.PageView, b: render.PageView, places: _Places) -> bool:
     """Whether the pictures are equal outside the places: whole rows at once, masked rows in parts."""
     row = a.width * _BYTES_PER_PIXEL
-    masked = sorted({y for _left, top, _right, bottom in places for y in range(top, bottom)})
+    spans: dict[int, list[tuple[int, int]]] = {}
+    for left, top, right, bottom in places:
+        for y in range(top, bottom):
+            spans.setdefault(y, []).append((left, right))
     done = 0
-    for y in masked:
+    for y in sorted(spans):
         if a.pixels[done : y * row] != b.pixels[done : y * row]:
             return False
         position = y * row
-        for left, right in sorted((p[0], p[2]) for p in places if p[1] <= y < p[3]):
+        for left, right in sorted(spans[y]):
             until = y * row + left * _BYTES_PER_PIXEL
             if position < until and a.pixels[position:until] != b.pixels[position:until]:
                 return False

@@ -1,4 +1,4 @@
-"""`fuqi account create`: accounts that nobody registers from outside (operators, arbitrators, systems)."""
+"""`fuqi account`: accounts that nobody registers from outside, and passwords that somebody forgot."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from api.callers import Role
+from api.callers import OPERATOR, Role
 from api.compose import open_ports
-from api.flows.access import create_account, party_of
+from api.flows.access import create_account, party_of, reset_password
 from api.runtime import load_settings, now
 from ledger.core.ids import new_id
 from ledger.store import transaction
@@ -58,3 +58,23 @@ def create(
             at=at,
         )
     Console().print(f"{row.id} may log in as {row.login} ({row.roles})", highlight=False)
+
+
+@app.command("password")
+def password(
+    login: Annotated[str, typer.Argument(help="Login name of whoever forgot their password.")],
+    password: Annotated[
+        str,
+        typer.Option(
+            prompt=True, confirmation_prompt=True, hide_input=True, envvar="FUQI_NEW_PASSWORD"
+        ),
+    ] = "",
+) -> None:
+    """Set a password for one login; its holder must choose their own before anything else."""
+    ports = open_ports(load_settings(), at=now())
+    with transaction(ports.sessions) as session:
+        row = reset_password(session, OPERATOR, login=login, password=password)
+    Console().print(
+        f"{row.login} logs in with it once and then chooses their own; all logins ended",
+        highlight=False,
+    )

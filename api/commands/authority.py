@@ -67,6 +67,7 @@ def seal_request(
 
     Run it on the installation; hand the request to the operator of the authority in FUQI_CA_URL, put the
     certificate that comes back (DER) into the folder as seal-maker.der, name the folder in FUQI_SEAL_MAKER.
+    Authorities between it and the root go into seal-maker-chain.pem (PEM) in the same folder.
     """
     file.write_bytes(pem.armor("CERTIFICATE REQUEST", request_maker(folder)))
     Console().print(f"wrote {file}; the key stays in {folder}", highlight=False)

@@ -125,7 +125,7 @@ def strike_round(
             raise typer.Exit(USAGE) from error
     if found is None:
         typer.echo(
-            "没有可击穿之处：公布的结果成立。"
+            "没有可推翻之处：公布的结果成立。"
             if words == "zh"
             else "There is nothing to strike: the posted result holds."
         )

@@ -30,6 +30,8 @@ from matching.problem import Problem
 
 LIVING: Final = "live:"
 """How the problem of a living class is called (api/flows/live_market.py)."""
+OURS: Final = frozenset({"open", "prove", "post", "finalise"})
+"""Acts by which the service itself commits and claims."""
 RECEIPTS_MAX: Final = 40
 """Acts of one round: a commitment, at most three results, and what closes them."""
 
@@ -102,8 +104,19 @@ def read_record(document: Mapping[str, Any], *, problem_id: str) -> Record:
 def chain_checks(
     record: Record, found: Documents, *, trust: LedgerTrust | None, at: datetime
 ) -> list[Check]:
-    """`round.chain_receipts` and `round.chain`."""
-    return [_receipts(record, trust=trust, at=at), _content(record, found)]
+    """`round.chain_receipts` and `round.chain`.
+
+    Raises:
+        InputError: `round.chain_malformed`: an act is not shaped as its entry is.
+    """
+    try:
+        content = _content(record, found)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as exc:
+        raise InputError(
+            "an act in the chain record is malformed: take it from /api/v1/rounds/{id}/chain",
+            code="round.chain_malformed",
+        ) from exc
+    return [_receipts(record, trust=trust, at=at), content]
 
 
 def strike_for(record: Record, found: Documents) -> Strike | None:
@@ -193,7 +206,8 @@ def _content(record: Record, found: Documents) -> Check:
     for call, done in bodies.items():
         for body in done:
             payload = body["payload"]
-            if "data" not in payload and (
+            # A strike is sent as raw call data, by whoever found the fault; ours name what they are about.
+            if (call in OURS or "data" not in payload) and (
                 payload.get("inputs_root") != inputs.root or payload.get("policy_hash") != policy
             ):
                 return _chain(
@@ -255,7 +269,7 @@ def _result(made: Recorded, record: Record, facts: dict[str, Json]) -> Check:
         return _chain(
             Verdict.PASSED,
             "this plan and its prices were posted, stood open to strikes for a day, and are final",
-            "本方案及其价格已公布，满一天无人击穿，已定案",
+            "本方案及其价格已公布，满一天无人推翻，已定案",
             facts,
         )
     return _chain(

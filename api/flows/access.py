@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from api import access
-from api.callers import Caller, Role
+from api.callers import Caller, Role, require_role
 from ledger.core.errors import (
     ConflictError,
     ExistsWithDifferentFieldError,
@@ -48,10 +48,14 @@ def create_account(
     organisation_id: str | None,
     invented: bool,
     at: datetime,
+    temporary: bool = False,
 ) -> AccountRow:
     """Create an account, or return the identical one made by an earlier attempt.
 
     The caller has decided that this person may act for this organisation in these roles.
+
+    Args:
+        temporary: somebody else chose the password; its holder chooses another before anything else.
 
     Raises:
         InputError: `id.malformed`, `account.login_malformed`, `account.password_short`,
@@ -84,6 +88,7 @@ def create_account(
         id=account_id,
         login=name,
         password_hash=access.hash_password(password, login=name),
+        password_temporary=temporary,
         roles=names,
         person_id=person_id,
         organisation_id=organisation_id,
@@ -121,6 +126,70 @@ def check_password(session: Session, *, login: str, password: str) -> AccountRow
     matches = access.password_matches(password, password_hash=password_hash)
     if account is None or not matches or not account.active:
         raise WrongPasswordError("login name or password is wrong")
+    return account
+
+
+def change_password(
+    session: Session,
+    reader: Session,
+    caller: Caller,
+    *,
+    password: str,
+    new: str,
+    token: str,
+    at: datetime,
+) -> None:
+    """Choose another password; every other login of the account ends.
+
+    Args:
+        reader: for checking and hashing, which are slow and must hold no write lock.
+        token: of the session that goes on.
+
+    Raises:
+        ForbiddenError: `account.password_session` for an API key, which must not outlive its holder's grip.
+        WrongPasswordError: `auth.wrong_password`.
+        InputError: `account.password_same`, `account.password_short`, `account.password_long`,
+            `account.password_is_login`.
+    """
+    if caller.via != "session":
+        raise ForbiddenError("log in to change the password", code="account.password_session")
+    known = reader.get_one(AccountRow, caller.account_id)
+    if not access.password_matches(password, password_hash=known.password_hash):
+        raise WrongPasswordError("the present password is wrong")
+    if new == password:
+        raise InputError(
+            "choose another password than the present one",
+            code="account.password_same",
+            field="new_password",
+        )
+    chosen = access.hash_password(new, login=known.login)
+    account = session.get_one(AccountRow, caller.account_id)
+    if account.password_hash != known.password_hash:
+        raise WrongPasswordError("the present password is wrong")
+    account.password_hash, account.password_temporary = chosen, False
+    queries.delete_expired_sessions(session, account_id=account.id, at=at)
+    queries.delete_sessions(session, account_id=account.id, besides=access.credential_sha256(token))
+    session.flush()
+
+
+def reset_password(session: Session, caller: Caller, *, login: str, password: str) -> AccountRow:
+    """Set a password for somebody who forgot theirs; they choose their own at the next login.
+
+    Every login ends, and API keys of the account rest until then.
+
+    Raises:
+        ForbiddenError: `auth.role`.
+        NotFoundError: `account.unknown`.
+        InputError: `account.password_short`, `account.password_long`, `account.password_is_login`.
+    """
+    require_role(caller, Role.OPERATOR)
+    account = queries.account_by_login(session, access.normal_login(login))
+    if account is None:
+        raise NotFoundError("nobody logs in by this name", code="account.unknown")
+    account.password_hash = access.hash_password(password, login=account.login)
+    account.password_temporary = True
+    queries.delete_sessions(session, account_id=account.id, besides=None)
+    session.flush()
     return account
 
 
@@ -252,4 +321,5 @@ def _caller(account: AccountRow, *, via: str) -> Caller:
         organisation_id=account.organisation_id,
         roles=access.roles_from_text(account.roles),
         via=via,
+        password_temporary=account.password_temporary,
     )

@@ -33,7 +33,7 @@ from ledger.tables.agreements import AgreementRow, RevisionRow, SignerRow
 from ledger.tables.parties import PartyRow
 from signing import agreement as rules
 from signing.appearance import FieldSpec
-from signing.edge_plan import plan_edges
+from signing.edge_plan import EdgeChoice, plan_edges
 from signing.identity_policy import Need
 from signing.pdf import PdfFacts, PdfLimits, intake, place_fields, stamp_demo_mark
 from signing.placement import Anchor, Spot, lifted, place_boxes, require_clear
@@ -84,6 +84,7 @@ class NewAgreement:
         demands: files that signers are asked for.
         fillable: text fields of the document that signers may fill before they sign.
         point_out: also the clauses that the template carries by default (`default_clauses`).
+        edges: along which edges room for page-edge seals is kept (`signing.edge_plan.EdgeChoice`).
     """
 
     id: str
@@ -105,6 +106,7 @@ class NewAgreement:
     demands: tuple[DemandSpec, ...] = ()
     fillable: tuple[FillSpec, ...] = ()
     point_out: bool = False
+    edges: str = EdgeChoice.AUTO.value
 
     @property
     def signing(self) -> tuple[SignerSpec, ...]:
@@ -274,6 +276,7 @@ def _options(new: NewAgreement) -> dict[str, Json]:
         "clauses": [[one.kind, one.text, one.explanation] for one in new.clauses] or None,
         "attachments": list(new.attachments) or None,
         "point_out": new.point_out or None,
+        "edges": None if new.edges == EdgeChoice.AUTO else new.edges,
         "demands": [[one.signer, one.label, one.required] for one in new.demands] or None,
         "fillable": [
             [one.name, one.signer, one.label, one.required, repr(one.place)] for one in new.fillable
@@ -317,7 +320,12 @@ def _publish(
     fillable = fillers(new.fillable, places)
     empty = with_fields(unsigned, new.fillable)
     # Room for everybody's page-edge seal, kept before anybody signs: later no box may be added.
-    edges = plan_edges(empty, fields=fields, wanted=[one.name for one in fields])
+    edges = plan_edges(
+        empty,
+        fields=fields,
+        wanted=[one.name for one in fields],
+        choice=EdgeChoice(new.edges),
+    )
     document = place_fields(empty, fields, fillable=fillable, edges=edges)
     require_clear(empty, fields)
     facts = intake(document, limits=limits_of(ports))

@@ -17,9 +17,10 @@ from ledger.tables.agreements import AgreementRow, SignerRow
 from ledger.tables.seals import SealRow
 from signing import agreement as rules
 from signing import seal_rules
-from signing.batch_intent import NamedSeal
+from signing.statement_values import NamedSeal
 
 SEAL_STOPPED: Final = "seal.not_enabled"
+OTHER_SEAL: Final = "approval.other_seal"
 
 
 def approved_seals(session: Session, row: AgreementRow, signer: SignerRow) -> list[SealRow]:
@@ -66,6 +67,32 @@ def own_seal(session: Session, caller: Caller, seal_id: str | None, *, at: datet
     if not in_force(session, seal, at=at):
         raise ConflictError("this seal is not in use now", code=SEAL_STOPPED)
     return seal.id
+
+
+def require_seal_for(
+    session: Session,
+    caller: Caller,
+    row: AgreementRow,
+    signer: SignerRow,
+    seal_id: str | None,
+    *,
+    at: datetime,
+) -> str | None:
+    """The id of the seal that an approval at this place may name; None for any of that side's.
+
+    Raises:
+        NotFoundError, ConflictError: as `own_seal`.
+        ConflictError: `approval.other_seal` (`context["seal"]`): a colleague approved another one.
+    """
+    named = own_seal(session, caller, seal_id, at=at)
+    other = [one for one in approved_seals(session, row, signer) if one.id != named]
+    if named is not None and other:
+        raise ConflictError(
+            f"a colleague approved the use of {other[0].name}: approve that seal, or name none",
+            code=OTHER_SEAL,
+            seal=other[0].id,
+        )
+    return named
 
 
 def named_seal(session: Session, seal_id: str | None) -> NamedSeal | None:

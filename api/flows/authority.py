@@ -206,7 +206,8 @@ def grounds_of(
 ) -> Grounds:
     """What this act of this signer rests on now: levels as the policy needs, and an authority.
 
-    An act beyond the authority goes through where its ratification was asked for and is not refused.
+    An act beyond the authority goes through where its ratification was asked for and is not refused, as far as
+    what was asked for: another lack than the one named then, or a seal outside the scope, is not covered by it.
 
     Raises:
         ForbiddenError: `identity.level_too_low`, `authority.*`.
@@ -224,11 +225,21 @@ def grounds_of(
         held = agreements.authority_at(session, signer, row, act=act, at=at, seal=seal, need=need)
     except ForbiddenError as refusal:
         asked = identity_queries.ratification_of_signer(session, signer.id)
-        if asked is None or asked.state not in ("asked", "ratified"):
+        if asked is None or asked.lack != refusal.error_code:
+            raise
+        # Silence is refusal from the last moment on, whether or not the worker has written it down yet.
+        if asked.state != "ratified" and not (asked.state == "asked" and at < asked.due_at):
             raise
         if refusal.error_code not in RATIFIABLE or row.matter == LETTERS:
             raise
         beyond = session.get_one(AuthorisationRow, asked.authorisation_id)
+        if seal is not None and seal not in authorisation_of(beyond).seal_scope:
+            raise ForbiddenError(
+                "what was asked to be ratified does not cover this seal: sign without one, or under another",
+                code="authority.seal",
+                authorisation=beyond.id,
+                act=act,
+            ) from refusal
         return Grounds(beyond, asked.id, frozen)
     return Grounds(held, None, frozen)
 

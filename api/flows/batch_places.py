@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from api.callers import Caller, require_organisation
 from api.flows.agreements import signer_for, state_of
 from api.flows.annexes import require_annexed
-from api.flows.approvals import SEAL_STOPPED, approved_seals, in_force
+from api.flows.approvals import OTHER_SEAL, SEAL_STOPPED, approved_seals, in_force
 from ledger.core.errors import ConflictError, FuqiError, LimitError
 from ledger.queries import batches as queries
 from ledger.tables.agreements import AgreementRow, SignerRow
@@ -24,7 +24,6 @@ from signing.batch_intent import ITEMS_MAX
 NAMED_MAX: Final = 20
 """As many places an error names; the page shows the state of each."""
 OTHER_ACT: Final = "batch.other_act"
-OTHER_SEAL: Final = "approval.other_seal"
 
 
 @dataclass(frozen=True, slots=True)

@@ -349,7 +349,10 @@ def _approve(
 
 
 def opened_items(session: Session, batch: BatchRow) -> list[dict[str, Json]]:
-    """The items of the current statement, for the signer to compare with the list; [] before one is made."""
+    """The items of the current statement, for the signer to compare with the list; [] before one is made.
+
+    An item whose agreement was erased has no random bytes any more and is left out.
+    """
     if batch.statement is None:
         return []
     return [
@@ -363,6 +366,7 @@ def opened_items(session: Session, batch: BatchRow) -> list[dict[str, Json]]:
             ),
         )
         for one in queries.items_of(session, batch.id)
+        if one.salt is not None
     ]
 
 

@@ -127,6 +127,7 @@ def open_recall(step: Step, fields: OpenRecall) -> Done:
     if step.organisation not in (known.giver_id, known.receiver_id):
         raise ForbiddenError("giver or receiver recall a batch", code="custody.ends_only")
     batch = Batch(known.batch_number, known.item, known.device)
+    queries.lock_batch(step.session, batch)
     lots = queries.lock_lots_of_batch(step.session, batch)
     exists = queries.open_recall_of_batch(step.session, batch)
     if exists is not None or step.session.get(RecallRow, fields.recall_id) is not None:

@@ -10,7 +10,13 @@ from api.flows.custody_step import Place, Step
 from api.flows.related_rules import why_related
 from api.schemas.custody import OpenLot, Pack, Release, Unpack, Use
 from ledger.core.canonical import Json
-from ledger.core.errors import ConflictError, ForbiddenError, InputError, NotFoundError
+from ledger.core.errors import (
+    ConflictError,
+    ForbiddenError,
+    InputError,
+    LimitError,
+    NotFoundError,
+)
 from ledger.core.ids import require_id
 from ledger.core.units import utc_text
 from ledger.queries import custody as queries
@@ -50,6 +56,7 @@ def open_lot(step: Step, fields: OpenLot) -> Done:
         ConflictError: `custody.not_accepted`, `custody.no_agreement`, `custody.no_receiver`,
             `custody.more_than_allocated`, `custody.lot_exists`, `custody.conflict_of_interest`,
             `custody.recalled`.
+        LimitError: `custody.too_many_lots`.
         InputError: `udi.*`, `registration.*`, `lot.*`, `id.malformed`.
     """
     require_id(fields.lot_id, prefix="lot")
@@ -91,9 +98,7 @@ def open_lot(step: Step, fields: OpenLot) -> Done:
         opened_at=step.at,
         entry_id="",
     )
-    batch = queries.Batch(lot.batch_number, lot.item, lot.device)
-    if queries.open_recall_of_batch(session, batch) is not None:
-        raise ConflictError("this batch is recalled: it cannot be given", code="custody.recalled")
+    _require_batch_open(step, queries.Batch(lot.batch_number, lot.item, lot.device))
     entry = step.record("lot.opened", lot, opened_body(lot, conflict=conflict))
     lot.entry_id = entry.id
     session.add(lot)
@@ -234,11 +239,13 @@ def release(step: Step, fields: Release) -> Done:
     """Decide about units in quarantine.
 
     Raises:
-        NotFoundError: `not_found`.  ConflictError: `custody.not_enough`, `custody.recalled`.
+        NotFoundError: `not_found`.
+        ConflictError: `custody.not_enough`, `custody.recalled`, `custody.expired`.
     """
     lot = step.lot(fields.lot_id)
     if fields.outcome == "accepted":
         require_not_recalled(lot)
+        require_not_expired(step, lot)
     body: dict[str, Json] = {
         "lot": lot.id,
         "by": step.person,
@@ -272,11 +279,7 @@ def use(step: Step, fields: Use) -> Done:
             "only the hospital the goods are for uses them", code="custody.receiver_only"
         )
     require_not_recalled(lot)
-    if lot.expires_on is not None and step.at.date() >= lot.expires_on:
-        raise ConflictError(
-            "this lot has expired: report a discrepancy and take it off the ward",
-            code="custody.expired",
-        )
+    require_not_expired(step, lot)
     body: dict[str, Json] = {
         "lot": lot.id,
         "by": step.person,
@@ -302,6 +305,32 @@ def require_not_recalled(lot: LotRow) -> None:
         raise ConflictError(
             "this batch is recalled: put it aside and hand it back to its giver",
             code="custody.recalled",
+        )
+
+
+def require_not_expired(step: Step, lot: LotRow) -> None:
+    """Refuse what goods may not do from the day of their expiry on.
+
+    Raises:
+        ConflictError: `custody.expired`.
+    """
+    if lot.expires_on is not None and step.at.date() >= lot.expires_on:
+        raise ConflictError(
+            "this lot has expired: it is not sent out, accepted or used; reject it at the door, or report a "
+            "discrepancy and take it off the ward",
+            code="custody.expired",
+        )
+
+
+def _require_batch_open(step: Step, batch: queries.Batch) -> None:
+    queries.lock_batch(step.session, batch)
+    if queries.open_recall_of_batch(step.session, batch) is not None:
+        raise ConflictError("this batch is recalled: it cannot be given", code="custody.recalled")
+    if queries.count_lots_of_batch(step.session, batch) >= queries.ROWS_MAX:
+        raise LimitError(
+            "this batch has too many lots for one recall to reach: open fewer, larger lots",
+            code="custody.too_many_lots",
+            limit=queries.ROWS_MAX,
         )
 
 

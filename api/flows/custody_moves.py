@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from api.flows.custody_lots import Done, require_not_recalled, require_own_package
+from api.flows.custody_lots import (
+    Done,
+    require_not_expired,
+    require_not_recalled,
+    require_own_package,
+)
 from api.flows.custody_step import Place, Step, due, policy_digest
 from api.schemas.custody import HandOver, Inspect, Receive, Refuse
 from ledger.core.canonical import Json, tagged_digest
@@ -28,7 +33,8 @@ def hand_over(step: Step, fields: HandOver) -> Done:
 
     Raises:
         NotFoundError: `not_found`, `party.not_found`.
-        ConflictError: `custody.handover_exists`, `custody.package_state`, `custody.recalled`.
+        ConflictError: `custody.handover_exists`, `custody.package_state`, `custody.recalled`,
+            `custody.expired`.
         InputError: `id.malformed`, `custody.to_oneself`, `custody.packages`.
     """
     require_id(fields.handover_id, prefix="hov")
@@ -136,11 +142,12 @@ def inspect(step: Step, fields: Inspect) -> Done:
 
     Raises:
         NotFoundError: `not_found`.
-        ConflictError: `custody.handover_closed`, `custody.one_signature`, `custody.recalled`.
+        ConflictError: `custody.handover_closed`, `custody.one_signature`, `custody.recalled`,
+            `custody.expired`.
         InputError: `custody.counts`, `custody.checks_failed`.
     """
     row, lot = _for_receiver(step, fields.handover_id, states=("offered", "inspected"))
-    _require_acceptance(row, lot, fields)
+    _require_acceptance(step, row, lot, fields)
     row.inspection = _inspection(fields)
     row.inspected_by = step.person
     row.state = "inspected"
@@ -164,7 +171,7 @@ def accept(step: Step, fields: Inspect) -> Done:
     Raises:
         NotFoundError: `not_found`.
         ConflictError: `custody.handover_closed`, `custody.not_inspected`, `custody.same_person`,
-            `custody.counts_differ`, `custody.recalled`.
+            `custody.counts_differ`, `custody.recalled`, `custody.expired`.
         InputError: `custody.counts`, `custody.checks_failed`.
     """
     row, lot = _for_receiver(step, fields.handover_id, states=("offered", "inspected"))
@@ -178,7 +185,7 @@ def accept(step: Step, fields: Inspect) -> Done:
             "you signed the counts: the second signature is another person's",
             code="custody.same_person",
         )
-    _require_acceptance(row, lot, fields)
+    _require_acceptance(step, row, lot, fields)
     found = _inspection(fields)
     if inspection_digest(found) != inspection_digest(row.inspection):
         raise ConflictError(
@@ -210,7 +217,7 @@ def _inspection(fields: Inspect) -> dict[str, Json]:
     }
 
 
-def _require_acceptance(row: HandoverRow, lot: LotRow, fields: Inspect) -> None:
+def _require_acceptance(step: Step, row: HandoverRow, lot: LotRow, fields: Inspect) -> None:
     if row.to_id != lot.receiver_id:
         raise ConflictError(
             "on the way one signature of each side confirms a hand-over",
@@ -236,6 +243,7 @@ def _require_acceptance(row: HandoverRow, lot: LotRow, fields: Inspect) -> None:
         )
     if fields.accepted:
         require_not_recalled(lot)
+        require_not_expired(step, lot)
 
 
 def _require_target(step: Step, lot: LotRow, fields: HandOver) -> None:
@@ -248,6 +256,9 @@ def _require_target(step: Step, lot: LotRow, fields: HandOver) -> None:
         raise NotFoundError("there is no such organisation", code="party.not_found")
     if target.id != lot.giver_id:
         require_not_recalled(lot)
+    # Expired goods are not sent out and not brought to the hospital; whoever has them may hand them back.
+    if step.organisation == lot.giver_id or target.id == lot.receiver_id:
+        require_not_expired(step, lot)
 
 
 def _own_packages(step: Step, lot: LotRow, ids: Sequence[str]) -> list[PackageRow]:

@@ -15,6 +15,7 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from api.callers import Caller, Role, require_role
+from api.flows.erasure_agreements import ERASED, clear_agreement, clear_signatures
 from api.flows.manufacturing_rules import ENDS
 from api.ports import Ports
 from ledger import retention
@@ -23,7 +24,6 @@ from ledger.core.ids import derived_id
 from ledger.core.units import utc_text
 from ledger.log import NewEntry, record
 from ledger.queries import erasure as queries
-from ledger.queries import form_fields as form_queries
 from ledger.queries.blobs import ASKED_MAX, referred_to
 from ledger.retention import Keep, Retention
 from ledger.tables.agreements import AgreementRow
@@ -32,7 +32,6 @@ from ledger.tables.log import DataKeyRow
 from ledger.tables.orders import WorkOrderRow
 from ledger.tables.parties import PartyRow
 
-ERASED: Final = "（已删除 erased）"
 BASIS_CHARS_MAX: Final = 200
 ORDER_TABLES: Final = ("work_order_document", "work_order_file")
 
@@ -141,9 +140,9 @@ def erase(
         files = _clear_order(session, order)
     elif agreement is not None:
         files = queries.files_of(session, agreement)
-        _clear_agreement(session, agreement)
+        clear_agreement(session, agreement)
     else:
-        _clear_party(session, subject)
+        files = _clear_party(session, subject)
     session.flush()
     return Erased(subject=subject, files=tuple(sorted(files)))
 
@@ -266,7 +265,8 @@ def _close_accounts(session: Session, subject: str) -> list[str]:
     return [account.id for account in accounts]
 
 
-def _clear_party(session: Session, subject: str) -> None:
+def _clear_party(session: Session, subject: str) -> set[str]:
+    """Returns the digests of pictures and papers that only this party has."""
     party = session.get_one(PartyRow, subject)
     party.name, party.level_reason, party.fingerprint = ERASED, "", "{}"
     party.number_masked = party.number_index = party.number_commitment = None
@@ -275,31 +275,31 @@ def _clear_party(session: Session, subject: str) -> None:
         certificate.der = certificate.chain = b""
     for authorisation in queries.authorisations_about(session, subject):
         authorisation.fingerprint = "{}"
-    _clear_signatures(session, subject)
+    clear_signatures(session, subject)
     _close_accounts(session, subject)
     for account in queries.accounts_about(session, subject):
         account.login, account.password_hash = f"erased-{account.id}", "!"
     for offer in queries.offers_about(session, subject):
         offer.donor_name, offer.fingerprint = ERASED, "{}"
+    return _clear_said(session, queries.records_of_party(session, subject))
 
 
-def _clear_agreement(session: Session, agreement: AgreementRow) -> None:
-    agreement.title, agreement.fingerprint = ERASED, "{}"
-    agreement.place_of_formation = agreement.ended_reason = None
-    _clear_signatures(session, agreement.id)
-    _clear_form(session, agreement.id)
-
-
-def _clear_form(session: Session, agreement_id: str) -> None:
-    """What was asked for in form fields, what signers wrote, and every copy of it."""
-    for field in form_queries.fields_of(session, agreement_id):
-        field.label, field.preset = ERASED, ""
-    for value, _signer in form_queries.values_of(session, agreement_id):
-        value.value, value.old = "", None
-    for prepared in form_queries.prepared_of(session, agreement_id):
-        prepared.state = "{}"
-    for item in form_queries.batch_items_of(session, agreement_id):
-        item.annex = None
+def _clear_said(session: Session, found: queries.PartyRecords) -> set[str]:
+    """What was said of a party and under its name: batches, real-name checks, seals, ties to others."""
+    for batch in found.batches:
+        batch.statement = batch.proof = None
+        batch.fingerprint = "{}"
+    for check in found.checks:
+        check.answer = check.evidence_sha256 = None
+        check.fingerprint = "{}"
+    for sealed in (*found.challenges, *found.papers):
+        session.delete(sealed)
+    for seal in found.seals:
+        seal.name, seal.design, seal.fingerprint = ERASED, "{}", "{}"
+    for tie in found.ties:
+        tie.evidence, tie.fingerprint = ERASED, "{}"
+        tie.end_reason = tie.reason = None
+    return set(found.files)
 
 
 def _clear_lot(session: Session, lot: LotRow) -> set[str]:
@@ -336,11 +336,3 @@ def _clear_order(session: Session, order: WorkOrderRow) -> set[str]:
         shared = referred_to(session, some, besides=ORDER_TABLES)
         files |= some - shared - queries.files_of_other_orders(session, order.id, some)
     return files
-
-
-def _clear_signatures(session: Session, subject: str) -> None:
-    signers = [row.id for row in queries.signers_about(session, subject)]
-    for statement in queries.statements_of(session, signers):
-        statement.statement, statement.proof, statement.annex = "{}", None, None
-    for prepared in queries.preparations_of(session, signers):
-        prepared.state, prepared.signed_attrs = "{}", ""

@@ -48,6 +48,8 @@ SAVE_EVERY: Final = 64
 """Versions between two stored states: packing costs as much as some ten events."""
 CHANGES_MAX: Final = 300
 """More notes than this are slower than a cold solve of the class; an import makes thousands at once."""
+LIMITED_SECONDS: Final = 10.0
+"""Of a class with limits, which is solved anew for each question; then the best so far with its gap."""
 
 log = structlog.get_logger()
 
@@ -73,7 +75,7 @@ class Standing:
         """
         if self.live is not None:
             return self.live.solution()
-        found = solve_limited(self.problem)
+        found = solve_limited(self.problem, seconds=LIMITED_SECONDS)
         return self.problem, found.plan, found.certificate
 
 

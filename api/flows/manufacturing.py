@@ -6,7 +6,7 @@ Each is signed and carried out as acts on goods are (api/flows/custody.py).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -92,7 +92,7 @@ def step_order(step: Step, fields: StepOrder) -> Done:
         ConflictError: `order.state`, `order.document_missing`, `order.no_agreement`.
     """
     row, side = _own(step, fields.order_id)
-    held = frozenset(one.kind for one in queries.documents_of(step.session, row.id))
+    held = _counting(row, queries.documents_of(step.session, row.id))
     state = next_state(
         row.kind,
         fields.step,
@@ -199,6 +199,19 @@ def order_for(session: Session, caller: Caller, order_id: str) -> WorkOrderRow:
         raise NotFoundError("there is no such record")
     require_visible(caller, row.buyer_id, row.maker_id)
     return row
+
+
+def _counting(row: WorkOrderRow, documents: Sequence[OrderDocumentRow]) -> frozenset[str]:
+    """Kinds of the documents that the next step may rest on.
+
+    What was rejected is not sent again with the papers of before: after a refused sample, and in a rework,
+    a document counts that was added since and is another file.
+    """
+    again = row.state == "sample_rejected" or (row.state == "producing" and row.rejected > 0)
+    if not again:
+        return frozenset(one.kind for one in documents)
+    older = {one.sha256 for one in documents if one.added_at <= row.changed_at}
+    return frozenset(one.kind for one in documents if one.sha256 not in older)
 
 
 def _own(step: Step, order_id: str) -> tuple[WorkOrderRow, str]:

@@ -84,7 +84,7 @@ def next_state(
     missing = [one for one in rule.needs if one not in documents]
     if missing:
         raise ConflictError(
-            f"this step needs a document first: {missing[0]}",
+            f"this step needs a document first: {missing[0]}; after a rejection a new one",
             code="order.document_missing",
             document=missing[0],
         )

@@ -23,6 +23,7 @@ from ledger.core.errors import InputError, UnavailableError
 from ledger.tables.agreements import AgreementRow, PreparedSignatureRow, SignerRow
 from ledger.tables.parties import AuthorisationRow, CertificateRow
 from ledger.tables.seals import SealRow, SealUseRow
+from signing.edge_seal import kept_for
 from signing.handwriting import Handwriting, read_handwriting
 from signing.pdf import SealMark
 from signing.seal_object import Binding, make_seal_object
@@ -142,6 +143,13 @@ def draw_marks(
         handwriting=writing,
         size_pt=(round(seal.width_mm * POINTS_PER_MM), round(seal.height_mm * POINTS_PER_MM)),
     )
+
+
+def edge_kept(session: Session, ports: Ports, signer_id: str) -> bool:
+    """Whether room was kept, at publication, for this signer's seal across the page edges."""
+    signer = session.get_one(SignerRow, signer_id)
+    row = session.get_one(AgreementRow, signer.agreement_id)
+    return signer.field in kept_for(ports.blobs.get(row.document_sha256))
 
 
 def kind_of_seal(session: Session, marks: Marks) -> str | None:

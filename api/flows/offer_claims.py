@@ -136,16 +136,18 @@ def decide_claim(
         ConflictError: `offer.claim_decided`; `supply.linked_elsewhere`.
     """
     require_role(caller, Role.OPERATOR)
-    row = queries.claim_of(session, claim_id, lock=True)
+    row = queries.claim_of(session, claim_id)
     if row is None:
         raise NotFoundError("there is no such record")
+    # The offer first: who confirms one claim of it refuses the others, and two of them would wait in a circle.
+    queries.locked_offer(session, row.offer_id)
+    session.refresh(row, with_for_update=True)
     wanted = "confirmed" if confirmed else "refused"
     if row.state == wanted:
         return row
     _require_open(row)
     require_reason(reason)
     if confirmed:
-        queries.locked_offer(session, row.offer_id)
         link_offer(
             session,
             ports,

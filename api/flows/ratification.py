@@ -331,7 +331,7 @@ def _covering(
         try:
             require_authority(
                 authorisation_of(one),
-                act="sign",
+                act=signer.act,
                 matter=agreement.matter,
                 at=at,
                 organisation=signer.organisation_id,

@@ -58,6 +58,8 @@ class NewHandler:
     login: str
     password: str
     invented: bool
+    temporary: bool = False
+    """Whether somebody else chose the password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +245,7 @@ def _account(
         organisation_id=organisation_id,
         invented=invented,
         at=at,
+        temporary=handler.temporary,
     )
 
 

@@ -203,6 +203,7 @@ def decide(
     """
     require_role(caller, Role.OPERATOR)
     row = relation_for(session, caller, relation_id)
+    session.refresh(row, with_for_update=True)  # two operators may decide at once
     require_reason(reason)
     if outcome not in ("confirmed", "refused", "ended"):
         raise InputError("say confirmed, refused or ended", code="related.outcome")

@@ -20,6 +20,7 @@ from typing import Final
 import structlog
 from sqlalchemy.orm import Session
 
+from api.flows.round_alarms import RESTATED, STRUCK, concerned_in, tell_all
 from api.flows.round_records import load_document
 from api.ports import Ports
 from api.round_table import inputs_of, policy_hash, recorded, result_of
@@ -169,8 +170,12 @@ def _advance(ports: Ports, lane: ActsLane, row: RoundChainRow, *, at: datetime) 
         _later(ports, row.round_id, at=at + PENDING)
         return
     name, stored = lane.round_on_chain(_names(row))
+    again = row.state == "posting" and row.attempt > 0
+    concerned = _concerned(ports, row.round_id) if again else frozenset()
     with transaction(ports.sessions) as session:
         kept = session.get_one(RoundChainRow, row.round_id, with_for_update=True)
+        if kept.state != row.state:  # another worker was faster
+            return
         kept.chain_round = name.hex()
         if act.state == "refused" and row.state != "closing":
             kept.state, kept.reason, kept.due_at = "refused", act.reason, None
@@ -182,14 +187,19 @@ def _advance(ports: Ports, lane: ActsLane, row: RoundChainRow, *, at: datetime) 
         elif stored is not None:
             kept.closes_at = datetime.fromtimestamp(stored.closes_at, UTC)
             kept.state, kept.due_at = "posted", at
+            tell_all(session, kept, concerned, kind=RESTATED, at=at)
 
 
 def _watch(ports: Ports, lane: ActsLane, row: RoundChainRow, *, at: datetime) -> None:
     """A posted result: was it struck, can it be closed?"""
     _, stored = lane.round_on_chain(_names(row))
+    if stored is None:
+        return
+    # Read before anything is locked: the problem of a large round takes a second.
+    concerned = _concerned(ports, row.round_id) if _struck(row, stored) else frozenset()
     with transaction(ports.sessions) as session:
         kept = session.get_one(RoundChainRow, row.round_id, with_for_update=True)
-        if stored is None or kept.state != "posted":
+        if kept.state != "posted":
             return
         if stored.state in (RoundState.FINAL, RoundState.PROVEN):
             kept.state, kept.due_at = "final", None
@@ -197,6 +207,7 @@ def _watch(ports: Ports, lane: ActsLane, row: RoundChainRow, *, at: datetime) ->
             kept.attempt, kept.state, kept.due_at = stored.attempt, "struck", at
             kept.reason = f"struck: attempt {stored.attempt - 1}"
             log.error("round.struck", round=row.round_id, attempt=stored.attempt)
+            tell_all(session, kept, concerned, kind=STRUCK, at=at)
             if stored.attempt >= ATTEMPTS_MAX:
                 kept.due_at = None
         elif kept.closes_at is not None and at >= kept.closes_at:
@@ -207,6 +218,11 @@ def _watch(ports: Ports, lane: ActsLane, row: RoundChainRow, *, at: datetime) ->
             kept.due_at = at + WATCH_EVERY
             if kept.closes_at is not None:
                 kept.due_at = min(kept.due_at, kept.closes_at)
+
+
+def _concerned(ports: Ports, round_id: str) -> frozenset[str]:
+    with transaction(ports.readers) as session:
+        return concerned_in(session, round_id)
 
 
 def _struck(row: RoundChainRow, stored: StoredRound) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from sqlalchemy.orm import Session
 
@@ -55,6 +55,8 @@ from matching.problem import (
 )
 from matching.shared_capacity import solve_limited
 
+SOLVE_SECONDS: Final = 900.0
+"""The largest round takes some minutes of a core; past this its plan is the best so far, with its gap."""
 Progress: TypeAlias = Callable[[str, int, int], None]
 """(stage, done, total)."""
 
@@ -163,7 +165,7 @@ def solve_and_close_round(
     tell = progress or _silent
     candidates = judge_pairs(problem)
     tell("round.pairs", 1, 4)
-    solution = solve_limited(problem, candidates=candidates)
+    solution = solve_limited(problem, candidates=candidates, seconds=SOLVE_SECONDS)
     tell("round.solved", 2, 4)
     # The checker judges every pair again by itself: it takes nothing from the solver's side.
     report = check_plan(problem, solution.plan, solution.certificate)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from typing import Final
@@ -18,7 +19,12 @@ from api import pdfsig
 from api.callers import Caller
 from api.flows.agreements import record_step, signer_for, state_of, stated_amount
 from api.flows.annexes import annex_of, require_annexed
-from api.flows.approvals import record_approval, require_approved_seal
+from api.flows.approvals import (
+    named_seal,
+    record_approval,
+    require_approved_seal,
+    require_seal_for,
+)
 from api.flows.authority import grounds_of, on_formed
 from api.flows.form_filling import (
     filled_digest,
@@ -77,11 +83,22 @@ PREPARED_FOR: Final = timedelta(minutes=15)
 
 
 def make_statement(
-    session: Session, caller: Caller, signer_id: str, *, act: str, at: datetime
+    session: Session,
+    caller: Caller,
+    signer_id: str,
+    *,
+    act: str,
+    at: datetime,
+    seal_id: str | None = None,
 ) -> IntentRow:
-    """The exact sentence the signer is asked to affirm (`consent` or `sign`), with a fresh nonce.
+    """The exact sentence the signer is asked to affirm (consent, sign or approve), with a fresh nonce.
+
+    Args:
+        seal_id: of an approval, the one seal that it allows; None for any of that side's.
 
     Raises:
+        NotFoundError: a seal of another organisation.  ConflictError: `seal.not_enabled`,
+            `approval.other_seal`.  InputError: `intent.seal`.
         ConflictError: `agreement.not_read` before every page was read; `agreement.*`;
             `clause.unconfirmed`, `upload.missing`.
         InputError: `intent.act`.
@@ -91,8 +108,14 @@ def make_statement(
         raise InputError(
             "an act is consent, sign or approve, as the place has it", code="intent.act"
         )
+    if seal_id is not None and act != rules.Act.APPROVE:
+        raise InputError(
+            "a seal is named by an approval; who signs chooses it with the signature",
+            code="intent.seal",
+        )
     if signer.read_at is None:
         raise ConflictError("read the document first", code="agreement.not_read")
+    seal = require_seal_for(session, caller, row, signer, seal_id, at=at)
     annex = None
     if act != "consent":
         require_annexed(session, row, signer)
@@ -112,6 +135,7 @@ def make_statement(
         nonce=nonce,
         annex=annex,
         amount=None if act == "consent" else stated_amount(row),
+        seal=named_seal(session, seal),
     )
     made = IntentRow(
         id=new_id("int", at=at),
@@ -138,7 +162,7 @@ def express_intent(
         NotFoundError: no such statement of this signer; `certificate.none`.
         VerificationError: `intent.*`.
         ForbiddenError: `authority.*`.  ConflictError: `intent.used`, `agreement.*`, `clause.*`,
-            `upload.*`.
+            `upload.*`; of an approval `seal.not_enabled`, `approval.other_seal`.
     """
     made = session.get(IntentRow, intent_id)
     if made is None:
@@ -173,11 +197,14 @@ def express_intent(
         amount=None if made.act == "consent" else stated_amount(row),
     )
     authority = grounds_of(session, ports, signer, row, act=made.act, at=at).authorisation
+    named = value.get("seal")
+    seal = str(named["id"]) if isinstance(named, Mapping) else None
     # No act means anything about an agreement that is closed or expired.
     rules.consent(state_of(session, row), party=signer.organisation_id, at=at)
     if made.act == "consent":
         signer.consented_at = signer.consented_at or at
     elif made.act == "approve":
+        require_seal_for(session, caller, row, signer, seal, at=at)
         rules.approve(
             state_of(session, row),
             person=signer.person_id,
@@ -220,7 +247,7 @@ def express_intent(
             statement_sha256=statement_digest(value).hex(),
             certificate=certificate.id,
             authorisation=authority.id,
-            seal=None,
+            seal=seal,
             at=at,
         )
     return made
@@ -279,9 +306,9 @@ def prepare_signature(
         ):
             return earlier
     people = party_queries.parties_by_ids(session, [signer.organisation_id, signer.person_id])
-    base = ports.blobs.get(row.current_sha256)
-    filled = fill(base, values) if values else None
-    base = base if filled is None else filled.data
+    stored = ports.blobs.get(row.current_sha256)
+    filled = fill(stored, values) if values else None
+    base = stored if filled is None else filled.data
     drawn = draw_marks(
         session,
         ports,
@@ -291,7 +318,8 @@ def prepare_signature(
         marks,
         certificate=certificate,
         authority=authority,
-        base=base,
+        # The file that the log names as the one signed on; what is filled lies between it and the signature.
+        base=stored,
         at=at,
     )
     prepared = prepare(

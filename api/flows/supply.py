@@ -294,7 +294,7 @@ def link_hospital(
         ConflictError: `supply.linked_elsewhere`.
     """
     require_role(caller, Role.OPERATOR)
-    row = session.get(HospitalRow, hospital_id)
+    row = session.get(HospitalRow, hospital_id, with_for_update=True)
     _require_organisation_row(session, organisation_id)
     if row is None:
         raise NotFoundError("there is no such record")
@@ -326,7 +326,7 @@ def link_offer(
         ConflictError: `supply.linked_elsewhere`.
     """
     require_role(caller, Role.OPERATOR)
-    row = session.get(OfferRow, offer_id)
+    row = session.get(OfferRow, offer_id, with_for_update=True)
     _require_organisation_row(session, organisation_id)
     if row is None:
         raise NotFoundError("there is no such record")

@@ -37,7 +37,6 @@ from matching.problem import (
 )
 from matching.services import published_catalogue
 from matching.shared_capacity import solve_limited
-from matching.solve import solve
 
 PARTS_MAX: Final = 20
 """Things that one question changes of each kind: more is another market, not a question about this one."""
@@ -343,7 +342,7 @@ def _solved(problem: Problem) -> tuple[Side, Plan]:
 
 
 def _plan(problem: Problem) -> tuple[Plan, Certificate]:
-    found = solve_limited(problem) if problem.limited else solve(problem, seconds=SECONDS)
+    found = solve_limited(problem, seconds=SECONDS)
     return found.plan, found.certificate
 
 

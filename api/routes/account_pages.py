@@ -23,11 +23,16 @@ from api.deps import (
 from api.edge import SESSION_COOKIE
 from api.errors import Problem, problem_of, request_id_of
 from api.flows import access, registration
-from api.routes.accounts import open_login, organisation_facts, set_session_cookie
+from api.routes.accounts import (
+    open_login,
+    organisation_facts,
+    set_password,
+    set_session_cookie,
+)
 from api.routes.base import pages_of
 from api.schemas.accounts import OrganisationOut
 from api.web.pages import go, own_address
-from ledger.core.errors import FuqiError
+from ledger.core.errors import FuqiError, InputError
 from ledger.core.ids import derived_id, new_id
 from ledger.queries import access as access_queries
 from ledger.queries import parties as party_queries
@@ -83,6 +88,40 @@ def login(
     response = go(next)
     set_session_cookie(request, response, token)
     return response
+
+
+@router.get("/me/password", response_class=HTMLResponse)
+def password_page(request: Request, caller: Member) -> Response:
+    """The form to choose another password with."""
+    return pages_of(request).page(request, "password.html", caller=caller, problem=None)
+
+
+@router.post("/me/password", response_class=HTMLResponse)
+def change_password(
+    request: Request,
+    reader: ReaderDep,
+    session: SessionDep,
+    at: AtDep,
+    caller: Member,
+    password: TextField,
+    new_password: TextField,
+    again: TextField,
+) -> Response:
+    """Choose another password; every other login ends."""
+    try:
+        if new_password != again:
+            raise InputError(
+                "the new password was typed in two ways",
+                code="account.password_differs",
+                field="again",
+            )
+        set_password(request, reader, session, caller, password=password, new=new_password, at=at)
+    except FuqiError as error:
+        problem = _problem(request, error)
+        return pages_of(request).page(
+            request, "password.html", caller=caller, status=problem.status, problem=problem
+        )
+    return go("/me?password=changed")
 
 
 @router.post("/logout")
@@ -202,6 +241,7 @@ def me_page(
         only_declared=_only_declared(ports.levels, facts, caller, at=at),
         keys=access_queries.keys_of(session, caller.account_id, limit=KEYS_PER_ACCOUNT_MAX),
         key_id=new_id("key", at=at),
+        password_changed=request.query_params.get("password") == "changed",
     )
 
 

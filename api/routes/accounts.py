@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+from dataclasses import replace
 from datetime import datetime
 
 from fastapi import APIRouter, Request, Response
@@ -40,6 +41,7 @@ from api.schemas.accounts import (
     NewKeyOut,
     OrganisationOut,
     PartyOut,
+    PasswordIn,
     RegisteredOut,
     RegistrationIn,
 )
@@ -119,6 +121,27 @@ def logout(request: Request, response: Response, session: SessionDep, caller: Vi
     response.delete_cookie(SESSION_COOKIE)
 
 
+@router.post("/password", status_code=204)
+def change_password(
+    request: Request,
+    reader: ReaderDep,
+    session: SessionDep,
+    at: AtDep,
+    caller: Member,
+    body: PasswordIn,
+) -> None:
+    """Choose another password; every other login of the account ends."""
+    set_password(
+        request,
+        reader,
+        session,
+        caller,
+        password=body.password.get_secret_value(),
+        new=body.new_password.get_secret_value(),
+        at=at,
+    )
+
+
 @router.get("/me")
 def me(caller: Member) -> AccountOut:
     """Who the caller is."""
@@ -140,7 +163,8 @@ def organisation(session: SessionDep, caller: Tenant) -> OrganisationOut:
 @router.post("/handlers", status_code=201)
 def add_handler(ports: PortsDep, at: AtDep, caller: Admin, body: HandlerIn) -> AccountOut:
     """Add a handler to the caller's organisation."""
-    account = registration.add_handler(ports, caller, new_handler(body), at=at)
+    handler = replace(new_handler(body), temporary=True)
+    account = registration.add_handler(ports, caller, handler, at=at)
     return AccountOut(
         account_id=account.id,
         person_id=account.person_id,
@@ -262,6 +286,26 @@ def open_login(
         at=at,
     )
     return account, token
+
+
+def set_password(
+    request: Request,
+    reader: Session,
+    session: Session,
+    caller: Caller,
+    *,
+    password: str,
+    new: str,
+    at: datetime,
+) -> None:
+    """Count the attempt and change the password: shared by API and page.
+
+    Raises:
+        RateLimitError: `rate.limited`.  Others: those of `access.change_password`.
+    """
+    limit_attempts(request, "login.account", who=caller.account_id)
+    token = request.cookies.get(SESSION_COOKIE, "")
+    access.change_password(session, reader, caller, password=password, new=new, token=token, at=at)
 
 
 def set_session_cookie(request: Request, response: Response, token: str) -> None:

@@ -21,6 +21,7 @@ from api.routes.agreements import read_upload
 from api.web.forms import FormReader
 from ledger.core.ids import new_id
 from signing.annexes import ATTACHMENTS_MAX, CLAUSES_MAX, ClauseKind
+from signing.edge_plan import EdgeChoice
 
 CLAUSE_ROWS: Final = 6
 """Rows of the form; more clauses come through the API."""
@@ -41,6 +42,7 @@ NO_EXTRAS: Final = {
     "amount": "",
     "no_amount": "",
     "approver": "",
+    "edges": EdgeChoice.AUTO.value,
 }
 YUAN: Final = re.compile(r"([0-9]{1,13})(?:\.([0-9]{1,2}))?")
 Rows = Annotated[list[str], Form(max_length=CLAUSES_MAX)]
@@ -56,6 +58,7 @@ def extras_of(
     amount: Annotated[str, Form(max_length=24)] = "",
     no_amount: Annotated[str, Form(max_length=3)] = "",
     approver: Annotated[str, Form(max_length=64)] = "",
+    edges: Annotated[str, Form(max_length=8)] = EdgeChoice.AUTO.value,
 ) -> dict[str, str]:
     """The extras as typed, as strings like every value of a form."""
     rows = [
@@ -71,6 +74,7 @@ def extras_of(
         "amount": amount,
         "no_amount": no_amount,
         "approver": approver,
+        "edges": edges,
     }
 
 
@@ -126,6 +130,8 @@ def with_extras(
         reader.fault("amount", "agreement.amount_twice", "an amount, or that there is none")
     elif not values["amount"].strip() and not none:
         reader.fault("amount", "agreement.amount_unstated", "state it, or that there is none")
+    if values["edges"] not in [one.value for one in EdgeChoice]:
+        reader.fault("edges", "form.choice", "auto, right, left or none")
     if reader.faults:
         return None
     asked = [line.strip() for line in values["ask"].splitlines() if line.strip()]
@@ -144,6 +150,7 @@ def with_extras(
         read_seconds_min=int(seconds),
         # Chosen on a page of its own, once the file is there (`api.routes.form_fields`).
         fillable=tuple(FillSpec(**one) for one in json.loads(values["fillable"])),
+        edges=values["edges"],
     )
 
 

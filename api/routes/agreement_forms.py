@@ -80,6 +80,7 @@ class TemplateForm(BaseModel):
     amount: str = Field(default="", max_length=24)
     no_amount: str = Field(default="", max_length=3)
     approver: str = Field(default="", max_length=64)
+    edges: str = Field(default="auto", max_length=8)
     point_out: str = Field(default="", max_length=3)
     attachments: list[UploadFile] = Field(default_factory=list, max_length=ATTACHMENTS_MAX)
     attempt: str = ""
@@ -357,6 +358,7 @@ def _typed(form: TemplateForm) -> dict[str, str]:
         amount=form.amount,
         no_amount=form.no_amount,
         approver=form.approver,
+        edges=form.edges,
     )
 
 

@@ -338,7 +338,9 @@ def make_statement(
     session: SessionDep, at: AtDep, caller: Handler, signer_id: AgreementId, body: ActIn
 ) -> StatementOut:
     """The exact sentence the signer is asked to affirm, with a fresh nonce."""
-    row = signatures.make_statement(session, caller, signer_id, act=body.act, at=at)
+    row = signatures.make_statement(
+        session, caller, signer_id, act=body.act, seal_id=body.seal_id, at=at
+    )
     return _statement(row)
 
 
@@ -462,6 +464,7 @@ def _new(body: AgreementIn) -> agreements.NewAgreement:
             )
             for one in body.fillable
         ),
+        edges=body.edges,
     )
 
 

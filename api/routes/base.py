@@ -49,6 +49,7 @@ def health(request: Request, session: SessionDep, at: AtDep) -> Health:
         log_size=found.log_size,
         anchored_size=found.anchored_size,
         unanchored_seconds=found.unanchored_seconds,
+        rounds_alarmed=found.rounds_alarmed,
     )
 
 

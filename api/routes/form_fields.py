@@ -31,6 +31,8 @@ from signing.form_fields import LISTED_MAX
 router = APIRouter(include_in_schema=False)
 
 NOBODY: Final = "0"
+FILLER_DIGITS_MAX: Final = 3
+"""A list has fewer signers; Python refuses to read numbers of thousands of digits."""
 Column = Annotated[list[str], Form(max_length=LISTED_MAX)]
 
 
@@ -98,7 +100,7 @@ def _chosen(
     for name, filler, label in zip(names, fillers, labels, strict=True):
         if filler == NOBODY:
             continue
-        if not filler.isascii() or not filler.isdigit():
+        if not filler.isascii() or not filler.isdigit() or len(filler) > FILLER_DIGITS_MAX:
             raise InputError("a field is filled by a signer of the list", code="form.filler")
         found.append(
             {

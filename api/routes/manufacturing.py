@@ -79,8 +79,13 @@ def get_document(
 
 
 @router.get("/orders", response_class=HTMLResponse, include_in_schema=False)
-def orders_page(request: Request, session: SessionDep, caller: TenantOrOperator) -> Response:
-    """My orders and leases, and the form to ask for a quote."""
+def orders_page(
+    request: Request,
+    session: SessionDep,
+    caller: TenantOrOperator,
+    allocation: Annotated[str | None, Query(max_length=ID_CHARACTERS_MAX)] = None,
+) -> Response:
+    """My orders and leases, and the form to ask for a quote, filled in from the line of a round that is named."""
     makers = [
         one
         for one in party_queries.parties_page(session, category="manufacturer", limit=PARTIES_MAX)
@@ -92,6 +97,7 @@ def orders_page(request: Request, session: SessionDep, caller: TenantOrOperator)
         caller=caller,
         orders=views.order_list(session, caller, before=NEWEST, limit=ROWS),
         makers=makers,
+        line=None if allocation is None else views.line_to_order(session, caller, allocation),
         handler=caller.has(Role.HANDLER) and caller.organisation_id is not None,
     )
 

@@ -92,6 +92,7 @@ def add_handler(
                 login=login,
                 password=form.password,
                 invented=reader.checked("invented"),
+                temporary=True,
             ),
             at=at,
         )

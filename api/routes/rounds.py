@@ -39,6 +39,7 @@ from api.views.public import item_names
 from api.web.pages import go
 from ledger.core.ids import new_id
 from ledger.queries.notices import unseen_of
+from ledger.queries.round_chain import alarmed_rounds
 from ledger.store import transaction
 
 router = APIRouter(tags=["rounds"])
@@ -173,6 +174,7 @@ def rounds_page(
         notices=[]
         if caller.organisation_id is None
         else unseen_of(session, caller.organisation_id, prefix=PREFIX, limit=ROWS),
+        alarms=alarmed_rounds(session, at=at, limit=ROWS) if caller.is_operator else [],
         round_id=new_id("rnd", at=at),
     )
 

@@ -9,13 +9,13 @@ from starlette.responses import HTMLResponse, Response
 
 from api.deps import AtDep, Handler, PortsDep, SessionDep, Tenant
 from api.flows import agreements
+from api.flows.marks import edge_kept
 from api.routes.agreements import AgreementId
 from api.routes.base import pages_of
 from api.schemas.base import ID_CHARACTERS_MAX
 from api.views.agreements import agreement_facts, my_place
 from api.web.pages import go
 from ledger.core.errors import NotFoundError
-from ledger.core.ids import new_id
 from ledger.queries.seals import seals_in_force, usable_seals
 
 router = APIRouter(include_in_schema=False)
@@ -25,6 +25,7 @@ router = APIRouter(include_in_schema=False)
 def sign_page(
     request: Request,
     session: SessionDep,
+    ports: PortsDep,
     at: AtDep,
     caller: Handler,
     agreement_id: AgreementId,
@@ -39,6 +40,9 @@ def sign_page(
     mine = my_place(facts, place=place)
     if mine is None:
         raise NotFoundError("there is no such record")
+    seals = usable_seals(
+        session, organisation_id=mine.organisation_id, person_id=caller.person_id or "", at=at
+    )
     return pages_of(request).page(
         request,
         "sign.html",
@@ -46,17 +50,13 @@ def sign_page(
         record_demo=facts.demo,
         facts=facts,
         mine=mine,
-        seals=usable_seals(
-            session,
-            organisation_id=mine.organisation_id,
-            person_id=caller.person_id or "",
-            at=at,
-        ),
-        # An approval that names a seal is a batch of this one place.
+        seals=seals,
+        # The file is looked at only where the answer is shown.
+        edge_kept=bool(seals) and mine.act == "sign" and edge_kept(session, ports, mine.id),
+        # Whoever approves says which of these, or any.
         approvable=seals_in_force(session, organisation_id=mine.organisation_id, at=at)
         if mine.act == "approve"
         else (),
-        batch_id=new_id("bat", at=at),
     )
 
 

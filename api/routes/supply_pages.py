@@ -79,6 +79,8 @@ def supply_page(request: Request, session: SessionDep, caller: Handler) -> Respo
         "supply.html",
         caller=caller,
         needs=needs,
+        held=queries.held_of_needs(session, [need.id for need, _ in needs]),
+        rounds=queries.newest_rounds_of_needs(session, [need.id for need, _ in needs]),
         offers=offers,
         resources=resources,
         unusable={one.id: why_unusable(one) for one in offers},

@@ -48,6 +48,13 @@ class LoginIn(Input):
     password: SecretStr = Field(max_length=400)
 
 
+class PasswordIn(Input):
+    """The present password and another one."""
+
+    password: SecretStr = Field(max_length=400)
+    new_password: SecretStr = Field(max_length=400)
+
+
 class AccountOut(Output):
     """An account as its holder sees it."""
 

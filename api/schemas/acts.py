@@ -60,6 +60,10 @@ class RoundChainOut(Output):
     chain_round: str | None = Field(description="the round's id in the contract")
     plan_root: str | None = Field(description="roots of plan and prices, or the hash of the proof")
     objective: str | None = Field(description="value of the table's best plan, decimal")
-    attempt: int
+    attempt: int = Field(description="how often a result was struck before this one")
+    alarm: str = Field(
+        description="struck (another result is being made), struck_for_good (none is posted again by itself), "
+        "refused, restated (another one was posted after a strike), or empty"
+    )
     closes_at: datetime | None
     acts: list[RoundActOut]

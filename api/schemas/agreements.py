@@ -100,6 +100,10 @@ class AgreementIn(Input):
     fillable: Annotated[list[FillableIn], Field(max_length=FORM_FIELDS_MAX)] = Field(
         default_factory=list, description="text fields that signers may fill before they sign"
     )
+    edges: Literal["auto", "right", "left", "none"] = Field(
+        default="auto",
+        description="along which page edges room for page-edge seals (骑缝章) is kept; none: they are left out",
+    )
 
 
 class UploadAgreementIn(AgreementIn):
@@ -139,6 +143,10 @@ class ActIn(Input):
     """What the signer is about to affirm."""
 
     act: Literal["consent", "sign", "approve"]
+    seal_id: Id | None = Field(
+        default=None,
+        description="of an approval, the one seal that it allows; without it any of that side's may be used",
+    )
 
 
 class ForwardIn(Input):

@@ -44,6 +44,9 @@ class Health(Output):
     unanchored_seconds: int = Field(
         description="how long the oldest checkpoint without a final anchor has waited"
     )
+    rounds_alarmed: int = Field(
+        description="rounds of the last 30 days whose result on the chain was struck or refused"
+    )
 
 
 class CheckOut(Output):

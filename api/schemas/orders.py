@@ -75,6 +75,18 @@ class DocumentOut(Output):
     added_at: datetime
 
 
+class LineToOrder(Output):
+    """A line of capacity from which a hospital asks for a quote."""
+
+    id: str
+    maker_id: str
+    maker: str
+    item_zh: str
+    item_en: str
+    quantity: int
+    specification: str
+
+
 class OrderOut(Output):
     """An order."""
 

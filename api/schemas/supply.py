@@ -251,6 +251,10 @@ class RoundSummaryOut(Output):
     certificate_sha256: str | None
     opened_at: datetime
     closed_at: datetime | None
+    chain_alarm: str = Field(
+        description="struck, struck_for_good, refused or restated where its result on the chain did not stand; "
+        "else empty"
+    )
 
 
 class RoundOut(RoundSummaryOut):
@@ -342,6 +346,7 @@ class AllocationOut(Output):
     state: str
     decided_at: datetime | None
     decline_reason: str | None
+    kind: str = Field(description="lot (goods that exist) or capacity (goods to be made)")
     item: str
     item_zh: str
     item_en: str

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from ledger.queries import anchors as anchor_queries
 from ledger.queries import log as log_queries
+from ledger.queries import round_chain as round_queries
 from signing.providers.outside import Fallback
 
 METRICS: Final[Mapping[str, str]] = {
@@ -22,6 +23,7 @@ METRICS: Final[Mapping[str, str]] = {
     "anchored_size": "leaves under the newest final anchor",
     "unanchored_seconds": "how long the oldest checkpoint without a final anchor has waited",
     "checkpoint_age_seconds": "seconds since the newest checkpoint was signed",
+    "rounds_alarmed": "rounds of the last 30 days whose result on the chain was struck or refused",
 }
 RESTING: Final = "addresses of outside authorities that failed last and rest (this process)"
 
@@ -33,6 +35,7 @@ class Figures:
     Attributes:
         unanchored_seconds: 0 while everything is final.
         checkpoint_age_seconds: 0 while there is none.
+        rounds_alarmed: their pages and `fuqi doctor` say what to do.
     """
 
     entries_waiting: int
@@ -40,10 +43,11 @@ class Figures:
     anchored_size: int
     unanchored_seconds: int
     checkpoint_age_seconds: int
+    rounds_alarmed: int
 
 
 def figures(session: Session, *, at: datetime) -> Figures:
-    """Read them: five look-ups by index."""
+    """Read them: five look-ups by index, and a count of the rounds that were struck or refused."""
     checkpoint = log_queries.latest_checkpoint(session)
     final = anchor_queries.latest_final(session)
     size = 0 if checkpoint is None else checkpoint.size
@@ -60,6 +64,7 @@ def figures(session: Session, *, at: datetime) -> Figures:
         anchored_size=anchored,
         unanchored_seconds=behind,
         checkpoint_age_seconds=age,
+        rounds_alarmed=round_queries.count_alarmed(session, at=at),
     )
 
 

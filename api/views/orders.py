@@ -7,9 +7,11 @@ from sqlalchemy.orm import Session
 from api.callers import Caller
 from api.flows.manufacturing import order_for
 from api.flows.manufacturing_rules import BUYER, MAKER, possible
-from api.schemas.orders import DocumentOut, OrderOut
+from api.schemas.orders import DocumentOut, LineToOrder, OrderOut
 from api.views.agreements import entry_facts
+from api.views.public import item_names
 from ledger.core.errors import NotFoundError
+from ledger.queries import custody as custody_queries
 from ledger.queries import log as log_queries
 from ledger.queries import orders as queries
 from ledger.queries import parties as party_queries
@@ -30,6 +32,33 @@ def order_facts(session: Session, caller: Caller, order_id: str) -> OrderOut:
         NotFoundError: absent, or between others.
     """
     return _order(session, caller, order_for(session, caller, order_id))
+
+
+def line_to_order(session: Session, caller: Caller, allocation_id: str) -> LineToOrder:
+    """An accepted line of capacity, from which its hospital asks the maker for a quote.
+
+    Raises:
+        NotFoundError: absent, not accepted, of goods that exist, or another hospital's.
+    """
+    sides = custody_queries.allocation_with_sides(session, allocation_id)
+    if sides is None:
+        raise NotFoundError("there is no such record")
+    line, need, hospital, offer = sides
+    mine = caller.organisation_id is not None and hospital.organisation_id == caller.organisation_id
+    fits = line.state == "accepted" and offer.kind == "capacity"
+    if not (mine and fits) or offer.organisation_id is None:
+        raise NotFoundError("there is no such record")
+    zh, en = item_names(offer.item)
+    maker = party_queries.parties_by_ids(session, [offer.organisation_id])
+    return LineToOrder(
+        id=line.id,
+        maker_id=offer.organisation_id,
+        maker=maker[offer.organisation_id].name,
+        item_zh=zh,
+        item_en=en,
+        quantity=line.quantity,
+        specification=need.specification,
+    )
 
 
 def document_of(

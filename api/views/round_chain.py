@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from api.callers import Caller
 from api.flows.evidence import receipt_for
+from api.flows.round_alarms import alarm_of
 from api.flows.rounds import round_summary
 from api.ports import Ports
 from api.round_table import DOCUMENT_TAG
@@ -38,6 +39,7 @@ def chain_facts(session: Session, round_id: str) -> RoundChainOut | None:
         plan_root=row.plan_root,
         objective=row.objective,
         attempt=row.attempt,
+        alarm=alarm_of(row),
         closes_at=row.closes_at,
         acts=[_act(one) for one in queries.acts_of(session, round_id, limit=ACTS_MAX)],
     )

@@ -8,12 +8,15 @@ from sqlalchemy.orm import Session
 
 from api.callers import Caller
 from api.flows import rounds
+from api.flows.round_alarms import alarm_of
 from api.schemas.supply import AllocationOut, PolicyOut, RoundOut, RoundSummaryOut
 from api.views.agreements import entry_facts
 from api.views.public import item_names, shown_donor
 from api.views.round_chain import chain_facts
 from ledger.queries import log as log_queries
+from ledger.queries import round_chain as chain_queries
 from ledger.queries import supply as queries
+from ledger.tables.round_chain import RoundChainRow
 from ledger.tables.supply import AllocationRow, HospitalRow, NeedRow, OfferRow, RoundRow
 
 NOBODY = "-"
@@ -22,7 +25,9 @@ NOBODY = "-"
 
 def round_list(session: Session, *, before: str, limit: int) -> list[RoundSummaryOut]:
     """Rounds, newest first."""
-    return [_listed(row) for row in queries.rounds_page(session, before=before, limit=limit)]
+    rows = queries.rounds_page(session, before=before, limit=limit)
+    chains = chain_queries.states_of(session, [row.id for row in rows])
+    return [_listed(row, chains.get(row.id)) for row in rows]
 
 
 def round_facts(session: Session, round_id: str) -> RoundOut:
@@ -32,6 +37,7 @@ def round_facts(session: Session, round_id: str) -> RoundOut:
         NotFoundError: `round.not_found`.
     """
     found = rounds.round_summary(session, round_id=round_id)
+    chain = chain_facts(session, round_id)
     return RoundOut(
         id=found.id,
         state=found.state,
@@ -48,7 +54,8 @@ def round_facts(session: Session, round_id: str) -> RoundOut:
         allocations=found.allocations,
         summary=None if found.summary is None else dict(found.summary),
         report=None if found.report is None else dict(found.report),
-        chain=chain_facts(session, round_id),
+        chain_alarm="" if chain is None else chain.alarm,
+        chain=chain,
         entries=entry_facts(session, log_queries.entries_of(session, [round_id])),
     )
 
@@ -101,8 +108,22 @@ def allocation_facts(session: Session, caller: Caller, row: AllocationRow) -> Al
     return _line(row, need, hospital, offer, caller=caller)
 
 
-def _listed(row: RoundRow) -> RoundSummaryOut:
-    return RoundSummaryOut.model_validate(row)
+def _listed(row: RoundRow, chain: RoundChainRow | None) -> RoundSummaryOut:
+    return RoundSummaryOut(
+        id=row.id,
+        state=row.state,
+        as_of=row.as_of,
+        needs=row.needs,
+        lots=row.lots,
+        policy=row.policy,
+        policy_sha256=row.policy_sha256,
+        inputs_sha256=row.inputs_sha256,
+        plan_sha256=row.plan_sha256,
+        certificate_sha256=row.certificate_sha256,
+        opened_at=row.opened_at,
+        closed_at=row.closed_at,
+        chain_alarm="" if chain is None else alarm_of(chain),
+    )
 
 
 def _line(
@@ -127,6 +148,7 @@ def _line(
         state=line.state,
         decided_at=line.decided_at,
         decline_reason=line.decline_reason,
+        kind=offer.kind,
         item=offer.item,
         item_zh=zh,
         item_en=en,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from arbitration.bundle import file_rows
@@ -10,8 +11,8 @@ from arbitration.checks.context import Context
 from arbitration.checks.results import Problem, conclude, wrong
 from arbitration.contents import Label
 from arbitration.labels import DEMO, DEPENDENT_TSA, EMBEDDED_CHAIN, labels_json
-from arbitration.lot_model import lot_part
-from arbitration.model import STAMP, Bundle
+from arbitration.lot_model import DISCLAIMER_EN, DISCLAIMER_ZH, KNOWN_FILES, lot_part
+from arbitration.model import STAMP, Bundle, foreign_files
 from arbitration.timestamps import token_units
 from ledger.core.report import Check
 from signing import tsa
@@ -22,10 +23,11 @@ CODE: Final = "lot.files"
 def check(context: Context) -> Check:
     """FAILED on any file that is missing, added or changed, on another lot, and on a hidden remark."""
     bundle = context.bundle
-    found, problems = listed_problems(bundle)
+    found, problems = listed_problems(bundle, known=KNOWN_FILES)
     part = lot_part(bundle)
     if (bundle.manifest["lot"], bundle.manifest["for"]) != (part["lot"], part["for"]):
         problems.append(wrong("the parts are of another bundle", "各部分不属于同一证据包"))
+    problems += reworded(part, DISCLAIMER_EN, DISCLAIMER_ZH)
     problems += hidden_labels(bundle, demanded_labels(bundle, demo=bool(bundle.manifest["demo"])))
     named = bundle.manifest["labels"]
     return conclude(
@@ -37,8 +39,8 @@ def check(context: Context) -> Check:
     )
 
 
-def listed_problems(bundle: Bundle) -> tuple[int, list[Problem]]:
-    """(files, what is missing, added, changed or listed twice)."""
+def listed_problems(bundle: Bundle, *, known: re.Pattern[str]) -> tuple[int, list[Problem]]:
+    """(files, what is missing, added, changed, listed twice or unknown to the format)."""
     stated = {str(row["path"]): row for row in bundle.manifest["files"]}
     found: dict[str, Any] = {}
     for row in file_rows(bundle.files):
@@ -49,9 +51,20 @@ def listed_problems(bundle: Bundle) -> tuple[int, list[Problem]]:
         for path in sorted(set(stated) | set(found))
         if stated.get(path) != found.get(path)
     ]
+    problems += [
+        wrong(f"{path} is no file of this format", f"{path} 不是本格式所有的文件")
+        for path in foreign_files(bundle.files, known=known)
+    ]
     if len(stated) != len(bundle.manifest["files"]):
         problems.append(wrong("the manifest lists a file twice", "清单重复列出文件"))
     return len(found), problems
+
+
+def reworded(part: Mapping[str, Any], en: str, zh: str) -> list[Problem]:
+    """Whether the part says what such a package does not claim, word for word."""
+    if (part["disclaimer_en"], part["disclaimer_zh"]) == (en, zh):
+        return []
+    return [wrong("what the package does not claim is reworded", "“不主张事项”的文字被改动")]
 
 
 def hidden_labels(bundle: Bundle, demanded: Sequence[Label]) -> list[Problem]:

@@ -156,7 +156,7 @@ def scope_problems(
         if need is not None:
             require_basis(need, stated.basis)
     except ForbiddenError as exc:
-        return _ratified(context, signer, exc)
+        return _ratified(context, signer, exc, act=act)
     if lacks_amount:
         return [
             unclear(
@@ -184,7 +184,9 @@ def _need(context: Context, signer: str) -> Need | None:
     return None
 
 
-def _ratified(context: Context, signer: Mapping[str, Any], lack: ForbiddenError) -> list[Problem]:
+def _ratified(
+    context: Context, signer: Mapping[str, Any], lack: ForbiddenError, *, act: str
+) -> list[Problem]:
     """An act beyond the authority stands or falls with its ratification (Civil Code 171)."""
     name = str(signer["signer"])
     beyond = wrong(f"{name}: {lack.message}", f"{name}：超出授权（{lack.error_code}）")
@@ -207,11 +209,11 @@ def _ratified(context: Context, signer: Mapping[str, Any], lack: ForbiddenError)
     body = decided[-1].body or {}
     if body["decision"] != "ratified" or time_of(decided[-1].at) >= due:
         return [wrong(f"{name}: not ratified ({body['decision']})", f"{name}：越权行为未获追认")]
-    return _decider_problems(context, signer, body, at=time_of(decided[-1].at))
+    return _decider_problems(context, signer, body, act=act, at=time_of(decided[-1].at))
 
 
 def _decider_problems(
-    context: Context, signer: Mapping[str, Any], body: Mapping[str, Any], *, at: datetime
+    context: Context, signer: Mapping[str, Any], body: Mapping[str, Any], *, act: str, at: datetime
 ) -> list[Problem]:
     """Whoever ratified held an authority, by law or signed, that covers the act, and is not the handler."""
     name, organisation = str(signer["signer"]), str(signer["organisation"])
@@ -220,7 +222,7 @@ def _decider_problems(
     try:
         require_authority(
             held,
-            act="sign",
+            act=act,
             matter=str(context.bundle.agreement["matter"]),
             at=at,
             organisation=organisation,

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from arbitration.checks.context import Context, time_of
 from arbitration.checks.results import Problem, conclude, unclear, wrong
+from arbitration.checks.signer_certificate import certificate_problems
 from arbitration.model import Event
 from ledger.core.errors import FuqiError, VerificationError
 from ledger.core.report import Check, Verdict
@@ -150,7 +151,16 @@ def _giver_problems(
         problems.append(
             wrong(f"{name}: the letter carries another signature", f"{name}：委托书上的签名不符")
         )
-    return problems
+    # The key is the representative's own: a pinned authority certified it for this person.
+    holder = {
+        "signer": f"{name} (letter)",
+        "person": body["person"],
+        "organisation": body["organisation"],
+        "certificate": body["certificate"],
+        "field": "",
+        "signed_at": applied[0].at,
+    }
+    return problems + certificate_problems(context, holder)
 
 
 def _file_problems(context: Context, held: Authorisation, data: bytes) -> list[Problem]:

@@ -84,6 +84,14 @@ def delete_expired_sessions(session: Session, *, account_id: str, at: datetime) 
     )
 
 
+def delete_sessions(session: Session, *, account_id: str, besides: str | None) -> None:
+    """Forget the account's sessions, but for the one with this digest."""
+    gone = delete(SessionRow).where(SessionRow.account_id == account_id)
+    if besides is not None:
+        gone = gone.where(SessionRow.token_sha256 != besides)
+    session.execute(gone)
+
+
 def accounts_of_person(session: Session, person_id: str, *, limit: int) -> Sequence[AccountRow]:
     """Accounts of one natural person, oldest first."""
     return session.scalars(

@@ -233,6 +233,22 @@ def batches_of_holder(session: Session, *, holder_id: str) -> Sequence[Held]:
     return _read_held(session, query)
 
 
+def lock_batch(session: Session, batch: Batch) -> None:
+    """Until the transaction ends nobody else opens a lot of the batch or recalls it.
+
+    A recall locks the lots it sees; without this, one that is being opened at the same moment would escape it.
+    SQLite has one writer anyway.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        name = f"batch|{batch.item}|{batch.device}|{batch.number}"
+        session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
+
+
+def count_lots_of_batch(session: Session, batch: Batch) -> int:
+    """How many lots of a batch there are; a recall takes at most ROWS_MAX."""
+    return int(session.scalar(select(func.count(LotRow.id)).where(*_of(batch))) or 0)
+
+
 def lock_lots_of_batch(session: Session, batch: Batch) -> Sequence[LotRow]:
     """Lots of a batch, locked in the order of their ids."""
     return session.scalars(

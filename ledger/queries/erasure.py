@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -11,16 +11,20 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from ledger.queries import custody
+from ledger.queries.blobs import digest_columns
 from ledger.queries.donation_bundles import donations_holding
 from ledger.tables.access import AccountRow, ApiKeyRow, SessionRow
 from ledger.tables.agreements import (
     AgreementRow,
+    ArchiveRow,
     BundleRow,
     IntentRow,
     PreparedSignatureRow,
     RevisionRow,
     SignerRow,
 )
+from ledger.tables.annexes import AttachmentRow
+from ledger.tables.batches import BatchRow
 from ledger.tables.custody import (
     LIVE,
     CustodyStatementRow,
@@ -33,12 +37,35 @@ from ledger.tables.custody import (
     PurposeChangeRow,
     RecallRow,
 )
+from ledger.tables.form_fields import FormValueRow
+from ledger.tables.log import DataKeyRow
 from ledger.tables.orders import OrderDocumentRow, OrderFileRow, WorkOrderRow
-from ledger.tables.parties import AuthorisationRow, CertificateRow
+from ledger.tables.parties import (
+    AuthorisationRow,
+    CertificateRow,
+    IdentityChallengeRow,
+    IdentityCheckRow,
+    IdentityDocumentRow,
+)
+from ledger.tables.related import RelatedPartyRow
+from ledger.tables.seals import SealRow
 from ledger.tables.supply import OfferRow
 
 _PARTS: Final = (PackageRow, HandoverRow, DiscrepancyRow, PurposeChangeRow)
 """Records of a lot by whose ids statements name it."""
+NO_FILES: Final = frozenset({"bundle", "identity_check"})
+"""Tables whose digests keep no file: a bundle is removed with what it is of, whatever bundle holds it, and the
+evidence of a check is a digest only."""
+SUBJECT_OF: Final[Mapping[str, tuple[str, ...]]] = {
+    "agreement": ("id",),
+    "prepared_signature": ("signer_id",),
+    "related_party": ("first_id", "second_id"),
+    "seal": ("organisation_id",),
+    "upload_draft": ("id",),
+    "work_order_document": ("order_id",),
+    "work_order_file": ("order_id",),
+}
+"""Columns that name what a row is about, where it is not `agreement_id`: one erased is enough."""
 ROWS_MAX: Final = 10_000
 """Rows of one kind about one subject; far beyond any party of ours."""
 
@@ -246,33 +273,88 @@ def logins_of(
     return session.scalars(sessions).all(), session.scalars(keys).all()
 
 
+@dataclass(frozen=True, slots=True)
+class PartyRecords:
+    """Rows that hold words about one party, and the digests of files that nothing else names."""
+
+    batches: Sequence[BatchRow]
+    checks: Sequence[IdentityCheckRow]
+    challenges: Sequence[IdentityChallengeRow]
+    papers: Sequence[IdentityDocumentRow]
+    seals: Sequence[SealRow]
+    ties: Sequence[RelatedPartyRow]
+    files: frozenset[str]
+
+
+def records_of_party(session: Session, party_id: str) -> PartyRecords:
+    """What an erasure of a person or an organisation clears beside its own row."""
+    affirmed = or_(BatchRow.person_id == party_id, BatchRow.organisation_id == party_id)
+    asked = select(IdentityCheckRow.id).where(IdentityCheckRow.party_id == party_id)
+    tied = or_(RelatedPartyRow.first_id == party_id, RelatedPartyRow.second_id == party_id)
+    seals = session.scalars(
+        select(SealRow).where(SealRow.organisation_id == party_id).limit(ROWS_MAX)
+    ).all()
+    ties = session.scalars(select(RelatedPartyRow).where(tied).limit(ROWS_MAX)).all()
+    files = {row.evidence_sha256 for row in ties if row.evidence_sha256 is not None}
+    for seal in seals:
+        files |= {seal.page_sha256, seal.picture_sha256}
+    return PartyRecords(
+        batches=session.scalars(select(BatchRow).where(affirmed).limit(ROWS_MAX)).all(),
+        checks=session.scalars(
+            select(IdentityCheckRow).where(IdentityCheckRow.party_id == party_id).limit(ROWS_MAX)
+        ).all(),
+        challenges=session.scalars(
+            select(IdentityChallengeRow).where(IdentityChallengeRow.check_id.in_(asked))
+        ).all(),
+        papers=session.scalars(
+            select(IdentityDocumentRow).where(IdentityDocumentRow.check_id.in_(asked))
+        ).all(),
+        seals=seals,
+        ties=ties,
+        files=frozenset(files - named_elsewhere(session, files)),
+    )
+
+
 def files_of(session: Session, agreement: AgreementRow) -> set[str]:
-    """Digests of an agreement's files and bundles, but for those that another agreement holds too."""
-    revisions = select(RevisionRow.sha256).where(RevisionRow.agreement_id == agreement.id)
-    bundles = select(BundleRow.sha256).where(BundleRow.subject == agreement.id)
-    signers = select(SignerRow.id).where(SignerRow.agreement_id == agreement.id)
-    prepared = select(PreparedSignatureRow.revision_sha256).where(
-        PreparedSignatureRow.signer_id.in_(signers)
+    """Digests of an agreement's files, attachments, archives and bundles that no other record names."""
+    signers = list(
+        session.scalars(select(SignerRow.id).where(SignerRow.agreement_id == agreement.id))
     )
+    made = PreparedSignatureRow.signer_id.in_(signers)
     mine = {agreement.original_sha256, agreement.document_sha256, agreement.current_sha256}
-    for query in (revisions, bundles, prepared):
-        mine.update(session.scalars(query))
+    for query in (
+        select(RevisionRow.sha256).where(RevisionRow.agreement_id == agreement.id),
+        select(ArchiveRow.sha256).where(ArchiveRow.agreement_id == agreement.id),
+        select(AttachmentRow.sha256).where(AttachmentRow.agreement_id == agreement.id),
+        select(BundleRow.sha256).where(BundleRow.subject == agreement.id),
+        select(PreparedSignatureRow.revision_sha256).where(made),
+        select(FormValueRow.revision_sha256).where(
+            FormValueRow.agreement_id == agreement.id, FormValueRow.revision_sha256.is_not(None)
+        ),
+    ):
+        mine.update(one for one in session.scalars(query) if one is not None)
     mine |= donations_holding(session, agreement.id)
-    others: set[str] = set()
-    columns = (
-        AgreementRow.original_sha256,
-        AgreementRow.document_sha256,
-        AgreementRow.current_sha256,
-    )
-    for column in columns:
-        others.update(
-            session.scalars(select(column).where(AgreementRow.id != agreement.id, column.in_(mine)))
-        )
-    others.update(
-        session.scalars(
-            select(RevisionRow.sha256).where(
-                RevisionRow.agreement_id != agreement.id, RevisionRow.sha256.in_(mine)
-            )
-        )
-    )
-    return mine - others
+    return mine - named_elsewhere(session, mine)
+
+
+def named_elsewhere(session: Session, digests: Collection[str]) -> set[str]:
+    """Those of these digests that a row of something not erased names: such a file must stay.
+
+    What is being erased counts as erased: its data key goes before its rows are cleared.
+    """
+    gone = select(DataKeyRow.subject).where(DataKeyRow.wrapped.is_(None))
+    signed = select(SignerRow.id).where(SignerRow.agreement_id.in_(gone))
+    found: set[str] = set()
+    for column in digest_columns():
+        table = column.table
+        if table.name in NO_FILES:
+            continue
+        stays = []
+        for name in SUBJECT_OF.get(table.name, ("agreement_id",)):
+            about = table.columns.get(name)
+            if about is not None:
+                erased = signed if name == "signer_id" else gone
+                stays.append(or_(about.is_(None), about.not_in(erased)))
+        query = select(column).where(column.in_(digests), *stays).distinct()
+        found |= set(session.scalars(query))
+    return found

@@ -237,6 +237,16 @@ def held_of_needs(session: Session, ids: Sequence[str]) -> dict[str, int]:
     return {str(need): int(units) for need, units in session.execute(query)}
 
 
+def newest_rounds_of_needs(session: Session, ids: Sequence[str]) -> dict[str, str]:
+    """Need id -> the newest round or urgent decision that has a line for it; at most IDS_MAX ids."""
+    query = (
+        select(AllocationRow.need_id, func.max(AllocationRow.round_id))
+        .where(AllocationRow.need_id.in_(list(ids)[:IDS_MAX]))
+        .group_by(AllocationRow.need_id)
+    )
+    return {str(need): str(one) for need, one in session.execute(query)}
+
+
 def held_of_offers(session: Session, ids: Sequence[str]) -> dict[tuple[str, int], int]:
     """(offer id, window) -> units that earlier rounds hold of it; at most IDS_MAX ids."""
     query = (

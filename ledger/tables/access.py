@@ -21,6 +21,8 @@ class AccountRow(Base):
     """Lower-case login name, chosen by the person."""
     password_hash: Mapped[str] = mapped_column(String(255))
     """Argon2id in PHC form; it carries its own parameters."""
+    password_temporary: Mapped[bool] = mapped_column(Boolean, default=False)
+    """Whether somebody else set it: its holder chooses another before anything else."""
     roles: Mapped[str] = mapped_column(String(64))
     """Sorted role names with single spaces, e.g. `admin handler`."""
     person_id: Mapped[str | None] = mapped_column(String(40))

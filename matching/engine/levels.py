@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matching.engine.graph import PRICE_LIMIT, Graph
-from matching.engine.simplex import Simplex
+from matching.engine.simplex import Ended, Simplex
 from matching.geo import Int64s
 
 LEVELS: Final = 3
@@ -94,20 +94,27 @@ def separated(graph: Graph, costs: Int64s, flows: Int64s, prices: Int64s) -> boo
     return not wrong.any()
 
 
-def solve_by_levels(graph: Graph, costs: Int64s) -> tuple[Int64s, Int64s]:
-    """(flows, vector prices), one level after the other in one tree.
+def solve_by_levels(
+    graph: Graph, costs: Int64s, *, until: float | None = None
+) -> tuple[Int64s, Int64s, bool]:
+    """(flows, vector prices, whether they prove each other), one level after the other in one tree.
 
     An arc whose reduced cost is not zero at one level keeps its flow at all later ones: those are exactly the
-    flows that are optimal so far.
+    flows that are optimal so far. Where the time ends inside a level, its prices and those below are zero: no
+    cost is negative, so they contradict no arc without a bound, and the prices are a bound for every flow.
+
+    Args:
+        until: on the clock of `time.monotonic`.
     """
     simplex = Simplex(graph)
     prices = np.zeros((graph.nodes, LEVELS), dtype=np.int64)
     for level in range(LEVELS):
         simplex.set_costs(costs[:, level])
-        simplex.run()
+        if simplex.run(until=until) is Ended.LIMIT:
+            return simplex.flows.copy(), prices, False
         prices[:, level] = simplex.price
         simplex.fix_priced_out()
-    return simplex.flows.copy(), prices
+    return simplex.flows.copy(), prices, True
 
 
 def level_fits(costs: Int64s, *, nodes: int) -> bool:

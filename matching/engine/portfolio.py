@@ -212,3 +212,8 @@ def _solve_mixed(parts: Split, large: np.ndarray[tuple[int], np.dtype[np.bool_]]
 def limit_of(seconds: float | None) -> float | None:
     """A time limit in seconds as a moment on the clock that the solvers read."""
     return None if seconds is None else time.monotonic() + seconds
+
+
+def seconds_left(until: float | None) -> float | None:
+    """The reverse of `limit_of`: negative once the moment has passed."""
+    return None if until is None else until - time.monotonic()

@@ -5,7 +5,8 @@ Forms (JSON over HTTPS, with a bearer token):
 - `POST /certificates` `fuqi/ca-request/v1` `{v, csr, subject, days}` -> `fuqi/ca-answer/v1`
   `{v, certificate, chain}`; the same key for the same subject answers the certificate it has;
 - `POST /revocations` `fuqi/ca-revocation/v1` `{v, serial, reason}` -> the same with `revoked_at`;
-- `GET /lists` -> `fuqi/ca-lists/v1` `{v, crls}`.
+- `GET /lists` -> `fuqi/ca-lists/v1` `{v, crls}`, and `authorities` where lists of such below a root are among
+  them: their certificates.
 
 DER stands in base64. Both sides are here: what the authority's own process does with a request is a
 function of the request, so that any HTTP server can carry it.
@@ -34,7 +35,13 @@ from signing.ca import IssuedCertificate, requested_spki
 from signing.ca_names import CertificateSubject
 from signing.certificates import CHAIN_MAX, certificate_spki
 from signing.providers.outside import Fallback, Message
-from signing.trust import Purpose, RevocationList, certificate_times, check_path, check_revocation
+from signing.trust import (
+    Purpose,
+    authorities_under,
+    certificate_times,
+    check_path,
+    is_current_list,
+)
 
 REQUEST_TAG: Final = "fuqi/ca-request/v1"
 ANSWER_TAG: Final = "fuqi/ca-answer/v1"
@@ -43,6 +50,8 @@ LISTS_TAG: Final = "fuqi/ca-lists/v1"
 ANSWER_BYTES_MAX: Final = 128 * 1024
 LISTS_BYTES_MAX: Final = 8 * 1024 * 1024
 """A list of a hundred thousand revocations has 4 MB."""
+AUTHORITIES_MAX: Final = 10
+"""Authorities below the roots whose lists come along: lines for people, organisations, seals, old and new."""
 LISTS_KEPT: Final = timedelta(hours=1)
 CLOCK_SKEW: Final = timedelta(minutes=5)
 _JSON: Final = "application/json"
@@ -158,16 +167,17 @@ class ExternalAuthority:
         )
 
     def _checked_lists(self, answer: bytes, *, at: datetime) -> bytes:
-        """Every list is a root's own and of now: asked whether the root itself stands in it."""
-        for crl in _ders(_opened(answer, LISTS_TAG), "crls"):
-            if not any(
-                check_revocation(
-                    (root, root), lists=[RevocationList(crl)], used_at=at, at=at + CLOCK_SKEW
-                ).verdict
-                is Verdict.PASSED
-                for root in self._roots
-            ):
-                raise VerificationError("a list is not of a known root or stale", code="ca.list")
+        """Every list is of now, and of a root or of an authority under one that the answer brings along."""
+        value = _opened(answer, LISTS_TAG)
+        below = _ders(value, "authorities") if "authorities" in value else ()
+        if len(below) > AUTHORITIES_MAX:
+            raise VerificationError("too many authorities", code="ca.list", limit=AUTHORITIES_MAX)
+        issuers = authorities_under(self._roots, below)
+        for crl in _ders(value, "crls"):
+            if not is_current_list(crl, issuers=issuers, used_at=at, at=at + CLOCK_SKEW):
+                raise VerificationError(
+                    "a list is stale, or of no root and no authority under one", code="ca.list"
+                )
         return answer
 
     def _issued(

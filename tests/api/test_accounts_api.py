@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
+from typer.testing import CliRunner
 
 from api import access
 from api.callers import Role
+from api.commands import account as account_commands
 from api.limits import Rate
 from api.testing import PASSWORD
 from ledger.core.errors import InputError
@@ -224,8 +226,115 @@ def test_an_admin_adds_a_handler_who_may_not_add_another(world: Any) -> None:
     assert made.json()["organisation_id"] == world.donor.organisation_id
     assert made.json()["roles"] == ["handler"]
     other = registration_json("third-handler", at=world.clock.at)["handler"]
-    answer = world.client("second-handler").post("/api/v1/handlers", json=other)
+    mine = world.client("second-handler")
+    own = {"password": PASSWORD, "new_password": "only I know this"}
+    assert mine.post("/api/v1/password", json=own).status_code == 204
+    answer = mine.post("/api/v1/handlers", json=other)
     assert (answer.status_code, answer.json()["code"]) == (403, "auth.role")
+
+
+def test_whoever_set_a_password_for_another_cannot_act_as_them_afterwards(world: Any) -> None:
+    """An administrator adds a handler and so knows a password: it opens one thing only, and only until then."""
+    new = registration_json("guided-handler", at=world.clock.at)["handler"]
+    assert world.client("donor").post("/api/v1/handlers", json=new).status_code == 201
+    client = world.client("guided-handler")
+    for method, path in (
+        ("GET", "/api/v1/me"),
+        ("GET", "/api/v1/waiting"),
+        ("POST", "/api/v1/certificates"),
+        ("POST", "/api/v1/keys"),
+    ):
+        answer = client.request(method, path, json={} if method == "POST" else None)
+        assert (answer.status_code, answer.json()["code"]) == (403, "auth.password_temporary"), path
+    page = client.get("/waiting", headers={"accept": "text/html"}, follow_redirects=False)
+    assert (page.status_code, page.headers["location"]) == (303, "/me/password")
+    shown = client.get("/me/password?lang=en").text
+    assert "Somebody else set your password" in shown
+
+    change = "/api/v1/password"
+    for body, status, code in (
+        (
+            {"password": "not this one", "new_password": "only I know this"},
+            401,
+            "auth.wrong_password",
+        ),
+        ({"password": PASSWORD, "new_password": PASSWORD}, 422, "account.password_same"),
+        ({"password": PASSWORD, "new_password": "short"}, 422, "account.password_short"),
+        ({"password": PASSWORD, "new_password": "密" * 201}, 422, "account.password_long"),
+        (
+            {"password": PASSWORD, "new_password": "guided-handler"},
+            422,
+            "account.password_is_login",
+        ),
+    ):
+        answer = client.post(change, json=body)
+        assert (answer.status_code, answer.json()["code"]) == (status, code), body
+
+    known = TestClient(world.app, headers={"Origin": "http://testserver"})
+    credentials = {"login": "guided-handler", "password": PASSWORD}
+    assert known.post("/api/v1/login", json=credentials).status_code == 200
+    form = {
+        "password": PASSWORD,
+        "new_password": "只有我一个人知道的口令",
+        "again": "只有我一个人知道的口今",
+    }
+    refused = client.post("/me/password", data=form)
+    assert (refused.status_code, "account.password_differs" in refused.text) == (422, True)
+    form["again"] = form["new_password"]
+    done = client.post("/me/password", data=form, follow_redirects=False)
+    assert (done.status_code, done.headers["location"]) == (303, "/me?password=changed")
+    assert client.get("/api/v1/me").status_code == 200
+    # The login that the administrator had opened is over, and so is the password.
+    assert known.get("/api/v1/me").status_code == 401
+    assert known.post("/api/v1/login", json=credentials).status_code == 401
+
+
+def test_a_changed_password_ends_other_logins_and_no_key_changes_it(world: Any) -> None:
+    body = registration_json("changes-password", at=world.clock.at)
+    assert world.anyone.post("/api/v1/register", json=body).status_code == 201
+    client = world.client("changes-password")
+    other = TestClient(world.app, headers={"Origin": "http://testserver"})
+    credentials = {"login": "changes-password", "password": PASSWORD}
+    assert other.post("/api/v1/login", json=credentials).status_code == 200
+    made = client.post(
+        "/api/v1/keys", json={"id": new_id("key", at=world.clock.at), "name": "x", "days": 1}
+    )
+    bearer = {"Authorization": f"Bearer {made.json()['key']}"}
+    new = {"password": PASSWORD, "new_password": "another password"}
+    by_key = world.anyone.post("/api/v1/password", json=new, headers=bearer)
+    assert (by_key.status_code, by_key.json()["code"]) == (403, "account.password_session")
+    assert client.post("/api/v1/password", json=new).status_code == 204
+    assert client.get("/api/v1/me").status_code == 200
+    assert other.get("/api/v1/me").status_code == 401
+    assert world.anyone.get("/api/v1/me", headers=bearer).status_code == 200
+
+
+def test_an_operator_sets_a_forgotten_password_and_its_holder_the_next(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = registration_json("forgets-password", at=world.clock.at)
+    assert world.anyone.post("/api/v1/register", json=body).status_code == 201
+    client = world.client("forgets-password")
+    made = client.post(
+        "/api/v1/keys", json={"id": new_id("key", at=world.clock.at), "name": "x", "days": 1}
+    )
+    bearer = {"Authorization": f"Bearer {made.json()['key']}"}
+    ports = world.app.state.shell.ports
+    monkeypatch.setattr(account_commands, "open_ports", lambda *_args, **_named: ports)
+    run = CliRunner()
+    arguments = ["password", "forgets-password", "--password", "handed over once"]
+    assert run.invoke(account_commands.app, arguments).exit_code == 0
+    assert client.get("/api/v1/me").status_code == 401
+    resting = world.anyone.get("/api/v1/me", headers=bearer)
+    assert (resting.status_code, resting.json()["code"]) == (403, "auth.password_temporary")
+    again = {"login": "forgets-password", "password": "handed over once"}
+    assert client.post("/api/v1/login", json=again).status_code == 200
+    assert client.get("/api/v1/me").status_code == 403
+    new = {"password": "handed over once", "new_password": "mine alone now"}
+    assert client.post("/api/v1/password", json=new).status_code == 204
+    assert client.get("/api/v1/me").status_code == 200
+    nobody = run.invoke(account_commands.app, ["password", "nobody-here", "--password", "x" * 12])
+    assert getattr(nobody.exception, "error_code", None) == "account.unknown"
 
 
 def test_guessing_a_password_is_slowed_down(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -130,6 +129,37 @@ class Desk:
         proof = self.keys["chief"].sign(base64.b64decode(told["message_base64"]))
         return self.post("chief", f"batches/{batch}/affirm", signed(proof), status=200)
 
+    @staticmethod
+    def naming(seal: str) -> dict[str, str]:
+        return {"act": "approve", "seal_id": seal}
+
+    def proof(self, login: str, told: Any) -> dict[str, str]:
+        return signed(self.keys[login].sign(base64.b64decode(told["message_base64"])))
+
+    def prove(self, login: str, told: Any) -> None:
+        self.post(login, f"statements/{told['id']}/affirm", self.proof(login, told), status=200)
+
+    def bundle(self, agreement: str) -> bytes:
+        """As the donor takes it out once everything is on the chain."""
+        world, ports = self.world, self.world.app.state.shell.ports
+        chain = open_embedded_chain(ports.settings.home / "chain")
+        try:
+            settle(ports, chain, clock=lambda: world.clock.at)
+        finally:
+            chain.close()
+        donor = world.donor
+        roles = frozenset({Role.HANDLER})
+        _, data = export_bundle(
+            ports,
+            Caller(donor.account_id, donor.person_id, donor.organisation_id, roles),
+            agreement_id=agreement,
+            bundle_id=new_id("bun", at=world.clock.at),
+            purpose=Purpose.PARTY,
+            recipient="invented",
+            at=world.clock.at,
+        )
+        return data
+
     def affirm(self, login: str, place: str) -> None:
         self.read(login, place)
         for act in ("consent", "sign"):
@@ -241,27 +271,8 @@ def formed(desk: Desk, world: Any, clock: Any) -> Formed:
     assert refused.json()["context"]["seal"] == seal
     sealed = desk.sign("sealer", signer, {"seal_id": seal})
     assert desk.sign("donor", donor)["state"] == "formed"
-    chain = open_embedded_chain(ports.settings.home / "chain")
-    try:
-        settle(ports, chain, clock=lambda: clock.at)
-    finally:
-        chain.close()
-    donor_caller = Caller(
-        world.donor.account_id,
-        world.donor.person_id,
-        world.donor.organisation_id,
-        frozenset({Role.HANDLER}),
-    )
+    data = desk.bundle(made["id"])
     with transaction(ports.sessions) as session:
-        _, data = export_bundle(
-            ports,
-            donor_caller,
-            agreement_id=made["id"],
-            bundle_id=new_id("bun", at=clock.at),
-            purpose=Purpose.PARTY,
-            recipient="invented",
-            at=clock.at,
-        )
         trust = installation_trust(session, ports, at=clock.at)
     file = ports.blobs.get(sealed["current_sha256"])
     return Formed(made, seal, other, file, data, trust, ports, clock.at)
@@ -297,27 +308,86 @@ def test_an_approver_of_one_document_names_a_seal_on_its_own_page(
     made = desk.agreement()
     approver, signer, donor = (one["id"] for one in made["signers"])
     chief, page = world.client("chief"), f"/agreements/{made['id']}/sign"
-    for language, words in (("zh", "只批准使用某一枚印章"), ("en", "Approve one seal only")):
+    for language, words in (("zh", "不限定印章"), ("en", "Any seal of our side")):
         shown = chief.get(f"{page}?lang={language}").text
         assert words in shown
-    assert f'value="{formed.seal}"' in shown
+    assert f'value="{formed.seal}" data-kind="contract"' in shown
     # Whoever signs for the same side is offered no such choice.
-    assert "approve-seal" not in world.client("sealer").get(page).text
-    batch = re.search(r'name="batch" value="(bat_[0-9a-z]+)"', shown)
-    assert batch is not None
+    assert 'id="approve-seal"' not in world.client("sealer").get(page).text
     desk.read("chief", approver)
-    form = {"batch": batch[1], "act": "approve", "signer": approver, "seal": formed.seal}
-    went = chief.post("/waiting", data=form, follow_redirects=False)
-    assert (went.status_code, went.headers["location"]) == (303, f"/batches/{batch[1]}")
-    told = desk.post("chief", f"batches/{batch[1]}/statement")
-    assert [one["seal"]["id"] for one in told["opened"]] == [formed.seal]
-    proof = desk.keys["chief"].sign(base64.b64decode(told["message_base64"]))
-    desk.post("chief", f"batches/{batch[1]}/affirm", signed(proof), status=200)
+    told = desk.post("chief", f"signers/{approver}/statements", desk.naming(formed.seal))
+    stated = told["statement"]
+    assert (stated["v"], stated["amount"]) == ("fuqi/intent/v5", str(FEN))
+    assert stated["seal"]["id"] == formed.seal
+    assert f"只批准使用印章{formed.seal}（印模 SHA-256：" in stated["text_zh"]
+    desk.prove("chief", told)
     desk.affirm("sealer", signer)
     desk.affirm("donor", donor)
     refused = desk.prepare("sealer", signer, {"seal_id": formed.other})
     assert (refused.status_code, refused.json()["code"]) == (409, "seal.not_approved")
-    assert desk.prepare("sealer", signer, {"seal_id": formed.seal}).status_code == 201
+    desk.sign("sealer", signer, {"seal_id": formed.seal})
+    assert desk.sign("donor", donor)["state"] == "formed"
+    files = unpack(desk.bundle(made["id"]))
+    assert formed.verify(files).verdict is Verdict.PASSED
+    # The platform cannot widen it afterwards: the approver's key signed which seal.
+    for change in (
+        lambda body: body["statement"]["seal"].update(id=formed.other),
+        lambda body: body["statement"].update(seal=None),
+    ):
+        forged = dict(files)
+        rewrite(forged, "intent.expressed", change, signer=approver)
+        assert "agreement.stages" in codes(formed.verify(forged), Verdict.FAILED)
+    forged = dict(files)
+    rewrite(forged, "approval.given", lambda body: body.pop("seal"), signer=approver)
+    assert "agreement.stages" in codes(formed.verify(forged), Verdict.FAILED)
+
+
+def test_an_approval_that_limits_no_seal_says_so(desk: Desk, formed: Formed) -> None:
+    made = desk.agreement()
+    approver, signer, donor = (one["id"] for one in made["signers"])
+    desk.read("chief", approver)
+    told = desk.post("chief", f"signers/{approver}/statements", {"act": "approve"})
+    assert told["statement"]["seal"] is None
+    assert "any seal of our side may be used" in told["statement"]["text_en"]
+    desk.prove("chief", told)
+    desk.affirm("sealer", signer)
+    desk.affirm("donor", donor)
+    assert desk.prepare("sealer", signer, {"seal_id": formed.other}).status_code == 201
+
+
+def test_a_seal_of_nobody_here_or_out_of_use_or_of_a_signer_is_refused(
+    desk: Desk, formed: Formed, world: Any
+) -> None:
+    made = desk.agreement()
+    approver, signer, _donor = (one["id"] for one in made["signers"])
+    desk.read("chief", approver)
+    own, idle = f"signers/{approver}/statements", desk.seal("organisation")
+    for other, status, code in (
+        (new_id("sea", at=world.clock.at), 404, "not_found"),
+        ("sea_ü", 404, "not_found"),
+        ("s" * 100, 422, "input.invalid"),
+    ):
+        assert desk.post("chief", own, desk.naming(other), status=status)["code"] == code
+    told = desk.post("chief", own, desk.naming(idle))
+    desk.post(
+        "hospital",
+        f"seals/{idle}/change",
+        {"act": "suspend", "reason": "lost (invented)"},
+        status=200,
+    )
+    # Suspended between the statement and its signature: nothing is approved.
+    late = desk.post(
+        "chief", f"statements/{told['id']}/affirm", desk.proof("chief", told), status=409
+    )
+    assert late["code"] == "seal.not_enabled"
+    assert desk.post("chief", own, desk.naming(idle), status=409)["code"] == "seal.not_enabled"
+    desk.read("sealer", signer)
+    consent = desk.naming(formed.seal) | {"act": "consent"}
+    for act in (consent, consent | {"act": "sign"}):
+        refused = desk.post("sealer", f"signers/{signer}/statements", act, status=422)
+        assert refused["code"] == "intent.seal"
+    # Another organisation's approver cannot be asked with our seal, nor can we answer for them.
+    assert desk.post("donor", own, desk.naming(formed.seal), status=404)["code"] == "not_found"
 
 
 def edit(files: Files, path: str, change: Callable[[Any], None]) -> None:

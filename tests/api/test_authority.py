@@ -552,6 +552,13 @@ def test_a_bundle_holds_the_letter_and_an_arbitrator_finds_another_one_out(desk:
             Verdict.FAILED,
             "nobody relied on",
         ),
+        (
+            lambda _f, _p, bodies: bodies[
+                "certificate.issued", bodies["signature.applied", letter]["person"]
+            ].update(spki_sha256="00" * 32),
+            Verdict.FAILED,
+            "the log issued another certificate",
+        ),
     ]:
         judgement = judged(change)
         assert judgement.verdict is verdict, judgement
@@ -775,6 +782,115 @@ def test_only_one_whose_own_authority_covers_it_ratifies(desk: Desk) -> None:
     refused("not_found", lambda: decide(desk, row, stranger))
     somebody = replace(desk.head, person_id=desk.world.donor.person_id)
     refused("authority.not_signed", lambda: decide(desk, row, somebody))
+
+
+def test_what_was_ratified_covers_the_lack_that_was_named_and_no_other(desk: Desk) -> None:
+    place = beyond(desk)
+    row = ask_to_ratify(desk, place)
+    assert decide(desk, row, desk.head).state == "ratified"
+
+    def grounds(**options: Any) -> Any:
+        with transaction(desk.ports.readers) as session:
+            signer = session.get_one(SignerRow, place)
+            agreement = session.get_one(AgreementRow, signer.agreement_id)
+            options = {"act": "sign", "at": desk.at, **options}
+            return authority.grounds_of(session, desk.ports, signer, agreement, **options)
+
+    assert grounds().ratification == row.id
+    # The limit was ratified; the seal was not, nor that the authority ended before the act.
+    refused("authority.seal", lambda: grounds(seal="organisation"))
+    refused("authority.expired", lambda: grounds(at=desk.at + timedelta(days=90)))
+
+
+def test_silence_is_refusal_at_once_and_not_only_when_the_worker_says_so(desk: Desk) -> None:
+    place = beyond(desk)
+    row = ask_to_ratify(desk, place)
+    desk.world.clock.at = row.due_at
+    refused("authority.amount", lambda: desk.sign(desk.clerk, place))
+
+
+def approval_beyond(desk: Desk) -> tuple[str, str]:
+    """A place to approve above the clerk's limit, and the place of the head who signs after it."""
+    know_representative(desk)
+    own = desk.boss.organisation.id
+    for held in desk.write(
+        lambda s: party_queries.authorisations_of(
+            s, organisation_id=own, person_id=desk.clerk.person_id
+        )
+    ):
+        desk.write(
+            lambda s, one=held.id: parties.revoke_authorisation(
+                s, desk.ports, desk.head, one, reason="invented", at=desk.at
+            )
+        )
+    new = parties.NewAuthorisation(
+        id=new_id("aut", at=desk.at),
+        organisation_id=own,
+        person_id=desk.clerk.person_id or "",
+        matters=frozenset({"donation"}),
+        powers=frozenset({"approve"}),
+        valid_from=desk.at,
+        valid_to=desk.at + timedelta(days=90),
+        amount_max_minor=10 * YUAN,
+    )
+    desk.write(lambda s: parties.grant_authorisation(s, desk.ports, desk.head, new, at=desk.at))
+
+    def publish(session: Any) -> tuple[str, str]:
+        row = agreements.create_from_upload(
+            session,
+            desk.ports,
+            desk.head,
+            agreements.NewAgreement(
+                id=new_id("agr", at=desk.at),
+                title="虚构协议",
+                matter="donation",
+                amount_minor=11 * YUAN,
+                signers=(
+                    agreements.SignerSpec(own, desk.clerk.person_id or "", "x", 1, "approve"),
+                    agreements.SignerSpec(own, desk.head.person_id or "", "x", 2),
+                ),
+                expires_at=desk.at + timedelta(days=60),
+            ),
+            data=invented_pdf(pages=1),
+            at=desk.at,
+        )
+        first, second = agreement_queries.signers_of(session, row.id)
+        return str(first.id), str(second.id)
+
+    return desk.write(publish)
+
+
+def approve(desk: Desk, place: str) -> None:
+    def act(session: Any) -> None:
+        agreements.read_document(
+            session, desk.ports, desk.clerk, place, pages=1, seconds=9, at=desk.at
+        )
+        made = signatures.make_statement(session, desk.clerk, place, act="approve", at=desk.at)
+        value = canonical_parse(made.statement.encode())
+        assert isinstance(value, dict)
+        proof = desk.keys[desk.clerk.person_id or ""].sign(intent_message(value))
+        signatures.express_intent(session, desk.ports, desk.clerk, made.id, proof=proof, at=desk.at)
+
+    desk.write(act)
+
+
+@pytest.mark.parametrize(
+    ("ratify", "verdict"), [(True, Verdict.PASSED), (False, Verdict.FAILED), (None, None)]
+)
+def test_an_approval_beyond_an_authority_stands_or_falls_with_its_ratification(
+    desk: Desk, *, ratify: bool | None, verdict: Verdict | None
+) -> None:
+    place, last = approval_beyond(desk)
+    refused("authority.amount", lambda: approve(desk, place))
+    row = ask_to_ratify(desk, place)
+    approve(desk, place)
+    desk.sign(desk.head, last)
+    if ratify is not None:
+        decide(desk, row, desk.head, ratify=ratify)
+    data, trust = exported(desk, last)
+    found = {one.code: one for one in verify_bundle(data, trust=trust, at=desk.at).checks}
+    assert found["agreement.stages"].verdict is (verdict or Verdict.INDETERMINATE)
+    assert found["signer.authorisation"].verdict is Verdict.PASSED, "of the one who signed"
 
 
 def test_the_checks_of_a_bundle_know_the_same_faults() -> None:

@@ -12,6 +12,7 @@ from api.flows import supply
 from api.testing import PASSWORD, invented_hospital, invented_pdf
 from ledger.core.ids import new_id
 from ledger.store import transaction
+from signing.edge_seal import kept_for
 from signing.identity import invented_resident_id, invented_uscc
 
 HTML = {"Accept": "text/html"}
@@ -298,6 +299,20 @@ def test_a_faulty_upload_says_where_and_keeps_what_was_typed(
     assert faults_in(answer.text) == faults
     assert value_in(answer.text, "title") == values["title"]
     assert value_in(answer.text, "who_2") == values["who_2"]
+
+
+@pytest.mark.parametrize("edges", ["left", "none", "top"])
+def test_the_form_says_along_which_edges_seals_may_run(world: Any, edges: str) -> None:
+    values = uploaded(world, edges=edges)
+    answer = send_pdf(world, values, invented_pdf(pages=3))
+    if edges == "top":
+        assert faults_in(answer.text) == {"edges": "form.choice"}
+        return
+    assert answer.status_code == 303, faults_in(answer.text)
+    ports = world.app.state.shell.ports
+    facts = world.client("donor").get(f"/api/v1/agreements/{values['attempt']}").json()
+    kept = kept_for(ports.blobs.get(facts["document_sha256"]))
+    assert len(kept) == (0 if edges == "none" else 2)
 
 
 def test_a_broken_pdf_is_told_beside_the_file(world: Any) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import io
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from reportlab.pdfgen.canvas import Canvas
 
 from api.callers import OPERATOR, Caller
 from api.compose import open_ports
@@ -20,11 +23,13 @@ from api.testing_goods import CHECKS, PLACE, Goods, act, make_goods
 from api.worker import settle
 from arbitration.bundle import file_rows, seal_text
 from arbitration.checks.all import DONATION_CHECKS, LOT_CHECKS, verify_bundle
+from arbitration.checks.human_report import HEAD
 from arbitration.container import pack, unpack
 from arbitration.contents import Purpose
-from arbitration.donation_model import DONATION
-from arbitration.model import MANIFEST, NOTE, REPORT_HTML, STAMP
+from arbitration.donation_model import DONATION, open_donation_files
+from arbitration.model import MANIFEST, NOTE, REPORT_HTML, REPORT_JSON, STAMP
 from arbitration.policy import Trust
+from arbitration.report.donation import donation_report_html, donation_report_json
 from ledger.core.canonical import canonical_bytes
 from ledger.core.errors import ConflictError, InputError, NotFoundError
 from ledger.core.ids import new_id
@@ -35,6 +40,8 @@ from ledger.queries import log as log_queries
 from ledger.queries.donation_bundles import donations_holding
 from ledger.store import transaction
 from ledger.tables.agreements import AgreementRow, BundleRow
+from signing.fonts import find_font
+from signing.render import page_texts
 
 AT = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
 Files = dict[str, bytes]
@@ -240,6 +247,64 @@ def _a_changed_inner_bundle(world: World, files: Files) -> None:
     files[path] = pack(inner)
 
 
+def _a_lot_behind_another_suffix(world: World, files: Files) -> None:
+    # Without its last entry: nothing was used. The checks looked at one file, the account at the other.
+    inner = dict(unpack(files[f"lots/{world.lots[0]}.zip"]))
+    for path in [one for one in inner if one.startswith("receipts/")]:
+        if b"lot.used" in base64.b64decode(json.loads(inner[path])["entry"]["bytes"]):
+            del inner[path]
+    files[f"lots/{world.lots[0]}.zzz"] = pack(inner)
+
+
+def _a_file_of_no_format(world: World, files: Files) -> None:
+    del world
+    files["00-ruling.html"] = b"<p>The hospital has used everything.</p>"
+
+
+def _a_certificate_of_more(world: World, files: Files) -> None:
+    path = f"certificates/{world.lots[0]}.pdf"
+    honest = page_texts(files[path])[0]
+    assert "accepted by two persons：470" in honest
+    page = Canvas(buffer := io.BytesIO())
+    page.setFont(find_font().name, 9)
+    for row, line in enumerate(honest.replace("：470", "：600").splitlines()):
+        page.drawString(20, 800 - 20 * row, line)
+    page.save()
+    files[path] = buffer.getvalue()
+
+
+def _no_disclaimer(world: World, files: Files) -> None:
+    del world
+    part = json.loads(files[DONATION])
+    part["disclaimer_en"] = "This package is a fiscal receipt."
+    files[DONATION] = canonical_bytes(part)
+    _told_anew(files)
+
+
+def _another_hospital(world: World, files: Files) -> None:
+    del world
+    part = json.loads(files[DONATION])
+    row = next(one for one in part["parties"] if one["category"] == "hospital")
+    row["name"] = "另一医院（虚构）"
+    files[DONATION] = canonical_bytes(part)
+    _told_anew(files)
+
+
+def _remarks_of_the_inside_hidden(world: World, files: Files) -> None:
+    del world
+    manifest = json.loads(files[MANIFEST])
+    manifest["labels"] = [one for one in manifest["labels"] if one["code"] != "ca.unlicensed"]
+    files[MANIFEST] = canonical_bytes(manifest)
+    _told_anew(files)
+
+
+def _told_anew(files: Files) -> None:
+    bundle = open_donation_files(files)
+    facts = donation_report_json(bundle, head={key: bundle.manifest[key] for key in HEAD})
+    files[REPORT_JSON] = canonical_bytes(facts)
+    files[REPORT_HTML] = donation_report_html(facts).encode()
+
+
 FORGERIES: tuple[tuple[Callable[[World, Files], None], str], ...] = (
     (_swap_lots, "donation.sum"),
     (_another_account, "donation.sum"),
@@ -247,6 +312,12 @@ FORGERIES: tuple[tuple[Callable[[World, Files], None], str], ...] = (
     (_drop_lot, "donation.sum"),
     (_a_certificate_of_nothing, "donation.certificates"),
     (_a_changed_inner_bundle, "donation.lots"),
+    (_a_lot_behind_another_suffix, "donation.files"),
+    (_a_file_of_no_format, "donation.files"),
+    (_a_certificate_of_more, "donation.certificates"),
+    (_no_disclaimer, "donation.files"),
+    (_another_hospital, "donation.agreements"),
+    (_remarks_of_the_inside_hidden, "donation.files"),
 )
 
 

@@ -119,6 +119,12 @@ def test_an_order_goes_from_the_quote_to_the_acceptance(two: Two) -> None:
     assert two.step(two.maker, order, "sample") == "order.document_missing"
     two.document(two.maker, order, "sample", b"sample report (invented)")
     two.step(two.maker, order, "sample")
+    two.step(two.buyer, order, "judge", outcome="no")
+    two.world.clock.at += timedelta(hours=1)
+    two.document(two.maker, order, "sample", b"sample report (invented)")
+    assert two.step(two.maker, order, "sample") == "order.document_missing"
+    two.document(two.maker, order, "sample", b"second sample report (invented)")
+    two.step(two.maker, order, "sample")
     two.step(two.buyer, order, "judge", outcome="yes")
     two.document(two.maker, order, "process", b"process (invented)")
     two.step(two.maker, order, "produce")
@@ -131,14 +137,21 @@ def test_an_order_goes_from_the_quote_to_the_acceptance(two: Two) -> None:
     )
     two.step(two.buyer, order, "accept", outcome="no", accepted=490, rejected=10)
     assert two.order(two.maker, order)["state"] == "rework"
+    two.world.clock.at += timedelta(hours=1)
     two.step(two.maker, order, "produce")
+    # What was rejected does not pass with the inspection of before, nor with the same file once more.
+    two.world.clock.at += timedelta(hours=1)
+    assert two.step(two.maker, order, "finish") == "order.document_missing"
+    two.document(two.maker, order, "inspection", b"inspection (invented)")
+    assert two.step(two.maker, order, "finish") == "order.document_missing"
+    two.document(two.maker, order, "inspection", b"inspection after rework (invented)")
     two.step(two.maker, order, "finish")
     two.step(two.buyer, order, "accept", outcome="yes", accepted=500)
     found = two.order(two.buyer, order)
     assert (found["state"], found["accepted"], found["rejected"]) == ("accepted", 500, 0)
     assert found["possible"] == []
-    assert len(found["documents"]) == 3
-    assert [one["type"] for one in found["events"]].count("order.stepped") == 10
+    assert len(found["documents"]) == 7
+    assert [one["type"] for one in found["events"]].count("order.stepped") == 12
     for one in found["events"]:
         receipt = two.client(two.buyer).get(f"/api/v1/entries/{one['entry_id']}/receipt").json()
         assert receipt["private"]["body"]["signed"]["proof"]

@@ -14,6 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from api.callers import Caller, Role
+from api.flows.archiving import archive
 from api.flows.evidence import installation_trust
 from api.flows.exporting import export_bundle
 from api.flows.registration import NewHandler, add_handler
@@ -30,13 +31,16 @@ from ledger.core.ids import new_id
 from ledger.core.report import Verdict
 from ledger.embedded_chain import open_embedded_chain
 from ledger.queries import log as log_queries
+from ledger.queries.agreements import archives_of
 from ledger.store import transaction
 from ledger.tables.parties import PartyRow
 from signing.ca import CertificateSubject, requested_spki
 from signing.changes import byte_ranges
+from signing.edge_seal import edge_fields
 from signing.identity import invented_resident_id
 from signing.intent import intent_message
 from signing.keys.device import DeviceKey
+from signing.pdf_reading import open_reader
 from signing.seal_maker import ExternalSealMaker, certify_maker, request_maker
 from signing.seal_object import read_seal_object
 from signing.seal_reading import seals_in
@@ -182,7 +186,9 @@ def agreement(desk: Desk, world: Any, clock: Any) -> dict[str, Any]:
     return an_agreement(desk, world, clock)
 
 
-def an_agreement(desk: Desk, world: Any, clock: Any, *, other: str = "hospital") -> dict[str, Any]:
+def an_agreement(
+    desk: Desk, world: Any, clock: Any, *, other: str = "hospital", **options: Any
+) -> dict[str, Any]:
     """An uploaded agreement to which the hospital has consented."""
     body = {
         "id": new_id("agr", at=clock.at),
@@ -202,6 +208,7 @@ def an_agreement(desk: Desk, world: Any, clock: Any, *, other: str = "hospital")
             },
         ],
         "expires_at": (clock.at + timedelta(days=20)).isoformat(),
+        **options,
     }
     answer = desk.client("donor").post(
         "/api/v1/agreements/upload",
@@ -263,6 +270,11 @@ def test_a_sealed_signature_is_bound_recorded_and_audited(
     # The second party signs over it, and the whole still holds.
     formed = desk.sign("hospital", agreement["signers"][1]["id"])
     assert formed.json()["state"] == "formed", formed.text
+    # The archive judges the maker of the seal by what the file itself brings, years later too.
+    archived = archive(ports, agreement["id"], at=world.clock.at)
+    alone = replace(pki_trust(ports, at=world.clock.at), crls=())
+    later = world.clock.at + timedelta(days=5 * 365)
+    validate_pdf(ports.blobs.get(archived.sha256), trust=alone, at=later).require()
 
 
 def test_a_maker_certified_outside_seals_and_without_one_it_is_said_what_to_set(
@@ -378,6 +390,77 @@ def test_both_organisations_seal_across_the_pages_and_the_bundle_verifies_offlin
     assert signer_seal.check(left_out).verdict is Verdict.FAILED
 
 
+def test_both_fill_a_field_seal_across_the_edges_and_the_archive_and_the_bundle_hold(
+    desk: Desk, seal: str, scope: None, world: Any, clock: Any
+) -> None:
+    """All that a signature can carry at once: values, seal, page edges, handwriting; first and second."""
+    ours = an_enabled_seal(
+        desk,
+        clock,
+        world.hospital,
+        manager="hospital",
+        auditor="ward_inspector",
+        user="ward_sealer",
+    )
+    authorise(desk, clock, ours, manager="hospital", user="ward_sealer")
+    wanted = [
+        {
+            "name": f"value{number}",
+            "signer": number,
+            "label": "虚构内容",
+            "place": {"page": 1, "x": 80, "y": 250 + 40 * number, "width": 200, "height": 20},
+        }
+        for number in (1, 2)
+    ]
+    made = an_agreement(desk, world, clock, other="ward_sealer", fillable=wanted)
+    answers = []
+    for number, (login, held) in enumerate((("sealer", seal), ("ward_sealer", ours)), start=1):
+        signer, client = made["signers"][number - 1]["id"], desk.client(login)
+        client.post(f"/api/v1/signers/{signer}/open")
+        values = {f"value{number}": f"虚构 {number}"}
+        saved = client.post(f"/api/v1/signers/{signer}/fields", json={"values": values})
+        assert saved.status_code == 200, saved.text
+        answers.append(
+            desk.sign(login, signer, {"seal_id": held, "edge": True, "strokes": STROKES})
+        )
+        assert answers[-1].status_code == 200, answers[-1].text
+    assert answers[-1].json()["state"] == "formed"
+    opened = opened_bundle(world, made["id"], at=clock.at)
+    proven = signer_seal.check(opened)
+    assert (proven.verdict, proven.details["seals"]) == (Verdict.PASSED, 2)
+    with transaction(world.app.state.shell.ports.readers) as session:
+        assert len(archives_of(session, made["id"])) == 1
+
+
+@pytest.mark.parametrize("edges", ["auto", "right", "left", "none"])
+def test_the_sender_says_along_which_edges_room_is_kept(
+    desk: Desk, seal: str, scope: None, world: Any, clock: Any, edges: str
+) -> None:
+    made = an_agreement(desk, world, clock, edges=edges)
+    ports = world.app.state.shell.ports
+    reader = open_reader(ports.blobs.get(made["document_sha256"]))[0]
+    side = "right" if edges == "auto" else edges
+    kept = {one.name for one in edge_fields(reader)}
+    assert kept == (set() if edges == "none" else {f"fuqi-edge-{side}-party{n}" for n in (1, 2)})
+    page = desk.client("sealer").get(f"/agreements/{made['id']}/sign").text
+    assert ('name="mark-edge"' in page) is (edges != "none")
+    assert ("未为您预留骑缝章位置" in page) is (edges == "none")
+    done = desk.sign("sealer", made["signers"][0]["id"], {"seal_id": seal, "edge": True})
+    if edges == "none":
+        assert refusal(done) == (409, "seal.edge_not_planned")
+        # Nothing but the edge is refused: the seal stands in the box alone.
+        plain = desk.sign("sealer", made["signers"][0]["id"], {"seal_id": seal})
+        assert plain.status_code == 200, plain.text
+    else:
+        assert done.status_code == 200, done.text
+    odd = desk.client("donor").post(
+        "/api/v1/agreements/upload",
+        files={"file": ("a.pdf", invented_pdf(pages=1), "application/pdf")},
+        data={"agreement": json.dumps({"edges": "top"})},
+    )
+    assert odd.status_code == 422
+
+
 @pytest.mark.parametrize(
     ("strokes", "status", "fault"),
     [
@@ -443,7 +526,8 @@ def opened_bundle(world: Any, agreement_id: str, *, at: Any) -> Context:
         )
         trust = installation_trust(session, ports, at=at)
     report = verify_bundle(data, trust=trust, at=at)
-    assert [check.code for check in report.checks if check.verdict is Verdict.FAILED] == []
+    # Whole: the archived file, made by the worker, among the checks.
+    assert report.verdict is Verdict.PASSED, report.as_json()
     return open_context(read_bundle(data), trust=trust, at=at)
 
 

@@ -90,7 +90,16 @@ def post_need(world, hospital, **changes):
     return world.client("hospital").post("/api/v1/needs", json=body | changes)
 
 
-def post_offer(world, **changes):
+@pytest.fixture(scope="module")
+def newcomer(world, ports):
+    """A donor that gave nothing yet: limits over all rounds count what other tests gave, too."""
+    register(
+        ports, invented_registration("newcomer", "donor", at=world.clock.at), at=world.clock.at
+    )
+    return "newcomer"
+
+
+def post_offer(world, login="donor", **changes):
     body = {
         "id": new(world, "offer"),
         "kind": "lot",
@@ -105,7 +114,7 @@ def post_offer(world, **changes):
     }
     if changes.get("kind") == "capacity":
         body |= {"produced_on": None, "expires_on": None, "batch_number": ""}
-    return world.client("donor").post("/api/v1/offers", json=body | changes)
+    return world.client(login).post("/api/v1/offers", json=body | changes)
 
 
 def post_resource(world, **changes):
@@ -212,10 +221,10 @@ def test_what_is_left_below_a_pack_goes_nowhere_and_stops_no_round(world, hospit
     assert all(lot.pack == 1 for lot in problem.lots)
 
 
-def test_a_donor_is_split_to_so_many_hospitals_over_all_rounds(world, hospitals):
+def test_a_donor_is_split_to_so_many_hospitals_over_all_rounds(world, hospitals, newcomer):
     for hospital in hospitals:
-        post_need(world, hospital, quantity=30)
-    made = post_offer(world, quantity=300, receivers_max=2)
+        assert post_need(world, hospital, quantity=30).status_code == 201
+    made = post_offer(world, newcomer, quantity=300, receivers_max=2)
     assert made.json()["receivers_max"] == 2
     _, lines, _ = run_round(world)
     assert len({line["hospital"] for line in lines}) == 2
@@ -225,6 +234,9 @@ def test_a_donor_is_split_to_so_many_hospitals_over_all_rounds(world, hospitals)
     _, more, _ = run_round(world)
     # The same two again, though a third still lacks everything.
     assert {line["hospital"] for line in more} == {line["hospital"] for line in lines}
+    rest = {"reason": "end of test"}
+    address = f"/api/v1/offers/{made.json()['id']}/withdraw"
+    assert world.client(newcomer).post(address, json=rest).status_code == 200
 
 
 def test_a_line_shared_by_two_products_is_never_used_beyond_its_minutes(world, hospitals):

@@ -174,8 +174,9 @@ def _on_to_the_ward(chromium: Any, site: Any, goods: Goods, lot: str) -> None:
     fits(page)
     carrier.goto(f"{site.url}/orders/{order}")
     form = carrier.locator('form[data-act="order.step"]').first
-    form.locator('[name="price_minor"]').fill("900000")
+    form.locator('[name="price_minor"]').fill("9,000.50")
     send(carrier, form)
+    assert "¥ 9,000.50" in carrier.locator("main").inner_text()
     picture(carrier, "order-desktop")
     page.goto(f"{site.url}/orders/{order}")
     assert "已报价" in page.locator("main").inner_text()

@@ -230,6 +230,12 @@ def test_fields_are_dragged_a_name_is_written_and_the_seal_is_put_on(
     page.select_option("select[name=who_1]", office.user)
     page.fill("input[name=who_2]", "sealward")
     page.check("input[name=place]")
+    # Page-edge seals along the right edge alone, chosen among the further options.
+    page.locator("summary").get_by_text("骑缝章").click()
+    page.select_option("select[name=edges]", "right")
+    page.locator("select[name=edges]").scroll_into_view_if_needed()
+    require_fits(page)
+    keep(page, size, "upload-edges", whole=False)
     page.click("main form button[type=submit]")
     page.wait_for_url("**/agreements/place/agr_*")
     page.locator("#place[data-ready=yes]").wait_for()
@@ -287,6 +293,9 @@ def test_fields_are_dragged_a_name_is_written_and_the_seal_is_put_on(
         placed_form = form_of(open_reader(site.ports.blobs.get(row.document_sha256))[0])
     boxes = {name: placed_form.boxes[name] for name in placed_form.empty}
     assert {one.page for one in boxes.values()} == {1}
+    edges = [one for one in placed_form.other_fields if one.startswith("fuqi-edge-")]
+    assert edges
+    assert all(one.startswith("fuqi-edge-right-") for one in edges)
     assert f"左 {round(boxes['party2'].left)}，" in placed[0]
     consent_of_the_other(site, office, agreement_id)
 

@@ -23,7 +23,7 @@ from api.flows.round_acts import commit_round, expect_record, record_rounds
 from api.flows.round_records import Decided, opened_row, record_closed, record_opened
 from api.round_table import Result, claimed, recorded
 from api.settings import Settings
-from api.views.round_chain import chain_document
+from api.views.round_chain import chain_document, chain_facts
 from contracts import acts_abi
 from contracts.rounds_sparse import SparsePlan
 from contracts.rounds_tree import Answer
@@ -34,6 +34,7 @@ from ledger.chain_key import OperatorKey
 from ledger.core.ids import new_id
 from ledger.embedded_chain import EmbeddedChain
 from ledger.log import NewEntry, StoredCheckpoints, record, sequence
+from ledger.queries.round_chain import alarmed_rounds
 from ledger.store import transaction
 from ledger.submitter import StepAction, Submitter
 from ledger.tables.acts import ChainActRow
@@ -136,6 +137,14 @@ class Market:
             self.mine()
             self.now += timedelta(seconds=5)
         raise AssertionError(f"still {self.row(round_id).state}")
+
+    def alarm(self, round_id):
+        """What pages say; supervisors are alarmed while no result stands."""
+        with transaction(self.ports.readers) as session:
+            alarmed = {one.round_id for one in alarmed_rounds(session, at=self.now)}
+            found = chain_facts(session, round_id).alarm
+        assert (round_id in alarmed) == found.startswith(("struck", "refused"))
+        return found
 
     def stored(self, round_id):
         row = self.row(round_id)
@@ -292,9 +301,11 @@ def test_a_wrong_result_is_struck_and_the_right_one_is_posted_and_stands(market,
     market.now += round_acts.WATCH_EVERY
     row = market.until(problem.id, "struck", "refused")
     assert (row.attempt, row.reason) == (1, "struck: attempt 0")
+    assert market.alarm(problem.id) == "struck"
     row = market.until(problem.id, "posted", "refused")
     assert row.plan_root == again.round.opening(again.plan()).plan_root.hex()
     assert market.stored(problem.id).attempt == 1
+    assert market.alarm(problem.id) == "restated"
     # The result that stands cannot be struck with the fault of the one before.
     assert market.strike(problem, found, wrong, plan.value).reason.startswith("RoundsPlan")
     market.later(timedelta(hours=24, minutes=1))
@@ -339,6 +350,7 @@ def test_the_same_result_is_not_posted_twice_after_a_strike(market):
     row = market.row(problem.id)
     assert (row.state, row.due_at) == ("struck", None)
     assert [call for call, _ in market.calls(problem.id)] == ["open", "post"]
+    assert market.alarm(problem.id) == "struck_for_good"
 
 
 def test_recording_again_and_again_queues_nothing_twice(market):

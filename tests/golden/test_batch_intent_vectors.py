@@ -9,17 +9,21 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ledger.core.errors import VerificationError
 from signing.batch_intent import (
-    NamedSeal,
     approval_item,
     batch_digest,
     batch_item,
     batch_statement,
     item_digest,
 )
+from signing.intent import intent_message, statement, statement_digest, verify_intent
+from signing.keys.device import DeviceKey
+from signing.statement_values import NamedSeal
 
 FOLDER = Path(__file__).parent / "identity"
 VECTOR = json.loads((FOLDER / "batch_intent.json").read_text(encoding="utf-8"))
+ALONE = json.loads((FOLDER / "approval.json").read_text(encoding="utf-8"))
 APPROVAL = json.loads((FOLDER / "batch_approval.json").read_text(encoding="utf-8"))
 
 
@@ -105,3 +109,56 @@ def test_the_digests_of_approvals_follow_from_the_text_alone():
     assert listed in stmt["text_zh"]
     assert listed in stmt["text_en"]
     assert by_hand(b"fuqi/batch-intent/v2", stmt) == APPROVAL["sha256"]
+
+
+def alone(seal):
+    return statement(
+        agreement="agr_01k00000000000000000000001",
+        document_sha256=hashlib.sha256(b"invented document").digest(),
+        person="pty_01k00000000000000000000001",
+        person_name="张三（虚构）",
+        organisation="pty_01k00000000000000000000002",
+        organisation_name="示例捐赠企业（虚构）",
+        act="approve",
+        field="",
+        at=datetime(2026, 11, 23, 5, 36, 11, tzinfo=UTC),
+        nonce="000102030405060708090a0b0c0d0e0f",
+        amount="1234567" if seal else None,
+        seal=NamedSeal("sea_01k00000000000000000000009", "contract", "ab" * 32) if seal else None,
+    )
+
+
+def test_an_approval_of_one_document_stays_the_same_for_ever():
+    for name, stmt in (("named", alone(seal=True)), ("any", alone(seal=False))):
+        assert stmt == ALONE[name]["statement"]
+        assert statement_digest(stmt).hex() == ALONE[name]["sha256"]
+        assert by_hand(b"fuqi/intent/v5", stmt) == ALONE[name]["sha256"]
+
+
+def test_an_approval_that_names_another_seal_or_is_no_approval_is_refused():
+    key = DeviceKey.create()
+
+    def code(**changes):
+        stmt = alone(seal=True) | changes
+        try:
+            signature = key.sign(intent_message(stmt))
+            verify_intent(stmt, signature=signature, public_spki=key.public_spki)
+        except VerificationError as exc:
+            return exc.error_code
+        return None
+
+    assert code() is None
+    seal = ALONE["named"]["statement"]["seal"]
+    assert code(seal=seal | {"id": "sea_01k00000000000000000000008"}) == "intent.text"
+    assert code(seal=None) == "intent.text"
+    for changes in (
+        {"act": "sign"},
+        {"seal": "sea_01k00000000000000000000009"},
+        {"seal": seal | {"picture_sha256": "AB" * 32}},
+        {"seal": {"id": seal["id"]}},
+        {"seal": seal | {"id": "章"}},
+        {"amount": "-1"},
+        {"v": "fuqi/intent/v4"},
+        {"v": "fuqi/intent/v6"},
+    ):
+        assert code(**changes) == "intent.malformed", changes

@@ -16,6 +16,7 @@ from matching import shared_capacity
 from matching.candidates import ELIGIBLE, judge_pairs
 from matching.check import check_plan
 from matching.gap import room_left
+from matching.pallets import donors_limits
 from matching.pallets_check import limit_fault
 from matching.plan import Flow, certificate_from_json, plan_from_json
 from matching.problem import Policy, make_problem, problem_from_json
@@ -23,8 +24,10 @@ from matching.shared_capacity import solve_limited
 from matching.testing import LIMITS, random_limited_problem
 
 SEEDS = st.integers(0, 10**6)
-PURE = ("pack", "smallest", "receivers")
+PURE = ("pack", "smallest")
 """Limits whose bound is the exact optimum of the flow without them."""
+FINE = 1 << 10
+"""The scale of prices: of a rank for each unit, prices and charges lose less than one part in so many."""
 
 
 def rebuilt(problem, **changes):
@@ -120,6 +123,44 @@ def test_more_supply_never_raises_the_bound_of_what_goes_unserved(seed, needs, l
     )
     least, plain, most = (bound(one)[0] for one in (fewer, problem, bigger))
     assert most <= plain <= least
+
+
+def receivers_bound(problem):
+    """(bound, how far rounded prices may leave it below the relaxation), in parts of a rank."""
+    found, scale = bound(problem)
+    units = sum(need.quantity for need in problem.needs)
+    hospitals = sum(donors_limits(problem.lots).values())
+    return found * (FINE // scale), units + hospitals + 1
+
+
+@settings(max_examples=12)
+@given(SEEDS, st.integers(1, 12), st.integers(2, 10), st.integers(1, 30), st.integers(2, 50))
+def test_the_bound_of_receivers_is_that_of_the_relaxation_whatever_the_names_and_amounts(
+    seed, needs, lots, more, times
+):
+    """Other names: the same; more supply: no higher; everything times k: k times; each up to rounded prices."""
+    problem = random_limited_problem(
+        f"split{seed}", kinds=("receivers",), needs=needs, lots=lots, policy=Policy(segments=1)
+    )
+    value, slack = receivers_bound(problem)
+    turned = [f"z{number:04d}" for number in np.random.default_rng(seed).permutation(needs)]
+    renamed = rebuilt(
+        problem,
+        needs=[replace(one, id=name) for one, name in zip(problem.needs, turned, strict=True)],
+    )
+    assert abs(receivers_bound(renamed)[0] - value) <= slack
+    first = problem.lots[0]
+    bigger = rebuilt(
+        problem, lots=[replace(first, quantity=first.quantity + more), *problem.lots[1:]]
+    )
+    assert receivers_bound(bigger)[0] <= value + slack
+    larger = rebuilt(
+        problem,
+        needs=[replace(need, quantity=need.quantity * times) for need in problem.needs],
+        lots=[replace(lot, quantity=lot.quantity * times) for lot in problem.lots],
+    )
+    found, wide = receivers_bound(larger)
+    assert abs(found - times * value) <= wide + times * slack
 
 
 def feasible(problem):

@@ -68,8 +68,9 @@ def drawn(
     buffer = io.BytesIO()
     canvas = Canvas(buffer, pagesize=size, invariant=1)
     for number in range(pages):
-        # Above every box: a signature may not cover what is written.
-        canvas.drawString(size[0] / 3, size[1] * 0.93, f"page {number + 1} of {pages}")
+        # Above every box as a reader sees the page: a signature may not cover what is written.
+        high = 0.07 if turn == 180 else 0.93
+        canvas.drawString(size[0] / 3, size[1] * high, f"page {number + 1} of {pages}")
         canvas.setPageRotation(turn)
         if crop:
             canvas.setCropBox(crop)

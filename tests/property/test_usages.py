@@ -17,7 +17,7 @@ from signing.differences import differences
 from signing.quick_reader import QuickReader
 from signing.reading import Difference
 from signing.testing_pdf import raw_pdf
-from signing.usages import Usages
+from signing.usages import Usages, held_at
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "corpora"
 BYTES_MAX = 150_000
@@ -71,7 +71,27 @@ def compare(data: bytes) -> int:
             found = {path.path for path in carried.paths(Reference(*key, pdf=theirs))}
             assert found == wanted, (revision, key)
             compared += len(found)
+        compare_dependencies(ours, theirs, keys)
     return compared
+
+
+def compare_dependencies(ours: QuickReader, theirs: HistoricalResolver, keys: set) -> None:
+    """What each object leads to in this state, from the beginning and of the newest revisions only."""
+    mine = ours.get_historical_resolver(theirs.revision)
+    for key in keys:
+        for since in (None, theirs.revision, max(0, theirs.revision - 1)):
+            found = outcome(mine, key, since)
+            assert found == outcome(theirs, key, since), (theirs.revision, key, since)
+
+
+def outcome(state: HistoricalResolver, key: tuple[int, int], since: int | None) -> object:
+    """The numbers, or None for a file that is refused."""
+    try:
+        reference = generic.IndirectObject(*key, state)
+        found = state.collect_dependencies(reference, since_revision=since)
+    except Exception:  # noqa: BLE001 - pyHanko raises many kinds on odd files
+        return None
+    return {(one.idnum, one.generation) for one in found}
 
 
 @pytest.mark.parametrize("path", files())
@@ -96,6 +116,34 @@ def tagged(*, twice: bool = False) -> bytes:
 
 def test_a_structure_tree_and_loops_are_walked_as_pyhanko_walks_them():
     assert compare(tagged()) > 20
+
+
+def test_an_object_that_is_nothing_but_a_reference_leads_nowhere():
+    data = raw_pdf(["7 0 R", "<< /A 3 0 R >>", "<< /B 6 0 R >>"], root="/Odd 8 0 R")
+    compare(data)
+    reader = QuickReader(data, strict=True)
+    assert held_at(reader, (6, 0), 0).references == (((), (7, 0)),)
+    assert held_at(reader, (6, 0), 0).edges == ()
+
+
+def test_what_an_object_held_is_known_for_each_state_by_itself():
+    buffer = io.BytesIO(raw_pdf(["<< /Old [4 0 R] /In << /Parent 3 0 R >> >>"], root="/One 6 0 R"))
+    writer = IncrementalPdfFileWriter(buffer)
+    changed = writer.root["/One"]
+    del changed["/Old"]
+    changed["/OC"] = generic.DictionaryObject({"/Deep": generic.NullObject()})
+    writer.mark_update(writer.root.raw_get("/One"))
+    writer.write_in_place()
+    reader = QuickReader(buffer.getvalue(), strict=True)
+    for _again in range(2):
+        old, new = (held_at(reader, (6, 0), revision) for revision in (0, 1))
+        assert set(old.references) == {(("/Old", 0), (4, 0)), (("/In", "/Parent"), (3, 0))}
+        assert old.edges == ((("/Old", 0), (4, 0)),)
+        assert old.keys == {"/Old", "/In", "/Parent"}
+        assert old.names == {"/Old", "/In"}
+        assert new.references == ((("/In", "/Parent"), (3, 0)),)
+        assert new.edges == ()
+        assert new.keys == {"/In", "/Parent", "/OC", "/Deep"}
 
 
 def test_an_element_that_stands_twice_is_refused_as_pyhanko_refuses_it():

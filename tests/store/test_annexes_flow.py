@@ -23,6 +23,7 @@ from api.flows import (
     agreements,
     annexes,
     batches,
+    erasure,
     evidence,
     exporting,
     parties,
@@ -42,7 +43,7 @@ from arbitration.checks.all import verify_bundle
 from arbitration.checks.context import open_context
 from arbitration.contents import Purpose
 from arbitration.model import Bundle
-from ledger.core.canonical import canonical_parse
+from ledger.core.canonical import canonical_parse, sha256
 from ledger.core.errors import (
     ConflictError,
     ForbiddenError,
@@ -54,7 +55,8 @@ from ledger.core.errors import (
 from ledger.core.ids import derived_id
 from ledger.core.report import Report, Verdict
 from ledger.queries import agreements as queries
-from ledger.store import transaction
+from ledger.store import Base, transaction
+from ledger.tables.agreements import AgreementRow
 from signing.batch_intent import batch_message
 from signing.ca import CertificateSubject
 from signing.identity import invented_resident_id, invented_uscc
@@ -652,3 +654,66 @@ def test_a_batch_waits_for_clauses_and_names_the_annex_of_each_item(desk: Desk) 
     _data, report = desk.bundle(pointed)
     assert verdicts(report)["signer.clauses"] is Verdict.PASSED
     assert verdicts(report)["signer.intent"] is Verdict.PASSED
+
+
+def test_an_erased_agreement_leaves_no_clause_no_file_and_no_word_behind(desk: Desk) -> None:
+    kept = desk.publish(files=(("kept.jpg", PRICES),))
+    made = desk.pointed(
+        files=(("王某某家谱.jpg", PRICES),), demands=(DemandSpec(2, "营业执照 licence"),)
+    )
+    desk.read(made, "anna", "cora")
+    desk.confirm(made, "cora", 1, 2)
+    desk.upload(made, "cora", "wrong.png", PNG + b"!", demand=1)
+    desk.upload(made, "cora", "licence of somebody.png", PNG, demand=1)
+    place = desk.place(made, "cora")
+    name = ident("bat", "erased")
+    with transaction(desk.ports.sessions) as session:
+        new = batches.NewBatch(id=name, signers=(place,))
+        batches.open_batch(session, caller("cora"), new, at=desk.at)
+        statement = batches.make_batch_statement(session, caller("cora"), name, at=desk.at)
+        value = json.loads(statement.statement or "")
+    proof = desk.keys["cora"].sign(batch_message(value))
+    with transaction(desk.ports.sessions) as session:
+        batches.express_batch(session, desk.ports, caller("cora"), name, proof=proof, at=desk.at)
+    desk.sign(made, "cora", affirm=False)
+    desk.sign(made, "anna")
+    data, _report = desk.bundle(made)
+    words = [LIMIT, COURT, "We pay only", "家谱", "licence", "条款示例", "wrong.png"]
+    before = dump(desk)
+    assert [one for one in words if one not in before] == []
+
+    late = desk.at + 20 * 366 * DAY
+    with transaction(desk.ports.sessions) as session:
+        erased = erasure.erase(
+            session, desk.ports, OPERATOR, subject=made, basis="asked (invented)", at=late
+        )
+    erasure.remove_files(desk.ports, erased)
+    after = dump(desk).replace("条款示例", "", 1)  # the title of the agreement that is kept
+    assert [one for one in words if one in after] == []
+    digests = {one: sha256(one).hex() for one in (PNG, PNG + b"!", PRICES, data)}
+    assert [desk.ports.blobs.has(one) for one in digests.values()] == [False, False, True, False]
+    assert digests[PRICES] not in erased.files, "another agreement has this file too"
+    with transaction(desk.ports.sessions) as session:
+        # Its pages still open and say that it is erased; nobody is told which digest of the batch was its own.
+        facts = agreement_facts(session, caller("cora"), made)
+        batch = batches.batch_for(session, caller("cora"), name)
+        assert (facts.title, facts.clauses) == (erasure.ERASED, [])
+        assert batches.opened_items(session, batch) == []
+    # What both held goes with the second of them.
+    with transaction(desk.ports.sessions) as session:
+        row = session.get_one(AgreementRow, kept)
+        row.state, row.ended_at = "withdrawn", desk.at
+        erased = erasure.erase(
+            session, desk.ports, OPERATOR, subject=kept, basis="asked (invented)", at=late
+        )
+    assert digests[PRICES] in erased.files
+
+
+def dump(desk: Desk) -> str:
+    """Every value of every column of every table."""
+    found = []
+    with desk.ports.engine.connect() as connection:
+        for table in Base.metadata.sorted_tables:
+            for row in connection.execute(table.select()):
+                found += [str(value) for value in row]
+    return "\n".join(found)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import hashlib
 import hmac
+import json
 import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import text
+from sqlalchemy import String, text
 from typer.testing import CliRunner
 
 from api.callers import OPERATOR
@@ -25,14 +26,24 @@ from ledger import log, store
 from ledger.core import merkle
 from ledger.core.canonical import canonical_bytes
 from ledger.core.errors import ConflictError, ForbiddenError, FuqiError, InputError, NotFoundError
+from ledger.core.ids import derived_id
 from ledger.core.units import utc_text
 from ledger.queries import log as queries
 from ledger.receipts import LedgerTrust, build_receipt, verify_receipt
 from ledger.store import Base
 from ledger.tables.access import AccountRow
-from ledger.tables.agreements import AgreementRow
+from ledger.tables.agreements import AgreementRow, ArchiveRow, SignerRow
+from ledger.tables.form_fields import FormFieldRow, FormValueRow
 from ledger.tables.log import EntryRow
-from ledger.tables.parties import CertificateRow, PartyRow
+from ledger.tables.parties import (
+    AuthorisationRow,
+    CertificateRow,
+    IdentityCheckRow,
+    PartyRow,
+    RatificationRow,
+)
+from ledger.tables.related import RelatedPartyRow
+from ledger.tables.seals import SealRow
 
 AT = datetime(2026, 11, 23, 5, 36, 11, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -301,6 +312,193 @@ def test_the_log_still_verifies_and_its_leaves_link_to_nothing(bench):
 def _newest(bench):
     with store.transaction(bench.ports.sessions) as session:
         return queries.latest_checkpoint(session)
+
+
+# ------------------------------------------------------------------ no column is forgotten
+AGREEMENT_TEXTS = {
+    "agreement.title",
+    "agreement.fingerprint",
+    "agreement.place_of_formation",
+    "agreement.ended_reason",
+    "agreement_clause.text",
+    "agreement_clause.explanation",
+    "agreement_clause.sha256",
+    "agreement_clause.boxes",
+    "agreement_attachment.name",
+    "form_field.name",
+    "form_field.label",
+    "form_field.preset",
+    "form_value.name",
+    "form_value.value",
+    "form_value.old",
+    "intent_statement.statement",
+    "intent_statement.annex",
+    "intent_statement.proof",
+    "prepared_signature.signed_attrs",
+    "prepared_signature.state",
+    "ratification.reason",
+    "ratification.decision_reason",
+    "ratification.statement",
+    "ratification.proof",
+    "signing_batch_item.annex",
+    "upload_demand.label",
+}
+"""Cleared, or gone with their row."""
+NO_TEXT = {
+    "agreement.quorums": "stage and count",
+    "agreement_signer.field": "a place, by number",
+    "upload_demand.field": "a place, by number",
+    "form_field.field": "a place, by number",
+    "intent_statement.nonce": "random",
+    "prepared_signature.document_digest": "a digest",
+    "authorisation.matters": "codes; of the party, not of the letter that gives it",
+    "authorisation.powers": "codes; of the party",
+    "authorisation.seal_scope": "codes; of the party",
+    "authorisation.fingerprint": "of the party",
+}
+OWN_SUBJECT = {"lot", "work_order"}
+"""Erased by themselves, with their own term."""
+
+
+def test_every_text_about_an_agreement_is_cleared_or_named_here_as_none():
+    found = set()
+    for table in Base.metadata.sorted_tables:
+        about = {"agreement_id", "signer_id"} & set(table.columns.keys())
+        if (not about and table.name != "agreement") or table.name in OWN_SUBJECT:
+            continue
+        for column in table.columns:
+            length = getattr(column.type, "length", 0)
+            texts = isinstance(column.type, String) and (length is None or length > 40)
+            if texts and not (column.name.endswith("sha256") and table.name != "agreement_clause"):
+                found.add(f"{table.name}.{column.name}")
+    assert found == AGREEMENT_TEXTS | set(NO_TEXT)
+
+
+def test_an_agreements_reasons_and_archives_go_too(bench):
+    """What the short story of these tests does not make by itself is put in by hand."""
+    words = [
+        "原因甲（虚构）",
+        "理由乙（虚构）",
+        "字段丙（虚构）",
+        "填写丁（虚构）",
+        "旧值戊（虚构）",
+    ]
+    lasting = bench.ports.blobs.put(b"an archived form (invented)")
+    with store.transaction(bench.ports.sessions) as session:
+        signer = session.query(SignerRow).filter_by(agreement_id=bench.agreement).first()
+        authorisation = session.query(AuthorisationRow).first()
+        session.add_all(
+            [
+                RatificationRow(
+                    id=derived_id("rat", at=AT, seed="erased"),
+                    agreement_id=bench.agreement,
+                    signer_id=signer.id,
+                    organisation_id=signer.organisation_id,
+                    authorisation_id=authorisation.id,
+                    lack="authority.amount",
+                    reason=words[0],
+                    state="refused",
+                    asked_by=signer.person_id,
+                    asked_at=AT,
+                    due_at=AT,
+                    decision_reason=words[1],
+                    statement="{}",
+                    proof="00",
+                ),
+                FormFieldRow(
+                    agreement_id=bench.agreement,
+                    number=1,
+                    name=words[2],
+                    field=signer.field,
+                    label=words[2],
+                    required=True,
+                    page=1,
+                    width=100,
+                    preset=words[4],
+                ),
+                FormValueRow(
+                    signer_id=signer.id,
+                    name=words[2],
+                    agreement_id=bench.agreement,
+                    value=words[3],
+                    saved_at=AT,
+                    old=words[4],
+                ),
+                ArchiveRow(
+                    agreement_id=bench.agreement,
+                    number=1,
+                    base_sha256="00" * 32,
+                    sha256=lasting,
+                    size_bytes=1,
+                    level="B-LTA",
+                    stamped_at=AT,
+                    due_at=AT,
+                    created_at=AT,
+                ),
+            ]
+        )
+    assert all(one in bench.dump() for one in words)
+    at = bench.until(bench.agreement)
+    for _ in range(2):  # a second time changes nothing and names the same files
+        erased = bench(erasure.erase, bench.agreement, at=at)
+        after = bench.dump()
+        assert [one for one in words if one in after] == []
+        assert lasting in erased.files
+
+
+def test_a_partys_seals_ties_and_answers_go_too(bench):
+    lone, other = bench.register("manufacturer"), bench.donor.organisation.id
+    mine = lone.organisation.id
+    words = ["印章己（虚构）", "关系庚（虚构）", "原因辛（虚构）", "号码壬（虚构）"]
+    picture, paper = (bench.ports.blobs.put(one) for one in (b"a seal", b"a register"))
+    with store.transaction(bench.ports.sessions) as session:
+        session.add_all(
+            [
+                SealRow(
+                    id=derived_id("sea", at=AT, seed="erased"),
+                    organisation_id=mine,
+                    kind="organisation",
+                    name=words[0],
+                    source="drawn",
+                    design=json.dumps({"text": words[0]}, ensure_ascii=False),
+                    width_mm=40,
+                    height_mm=40,
+                    page_sha256=picture,
+                    picture_sha256=picture,
+                    state="destroyed",
+                    valid_from=AT,
+                    valid_to=AT,
+                    made_by=lone.person.id,
+                    created_at=AT,
+                    changed_at=AT,
+                ),
+                RelatedPartyRow(
+                    id=derived_id("rel", at=AT, seed="erased"),
+                    first_id=other,
+                    second_id=mine,
+                    kind="family",
+                    evidence=words[1],
+                    evidence_sha256=paper,
+                    evidence_type="image/png",
+                    valid_from=AT.date(),
+                    state="ended",
+                    end_reason=words[2],
+                    reason=words[2],
+                    fingerprint="{}",
+                    created_by=lone.account.id,
+                    created_at=AT,
+                ),
+            ]
+        )
+        check = session.query(IdentityCheckRow).filter_by(party_id=mine).first()
+        check.answer = json.dumps({"reference": words[3]}, ensure_ascii=False)
+        evidence = check.evidence_sha256
+    before = bench.dump()
+    assert all(one in before for one in (*words, evidence))
+    erased = bench(erasure.erase, mine)
+    after = bench.dump()
+    assert [one for one in (*words, evidence) if one in after] == []
+    assert {picture, paper} <= set(erased.files)
 
 
 # ------------------------------------------------------------------ the command line

@@ -39,9 +39,16 @@ function valueOf(input) {
   if (input.dataset.kind === "choice") return input.checked ? input.value : undefined;
   if (input.type === "checkbox") return input.checked;
   if (input.dataset.kind === "number") return Number(input.value.replaceAll(",", "") || 0);
+  if (input.dataset.kind === "yuan") return fenOf(input.value);
   if (input.dataset.kind === "yes") return input.value === "yes";
   if (input.dataset.kind === "optional" && input.value === "") return undefined;
   return input.value;
+}
+
+/** Yuan with at most two decimals as whole fen; null for anything else, which the server refuses. */
+function fenOf(value) {
+  const found = /^(\d{1,13})(?:\.(\d{1,2}))?$/.exec(value.replaceAll(",", "").trim());
+  return found ? Number(found[1]) * 100 + Number((found[2] ?? "").padEnd(2, "0")) : null;
 }
 
 /** So many boxes of so many units: each gets an id of its own, which its label will carry. */

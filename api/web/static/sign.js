@@ -203,20 +203,34 @@ async function checkFile() {
 /** A statement lists the values of form fields: with other values it is another statement. */
 const valuesNow = () => state.facts.fields.map((one) => one.value).join("\0");
 
-/** Ask for the statement, check it, show it word for word. */
+/** Which seal an approval is for: undefined while nothing is chosen, null for any, else what its option says of it. */
+function sealChosen() {
+  const chooser = part("approve-seal");
+  if (!chooser) return null;
+  if (chooser.value === "") return undefined;
+  const { kind, picture } = chooser.selectedOptions[0].dataset;
+  return chooser.value === "any" ? null : { id: chooser.value, kind, picture_sha256: picture };
+}
+
+/** Ask for the statement, check it, show it word for word. An approval first says which seal it is for. */
 async function showStatement(act, { anew = false } = {}) {
-  const kept = state.made[act]?.values === valuesNow() ? state.made[act] : null;
+  const seal = act === "approve" ? sealChosen() : null;
+  const about = [valuesNow(), seal?.id ?? ""].join("\0");
+  const kept = seal !== undefined && state.made[act]?.about === about ? state.made[act] : null;
   if (kept && !anew && Date.now() - kept.since < STATEMENT_MS) return;
   part(`${act}-button`).disabled = true;
   part(`${act}-statement`).hidden = true;
+  delete state.made[act];
+  if (seal === undefined) return;
   await checkFile();
-  const made = await call("POST", `${signerPath}/statements`, { act });
-  const message = await messageOf(made, { agreement: state.facts, signer: mine(), act });
+  const made = await call("POST", `${signerPath}/statements`, seal ? { act, seal_id: seal.id } : { act });
+  const message = await messageOf(made, { agreement: state.facts, signer: mine(), act, seal });
+  if (act === "approve" && sealChosen()?.id !== seal?.id) return; // another seal was chosen meanwhile
   part(`${act}-zh`).textContent = made.statement.text_zh;
   part(`${act}-en`).textContent = made.statement.text_en;
   part(`${act}-digest`).textContent = made.statement.document_sha256;
   part(`${act}-details`).textContent = JSON.stringify(made.statement, null, 1);
-  state.made[act] = { id: made.id, message, since: Date.now(), values: valuesNow() };
+  state.made[act] = { id: made.id, message, since: Date.now(), about };
   part(`${act}-statement`).hidden = false;
   part(`${act}-button`).disabled = false;
 }
@@ -301,6 +315,10 @@ press("read", "sign.busy", async () => {
 press("consent", "sign.busy", () => affirm("consent"));
 press("sign", "sign.busy", sign);
 press("approve", "sign.busy", () => affirm("approve"));
+part("approve-seal")?.addEventListener("change", () => {
+  hideProblem(problem);
+  showStatement("approve", { anew: true }).catch((error) => showProblem(problem, error, text));
+});
 press("again", "sign.busy", lookForKey);
 press("refresh", "sign.busy", async () => {});
 

@@ -8,6 +8,7 @@ const TAG = "fuqi/intent/v1";
 const ANNEXED_TAG = "fuqi/intent/v2";
 const FILLED_TAG = "fuqi/intent/v3";
 const STATED_TAG = "fuqi/intent/v4";
+const APPROVED_TAG = "fuqi/intent/v5";
 const STATED_ITEM_TAG = "fuqi/batch-item/v4";
 const ANNEX_TAG = "fuqi/annex/v1";
 const FILLED_ANNEX_TAG = "fuqi/annex/v2";
@@ -33,6 +34,7 @@ const FIELDS = [
 const ANNEXED_FIELDS = [...FIELDS, "annex_sha256", "attachments", "clauses"].sort();
 const FILLED_FIELDS = [...ANNEXED_FIELDS, "fields"].sort();
 const STATED_FIELDS = [...FILLED_FIELDS, "amount"].sort();
+const APPROVED_FIELDS = [...STATED_FIELDS, "seal"].sort();
 const SIGNED_ATTRIBUTES_TAG = 0x31;
 
 function refuse(why) {
@@ -41,10 +43,18 @@ function refuse(why) {
 
 /** What the statement says of the amount that the sender stated (signing/amounts.py). */
 function amountTexts(amount) {
+  if (amount === "unstated") return ["发起方未说明金额", "the sender said nothing of an amount"];
   if (amount === "none") return ["发起方声明本文件不涉及金额", "the sender states that it is about no amount of money"];
   const fen = BigInt(amount);
   const yuan = `${(fen / 100n).toString().replace(/\B(?=(\d{3})+$)/g, ",")}.${(fen % 100n).toString().padStart(2, "0")}`;
   return [`发起方载明的金额为人民币${yuan}元`, `the sender states the amount as CNY ${yuan}`];
+}
+
+/** Which seal an approval names (signing/intent.py). */
+function sealTexts(seal) {
+  if (seal === null) return ["不限定所用印章", "any seal of our side may be used"];
+  const { id, picture_sha256: picture } = seal;
+  return [`只批准使用印章${id}（印模 SHA-256：${picture}）`, `the one seal approved is ${id} (picture ${picture}, SHA-256)`];
 }
 
 function texts(statement) {
@@ -55,9 +65,13 @@ function texts(statement) {
     `I, ${person}, for ${organisation}, ${en} document ${digest} (SHA-256)`,
   ];
   if (statement.v === TAG) return [`${told[0]}。`, `${told[1]}.`];
-  if (statement.v === STATED_TAG) {
+  if (statement.v === STATED_TAG || statement.v === APPROVED_TAG) {
     const [amountZh, amountEn] = amountTexts(statement.amount);
     told = [`${told[0]}；${amountZh}`, `${told[1]}; ${amountEn}`];
+    if (statement.v === APPROVED_TAG) {
+      const [sealZh, sealEn] = sealTexts(statement.seal);
+      told = [`${told[0]}；${sealZh}`, `${told[1]}; ${sealEn}`];
+    }
     if (!statement.annex_sha256) return [`${told[0]}。`, `${told[1]}.`];
   }
   const { clauses, attachments, annex_sha256: list } = statement;
@@ -113,17 +127,19 @@ async function requireAnnex(annex, statement, { agreement, signer }) {
 
 /**
  * The bytes to sign for `made` (the server's answer), made from the JSON that is shown.
+ * Of an approval, `seal` is the one chosen on the screen: id, kind and digest of its picture, or null for any.
  * @throws DeviceError `device.statement` when it is not about this document, this person and this act.
  */
-export async function messageOf(made, { agreement, signer, act }) {
+export async function messageOf(made, { agreement, signer, act, seal = null }) {
   const statement = made.statement;
   const annexed = act !== "consent" && made.annex !== null;
   const filled = annexed && shownFields(agreement, signer).length > 0;
-  const stated = act !== "consent" && agreement.amount !== "unstated";
-  const expected = stated ? STATED_FIELDS : filled ? FILLED_FIELDS : annexed ? ANNEXED_FIELDS : FIELDS;
+  const approves = act === "approve";
+  const stated = approves || (act !== "consent" && agreement.amount !== "unstated");
+  const expected = approves ? APPROVED_FIELDS : stated ? STATED_FIELDS : filled ? FILLED_FIELDS : annexed ? ANNEXED_FIELDS : FIELDS;
   if (Object.keys(statement).sort().join() !== expected.join()) refuse("its fields are other ones");
   const wanted = {
-    v: stated ? STATED_TAG : filled ? FILLED_TAG : annexed ? ANNEXED_TAG : TAG,
+    v: approves ? APPROVED_TAG : stated ? STATED_TAG : filled ? FILLED_TAG : annexed ? ANNEXED_TAG : TAG,
     ...(stated ? { amount: agreement.amount } : {}),
     agreement: agreement.id,
     document_sha256: agreement.document_sha256,
@@ -137,6 +153,11 @@ export async function messageOf(made, { agreement, signer, act }) {
   };
   for (const [field, value] of Object.entries(wanted)) {
     if (statement[field] !== value) refuse(`its ${field} is another one`);
+  }
+  if (approves) {
+    const wantedSeal = seal ? [seal.id, seal.kind, seal.picture_sha256] : [];
+    const named = statement.seal ? [statement.seal.id, statement.seal.kind, statement.seal.picture_sha256] : [];
+    if (wantedSeal.join() !== named.join()) refuse("it is for another seal");
   }
   if (stated && !annexed && statement.annex_sha256 !== "") refuse("it names an annex that is not shown");
   if (annexed) await requireAnnex(made.annex, statement, { agreement, signer });

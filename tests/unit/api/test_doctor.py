@@ -64,6 +64,7 @@ def machine(tmp_path: Path) -> Machine:
         missing_glyphs=lambda text: (),
         font_name=lambda: "test.ttf",
         schema=lambda url: ("0001", "0001"),
+        alarms=lambda url, wall: (),
         chain=lambda settings: Chain(),
         free_bytes=lambda folder: 2 * 1024**3,
         wall=lambda: AT,
@@ -106,6 +107,7 @@ BROKEN: list[tuple[str, dict[str, object], str]] = [
         {"schema": raising(UnavailableError("no answer", code="database.unavailable"))},
         "no answer",
     ),
+    ("doctor.rounds", {"alarms": lambda url, wall: ("rnd_1", "rnd_2")}, "2 rounds"),
     (
         "doctor.chain",
         {"chain": raising(UnavailableError("no answer", code="chain.x"))},
@@ -157,6 +159,16 @@ def test_a_first_start_needs_neither_database_nor_chain(machine: Machine, tmp_pa
     )
     assert doctor.examine(fresh).verdict is Verdict.PASSED
     assert not (tmp_path / "fresh").exists()
+
+
+def test_rounds_are_not_looked_at_in_a_database_that_does_not_answer(machine: Machine) -> None:
+    silent = changed(machine, alarms=raising(UnavailableError("away", code="database.unavailable")))
+    assert verdict_of(doctor.examine(silent), "doctor.rounds") is Verdict.INDETERMINATE
+    # Another schema may have no such table: nothing is asked.
+    old = changed(
+        machine, schema=lambda url: ("0001", "0002"), alarms=raising(AssertionError("asked"))
+    )
+    assert verdict_of(doctor.examine(old), "doctor.rounds") is Verdict.PASSED
 
 
 def test_a_chain_in_use_by_a_running_process_is_no_fault(machine: Machine) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,13 +10,16 @@ import pytest
 from ledger.core.canonical import canonical_bytes, canonical_parse
 from ledger.core.errors import InputError
 from ledger.core.report import Verdict
+from matching import relaxation
 from matching.candidates import ELIGIBLE, judge_pairs
 from matching.check import check_plan
+from matching.engine import simplex
 from matching.explain import explain
 from matching.explain_texts import LIMITED, OUTBID
-from matching.pallets_check import limit_fault
+from matching.pallets_check import limit_fault, receivers_charges
 from matching.plan import certificate_from_json, plan_from_json
 from matching.problem import Resource, make_problem, problem_from_json
+from matching.receivers import receivers_of
 from matching.shared_capacity import solve_limited
 from matching.solve import solve
 from matching.testing import LINE, random_limited_problem, random_problem
@@ -253,3 +257,134 @@ def test_a_resource_of_no_known_kind_is_refused():
     with pytest.raises(InputError) as fault:
         rebuilt(problem, problem.lots, [Resource("r", "idea", 5)])
     assert fault.value.error_code == "resource.invalid"
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_limited_round_out_of_time_has_a_plan_that_keeps_its_limits_and_a_gap(monkeypatch, seed):
+    problem = random_limited_problem(f"late-{seed}")
+    best = solve_limited(problem)
+    monkeypatch.setattr(simplex, "_PIVOTS_A_STEP", 1)
+    late = solve_limited(problem, seconds=-1.0)
+    report = check_plan(problem, late.plan, late.certificate)
+    assert report.verdict is Verdict.PASSED
+    assert [check.code for check in report.checks][-1] == "certificate.gap"
+    scale, gap = late.certificate.scale, late.certificate.gap
+    bound = [
+        scale * value - part for value, part in zip(late.plan.objective.vector(), gap, strict=True)
+    ]
+    assert bound <= [scale * value for value in best.plan.objective.vector()]
+
+
+def test_a_limit_of_time_that_is_not_reached_changes_no_byte_of_a_limited_round():
+    problem = random_limited_problem("in time")
+    plain, limited = solve_limited(problem), solve_limited(problem, seconds=10_000.0)
+    assert limited.plan.packed() == plain.plan.packed()
+    assert limited.certificate.packed() == plain.certificate.packed()
+
+
+def receivers_round(seed, **sizes):
+    return random_limited_problem(seed, kinds=("receivers",), **({"needs": 30, "lots": 20} | sizes))
+
+
+def gap_share(problem, solution):
+    """The gap at level one as a part of the plan's unserved weight."""
+    proof = solution.certificate
+    weight = solution.plan.objective.weight()
+    return 0.0 if proof.gap is None else proof.gap[0] / proof.scale / weight
+
+
+def test_donors_that_split_to_few_hospitals_are_bounded_closely():
+    shares = []
+    for seed in range(8):
+        problem = receivers_round(f"r{seed}")
+        solution = solve_limited(problem)
+        assert check_plan(problem, solution.plan, solution.certificate).verdict is Verdict.PASSED
+        shares.append(gap_share(problem, solution))
+    # The flow alone knows nothing of that limit: its bound is more than half the weight away.
+    assert max(shares) < 0.25
+    assert sum(shares) < 8 * 0.15
+    problem = receivers_round("r2")
+    assert gap_share(problem, without_prices(problem)) > 0.5
+
+
+def without_prices(problem):
+    """The same round with the bound of the flow without limits, which the checker accepts as well."""
+    solution = solve_limited(problem)
+    free = solve(problem).certificate
+    primal, dual = solution.plan.objective.vector(), solve(problem).plan.objective.vector()
+    gap = tuple(mine - least for mine, least in zip(primal, dual, strict=True))
+    proof = replace(free, plan=solution.plan.digest().hex(), gap=gap)
+    assert check_plan(problem, solution.plan, proof).verdict is Verdict.PASSED
+    return replace(solution, certificate=proof)
+
+
+def test_the_bound_of_receivers_is_never_above_the_true_optimum():
+    tried = reached = 0
+    for seed in range(25):
+        problem = receivers_round(f"tiny-{seed}", needs=4, lots=3, units=4)
+        best = best_weight(problem)
+        if best is None:
+            continue
+        solution = solve_limited(problem)
+        proof, weight = solution.certificate, solution.plan.objective.weight()
+        bound = weight * proof.scale - (0 if proof.gap is None else proof.gap[0])
+        assert bound <= best * proof.scale
+        assert best <= weight
+        tried += 1
+        # A whole plan's weight is whole.
+        reached += -(-bound // proof.scale) == best
+    assert tried >= 15
+    assert reached * 10 >= tried * 8
+
+
+def test_no_changed_price_of_a_donor_passes():
+    problem = receivers_round("r2")
+    solution = solve_limited(problem)
+    plan, proof = solution.plan, solution.certificate
+    assert proof.donors
+    assert all(price > 0 for price in proof.donors.values())
+    for name, price in proof.donors.items():
+        for other in (price - 1, price + 1, -price, 0, 1 << 61):
+            forged = replace(proof, donors=proof.donors | {name: other})
+            assert check_plan(problem, plan, forged).verdict is Verdict.FAILED
+    for donors in ({}, proof.donors | {"nobody": 1}):
+        forged = replace(proof, donors=donors)
+        assert check_plan(problem, plan, forged).verdict is Verdict.FAILED
+    # Dearer donors with a gap that fits would be a bound above every plan.
+    dear = {name: 2 * price for name, price in proof.donors.items()}
+    better = (0, *proof.gap[1:])
+    forged = replace(proof, donors=dear, gap=better)
+    assert check_plan(problem, plan, forged).verdict is Verdict.FAILED
+    # Prices of donors bound a plan and never prove it best.
+    assert check_plan(problem, plan, replace(proof, gap=None)).verdict is Verdict.FAILED
+    again = certificate_from_json(canonical_parse(canonical_bytes(proof.as_json())))
+    assert again == proof
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_solver_and_checker_charge_receivers_alike_by_rules_written_twice(seed):
+    problem = random_limited_problem(f"charge-{seed}", kinds=("receivers", "pack"), needs=25)
+    judged = judge_pairs(problem)
+    receivers = receivers_of(problem, judged)
+    assert receivers.donors
+    prices = {name: 1_000_003 * (at + 1) for at, name in enumerate(receivers.donors)}
+    rows, columns = np.nonzero(judged.codes == ELIGIBLE)
+    mine = receivers.charges(prices, needs=rows, lots=columns)
+    checked = receivers_charges(problem, judged, prices)[rows, columns]
+    assert mine.tolist() == checked.tolist()
+    assert mine.any()
+
+
+@pytest.mark.parametrize("fault", ["too large", "unsolved"])
+def test_without_a_relaxation_the_wider_bound_stands(monkeypatch, fault):
+    problem = receivers_round("r2")
+    if fault == "too large":
+        monkeypatch.setattr(relaxation, "RECEIVERS_ARCS_MAX", 10)
+    else:
+        monkeypatch.setattr(
+            relaxation, "linprog", lambda *_rest, **_options: SimpleNamespace(status=1)
+        )
+    solution = solve_limited(problem)
+    assert not solution.certificate.donors
+    assert check_plan(problem, solution.plan, solution.certificate).verdict is Verdict.PASSED
+    assert gap_share(problem, solution) > 0.5

@@ -84,6 +84,9 @@ def test_a_lot_that_contradicts_itself_is_refused(changes, code):
     ("policy", "code"),
     [
         (Policy(segments=0), "policy.segments"),
+        (Policy(segments=101), "policy.segments"),
+        (Policy(levels=("transport",)), "policy.levels"),
+        (Policy(levels=Policy().levels[::-1]), "policy.levels"),
         (Policy(km_per_day=0), "policy.transport"),
         (Policy(onward_days=-1), "policy.transport"),
     ],

@@ -1,5 +1,6 @@
 """The solver: exact, deterministic, within its limits."""
 
+import operator
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ from ledger.core.errors import LimitError
 from ledger.core.report import Verdict
 from matching.candidates import judge_pairs
 from matching.check import check_plan
+from matching.engine import simplex
 from matching.problem import Policy, make_problem
 from matching.solve import SOLVER, solve
 from matching.testing import LANES, random_problem
@@ -137,3 +139,60 @@ def test_a_critical_need_goes_before_any_number_of_normal_ones():
     plan = solve(only(base, needs=[far, *near], lots=[lot])).plan
     assert [(flow.need, flow.quantity) for flow in plan.flows] == [("far", 10)]
     assert plan.objective.unserved_by_tier == (0, 0, 90)
+
+
+@pytest.mark.parametrize("seconds", [-1.0, 0.0])
+def test_a_table_solved_out_of_time_has_a_plan_and_a_gap_that_holds(monkeypatch, seconds):
+    # The clock is looked at after so many pivots, which end any small round.
+    monkeypatch.setattr(simplex, "_PIVOTS_A_STEP", 1)
+    gaps = 0
+    for seed in range(12):
+        problem = random_problem(f"late-{seed}", needs=20, lots=15)
+        best, late = solve(problem).plan.objective.vector(), solve(problem, seconds=seconds)
+        report = check_plan(problem, late.plan, late.certificate)
+        assert report.verdict is Verdict.PASSED
+        found, gap = late.plan.objective.vector(), late.certificate.gap
+        if gap is None:
+            assert found == best
+            continue
+        gaps += 1
+        assert report.checks[-1].code == "certificate.gap"
+        assert tuple(map(operator.sub, found, gap)) <= best <= found
+    assert gaps
+
+
+def test_a_limit_that_is_not_reached_changes_no_byte():
+    problem = random_problem("in time", needs=60, lots=50)
+    plain, limited = solve(problem), solve(problem, seconds=10_000.0)
+    assert limited.plan.packed() == plain.plan.packed()
+    assert limited.certificate.packed() == plain.certificate.packed()
+
+
+@pytest.mark.parametrize("levels", range(4))
+def test_level_by_level_out_of_time_keeps_what_the_ended_levels_prove(monkeypatch, levels):
+    """`levels` of the three end in time; those are exact, and the rest is a bound."""
+    problem = random_problem("late levels", needs=30, lots=30, policy=Policy(segments=100))
+    judged = judge_pairs(problem)
+    heavy = replace(judged, transport=judged.transport * 10**9)
+    best = solve(problem, candidates=heavy)
+    run, seen = simplex.Simplex.run, []
+
+    def in_time(self, *, until=None, pivots_max=None):
+        seen.append(self)
+        ended = sum(one is self for one in seen) <= levels
+        return run(self, until=None) if ended else run(self, until=until, pivots_max=0)
+
+    monkeypatch.setattr(simplex.Simplex, "run", in_time)
+    late = solve(problem, candidates=heavy, seconds=10_000.0)
+    report = check_plan(problem, late.plan, late.certificate, candidates=heavy)
+    assert report.verdict is Verdict.PASSED
+    gap = late.certificate.gap
+    if levels == 3:
+        assert gap is None
+        assert late.plan.objective == best.plan.objective
+        return
+    value = best.plan.objective.vector()
+    assert gap is not None
+    assert late.plan.objective.vector()[:levels] == value[:levels]
+    assert gap[:levels] == (0,) * levels
+    assert tuple(map(operator.sub, late.plan.objective.vector(), gap)) <= value

@@ -27,13 +27,14 @@ from signing.edge_plan import (
     BOXES_MAX,
     PAGES_PER_SEAL,
     SIZE,
+    EdgeChoice,
     EdgeTrack,
     Side,
     box_on,
     plan_edges,
     slices,
 )
-from signing.edge_seal import edge_fields, fill_edge
+from signing.edge_seal import edge_fields, fill_edge, kept_for
 from signing.opinions import Stance, pdfsig_opinion, pyhanko_opinion
 from signing.pdf_reading import form_of, open_reader, signatures_of
 from signing.seal_maker import BuiltInSealMaker
@@ -548,6 +549,21 @@ def test_bands_keep_away_from_text_where_they_can_and_from_figures_always() -> N
             canvas.drawRightString(594, y, "2026")
 
     assert plan_edges(pages(2, draw=nowhere), fields=FIELDS[:1], wanted=["party_a"]) == ()
+
+
+def test_the_sender_may_keep_one_edge_or_both_free_of_bands() -> None:
+    fields = row_of(13)
+    names = [one.name for one in fields]
+    for choice, side in ((EdgeChoice.RIGHT, Side.RIGHT), (EdgeChoice.LEFT, Side.LEFT)):
+        tracks = plan_edges(pages(2), fields=fields, wanted=names, choice=choice)
+        assert len(tracks) == 6
+        assert {one.side for one in tracks} == {side}
+    assert plan_edges(pages(2), fields=fields, wanted=names, choice=EdgeChoice.NONE) == ()
+    base = pages(2)
+    assert kept_for(published(base)) == {"party_a", "party_b"}
+    assert kept_for(pdf.place_fields(base, FIELDS)) == frozenset()
+    with pytest.raises(InputError):
+        kept_for(b"%PDF-1.7 no file")
 
 
 def test_a_band_keeps_away_from_boxes_on_any_page() -> None:

@@ -261,6 +261,7 @@ def test_a_seal_outside_its_period_fails(world: World, base: bytes, days: tuple[
 def test_a_signer_cannot_make_a_seal_for_themselves(world: World, base: bytes) -> None:
     class Own:
         kind = world.maker.kind
+        chain = ()
 
         def certificate_der(self, *, at: object) -> bytes:
             return world.signer.certificate.der

@@ -1,0 +1,68 @@
+"""Documents of a round from anybody: a word of another kind is refused or fails, and never crashes."""
+
+import json
+
+import pytest
+
+from ledger.core.canonical import canonical_bytes, canonical_parse
+from ledger.core.errors import FuqiError
+from ledger.core.report import Verdict
+from matching.check import check_plan
+from matching.plan import certificate_from_json, plan_from_json
+from matching.problem import problem_from_json
+from matching.shared_capacity import solve_limited
+from matching.testing import random_limited_problem, random_problem
+
+STRANGE = (1.5, "x", None, True, 2**63, [], {})
+READERS = (problem_from_json, plan_from_json, certificate_from_json)
+
+
+def places(value, path=()):
+    """Every place in a document, lists and maps themselves included."""
+    yield path
+    inside = value.items() if isinstance(value, dict) else enumerate(value)
+    for step, one in inside:
+        if isinstance(one, (dict, list)):
+            yield from places(one, (*path, step))
+        else:
+            yield (*path, step)
+
+
+def with_word(document, path, word):
+    copy = json.loads(json.dumps(document))
+    place = copy
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = word
+    return copy
+
+
+def tried(path):
+    """Of the catalogue, which has a thousand words, the tables and the first item."""
+    return path and (path[0] != "catalogue" or len(path) < 3 or path[1:3] == ("items", 0))
+
+
+@pytest.mark.parametrize("make", [random_problem, random_limited_problem])
+def test_a_word_of_another_kind_is_refused_or_fails_and_never_crashes(make):
+    problem = make("outside", needs=2, lots=2, units=20)
+    solution = solve_limited(problem)
+    own = [problem, solution.plan, solution.certificate]
+    refused = failed = 0
+    for which, reader in enumerate(READERS):
+        document = canonical_parse(canonical_bytes(own[which].as_json()))
+        for path in filter(tried, places(document)):
+            for word in STRANGE:
+                changed = with_word(document, path, word)
+                if json.dumps(changed) == json.dumps(document):
+                    continue
+                try:
+                    other = reader(changed)
+                except FuqiError:
+                    refused += 1
+                    continue
+                report = check_plan(*own[:which], other, *own[which + 1 :])
+                # Other prices may be another proof; another problem or plan never passes.
+                assert which == 2 or report.verdict is Verdict.FAILED, (path, word)
+                failed += report.verdict is Verdict.FAILED
+    assert refused > 500
+    assert failed > 20
