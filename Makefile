@@ -38,7 +38,7 @@ house:
 	$(BIN)/pytest -q -m "not slow" tests/house
 
 test: setup-test check ## check, and every test; what a machine lacks is skipped with its reason
-	$(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	$(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-all: setup-test check ## the same with many more generated examples (an hour)
 	FUQI_HYPOTHESIS=thorough $(BIN)/pytest -q --timeout 3600 $(ARGS)

@@ -22,6 +22,8 @@ from matching.transport import Table, answer_of, proof_of, table_of
 
 DOCUMENT_TAG: Final = "fuqi/round-chain/v1"
 POLICY_TAG: Final = "fuqi/chain-round-policy/v2"
+EMPTY: Final = "matching.chain_empty"
+"""Why nothing is written out: a side of the round is empty."""
 PROVE_WORDS_MAX: Final = 2_560
 """Words of call data for a proof: 80 kB, below what a node takes as one transaction (128 kB)."""
 
@@ -71,6 +73,9 @@ def inputs_of(problem: Problem, *, judged: Candidates | None = None) -> Inputs:
         table = table_of(problem, judge_pairs(problem) if judged is None else judged)
     except LimitError as exc:
         return Inputs(problem.digest().hex(), 0, 0, exc.error_code)
+    if not (table.supplies and table.demands):
+        # An urgent need that nobody has goods for: there is no plan that a better one could beat.
+        return Inputs(problem.digest().hex(), 0, 0, EMPTY)
     made = _round_of(table)
     return Inputs(made.inputs_root().hex(), made.rows, made.columns, None)
 

@@ -191,10 +191,16 @@ def _rows(found: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     return rows
 
 
-def _keep(found: dict[str, list[dict[str, Any]]]) -> None:
-    """After every draw, so that a run that is cut short leaves what it had."""
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+def _keep(found: dict[str, list[dict[str, Any]]], *, at: Path = RESULTS) -> None:
+    """After every draw, so that a run that is cut short leaves what it had.
+
+    What it did not measure stays: other policies, and resamples of earlier runs.
+    """
+    at.parent.mkdir(exist_ok=True)
+    kept = json.loads(at.read_text("utf-8")) if at.is_file() else {}
+    for name, runs in found.items():
+        kept[name] = [*runs, *kept.get(name, [])[len(runs) :]]
+    at.write_text(json.dumps(kept, indent=1) + "\n", "utf-8")
 
 
 def _read(folder: Path) -> tuple[Miles, Stream]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from ledger.core.canonical import INTEGER_MAX
+from ledger.core.errors import LimitError
 from matching.engine import jit
 from matching.engine.graph import Int32s
 from matching.engine.levels import LEVELS, below_zero
@@ -131,6 +133,9 @@ def objective_of(
 
     Args:
         transport: sum of units times their transport cost.
+
+    Raises:
+        LimitError: `matching.too_large`.
     """
     segments = problem.policy.segments
     total: dict[tuple[int, int, int], int] = {}
@@ -153,4 +158,11 @@ def objective_of(
             high = total[key] * (step + 1) // segments
             rank = (len(TIERS) - 1 - key[2]) * segments + step
             by_rank[rank] += max(0, min(units, high) - low)
-    return Objective(tuple(by_tier), tuple(by_rank), transport, expiry)
+    found = Objective(tuple(by_tier), tuple(by_rank), transport, expiry)
+    if max(found.vector()) > INTEGER_MAX:
+        raise LimitError(
+            "the sums of this round pass 2**53, which no document holds: ask for fewer pieces",
+            code="matching.too_large",
+            limit=INTEGER_MAX,
+        )
+    return found

@@ -14,16 +14,19 @@ import numpy as np
 from scipy.optimize import linprog  # type: ignore[import-untyped]
 from scipy.sparse import coo_array  # type: ignore[import-untyped]
 
+from ledger.core.canonical import INTEGER_MAX
 from ledger.core.errors import LimitError
 from matching.candidates import ELIGIBLE, Candidates
 from matching.engine.portfolio import seconds_left
 from matching.geo import Int64s
 from matching.plan import Group
-from matching.problem import TIERS, Problem
+from matching.problem import LIFE_MAX_DAYS, TIERS, Problem
 from matching.receivers import PRICE_OF_DONOR_MAX, Receivers
 
 SCALE: Final = 1 << 10
-"""Prices of resources are in thousandths of a rank: a unit that takes seven minutes needs fractions."""
+"""Prices of rows are in thousandths of a rank: a unit that takes seven minutes needs fractions."""
+_ROOM: Final = 8
+"""How many times the value of a plan that of its prices may be, before canonical JSON cannot hold it."""
 LP_ARCS_MAX: Final = 3_000_000
 """Pairs of the relaxation; HiGHS takes about a kilobyte for each."""
 RECEIVERS_ARCS_MAX: Final = 1_000_000
@@ -38,6 +41,20 @@ class Relaxed:
     prices: dict[str, int]
     quotas: dict[int, int]
     donors: dict[str, int] = field(default_factory=dict)
+    scale: int = SCALE
+
+
+def scale_of(problem: Problem, judged: Candidates) -> int:
+    """The scale of prices: less than SCALE where a plan's value at that scale would pass 2**53."""
+    wanted = sum(need.quantity for need in problem.needs)
+    moved = min(wanted, sum(lot.quantity for lot in problem.lots))
+    furthest = int(judged.transport[judged.codes == ELIGIBLE].max(initial=0))
+    ranks = len(TIERS) * problem.policy.segments
+    largest = _ROOM * max(wanted * ranks, moved * furthest, moved * LIFE_MAX_DAYS)
+    scale = SCALE
+    while scale > 1 and largest * scale > INTEGER_MAX:
+        scale //= 2
+    return scale
 
 
 def relax(
@@ -132,17 +149,18 @@ def relax(
         method="highs",
         options={} if left is None else {"time_limit": max(left, 0.0)},
     )
-    return _read(problem, receivers, found, columns=columns, pairs=pairs)
+    scale = scale_of(problem, judged)
+    return _read(problem, receivers, found, columns=columns, pairs=pairs, scale=scale)
 
 
 def _read(
-    problem: Problem, receivers: Receivers, found: Any, *, columns: Int64s, pairs: int
+    problem: Problem, receivers: Receivers, found: Any, *, columns: Int64s, pairs: int, scale: int
 ) -> Relaxed:
     """Prices and quotas; a relaxation that HiGHS could not solve suggests nothing, and nothing is lost."""
     if getattr(found, "status", 1) != 0:
         return Relaxed({resource.id: 0 for resource in problem.resources}, {})
     first = len(problem.needs) + len(problem.lots)
-    duals = np.rint(-found.ineqlin.marginals[first:] * SCALE).tolist()
+    duals = np.rint(-found.ineqlin.marginals[first:] * scale).tolist()
     sums = np.bincount(columns, weights=found.x[:pairs], minlength=len(problem.lots))
     names = [resource.id for resource in problem.resources]
     prices = {name: max(0, int(value)) for name, value in zip(names, duals, strict=False)}
@@ -155,4 +173,4 @@ def _read(
         for column, lot in enumerate(problem.lots)
         if lot.resource is not None
     }
-    return Relaxed(prices, quotas, donors)
+    return Relaxed(prices, quotas, donors, scale)

@@ -167,7 +167,7 @@ def _priced(
 ) -> tuple[Certificate, Int64s]:
     """Exact dual prices of the flow in which a pair pays for its rows, and its units by (need, lot)."""
     units = np.zeros(judged.codes.shape, dtype=np.int64)
-    prices, donors = relaxed.prices, relaxed.donors
+    prices, donors, scale = relaxed.prices, relaxed.donors, relaxed.scale
     charge = np.array(
         [
             0 if lot.resource is None else lot.per_unit * prices[lot.resource]
@@ -181,7 +181,7 @@ def _priced(
     lots: dict[str, Price] = {}
     for item_class, name in enumerate(class_names(problem)):
         network = class_network(
-            market, item_class=item_class, segments=problem.policy.segments, rank_cost=SCALE
+            market, item_class=item_class, segments=problem.policy.segments, rank_cost=scale
         )
         if network is None:
             continue
@@ -189,14 +189,14 @@ def _priced(
         rows, columns = (x.astype(np.int32) for x in np.nonzero(judged.codes[block] == ELIGIBLE))
         base = network.base.arcs
         costs = np.zeros((base + len(rows), LEVELS), dtype=np.int64)
-        costs[base - len(network.segment_rank) : base, 0] = SCALE * network.segment_rank
+        costs[base - len(network.segment_rank) : base, 0] = scale * network.segment_rank
         costs[base:, 0] = charge[network.lots][columns]
         if donors:
             costs[base:, 0] += receivers.charges(
                 donors, needs=network.needs[rows], lots=network.lots[columns]
             )
-        costs[base:, 1] = SCALE * judged.transport[block][rows, columns]
-        costs[base:, 2] = SCALE * judged.life[network.lots][columns]
+        costs[base:, 1] = scale * judged.transport[block][rows, columns]
+        costs[base:, 2] = scale * judged.life[network.lots][columns]
         if not level_fits(costs, nodes=network.base.nodes):
             raise LimitError(
                 "the prices of this round would pass 63 bits: split the round",
@@ -216,7 +216,7 @@ def _priced(
         for at, row in enumerate(network.lots.tolist()):
             lots[problem.lots[row].id] = found[network.first_lot + at]
     shared: dict[str, Price] = {name: (price, 0, 0) for name, price in prices.items()}
-    return Certificate("", roots, groups, needs, lots, None, shared, SCALE, donors), units
+    return Certificate("", roots, groups, needs, lots, None, shared, scale, donors), units
 
 
 def _with_gap(problem: Problem, plan: Plan, bound: Certificate) -> Certificate:

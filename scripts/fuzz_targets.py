@@ -221,7 +221,11 @@ def _der_targets(world: World) -> dict[str, Target]:
         "csr": Target(
             "der", (DeviceKey.create().csr(subject),), lambda data: _ignore(requested_spki(data))
         ),
-        "seal": Target("der", (_seal(world),), lambda data: _ignore(read_seal_object(data))),
+        "seal": Target(
+            "der",
+            (_seal(world), _seal(world, below=True)),
+            lambda data: _ignore(read_seal_object(data)),
+        ),
     }
     return {**der, "pkcs12": _pkcs12_target(world)}
 
@@ -305,7 +309,16 @@ def _tsp_answer(pki: ThrowawayPki) -> bytes:
     return pki.tsa.respond(_tsp_request(), at=pki.at)
 
 
-def _seal(world: World) -> bytes:
+class _MakerBelow(BuiltInSealMaker):
+    """One that brings an authority along, as those below an authority do."""
+
+    @property
+    def chain(self) -> tuple[bytes, ...]:
+        return (self._authority.root_der,)
+
+
+def _seal(world: World, *, below: bool = False) -> bytes:
+    made = _MakerBelow if below else BuiltInSealMaker
     signer, base = world.pki.signer(), raw_pdf([])
     design = design_of(kind="contract", shape="round", name="示例（虚构）", number="4201000000001")
     words = ("seal", "agreement", "signer", "organisation", "person", "authorisation")
@@ -324,6 +337,6 @@ def _seal(world: World) -> bytes:
         picture=picture_of(design, draw_seal(design)),
         period=(world.pki.at - timedelta(days=1), world.pki.at + timedelta(days=30)),
         certificate=signer.certificate.der,
-        maker=BuiltInSealMaker(world.pki.authority),
+        maker=made(world.pki.authority),
         at=world.pki.at,
     )

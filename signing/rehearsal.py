@@ -1,8 +1,8 @@
-"""The dress rehearsal of an uploaded PDF: what the server will do with it later, done once where it can be killed.
+"""The dress rehearsal of an uploaded PDF: what the server does with it later, done once where it can be killed.
 
-A few kilobytes can make a parser busy for ever or swell to gigabytes, in ways that no look at the objects tells
-(forms that draw forms, streams packed twice). Whatever is taken in is later read and drawn by the server itself,
-so every page is first read and drawn in the child process of `signing.sandbox`, under tighter limits.
+A few kilobytes can keep a parser busy for ever or swell to gigabytes, and no look at the objects tells: forms
+that draw forms, streams packed twice. Whatever is taken in is later read and drawn by the server itself. So
+every page is read and drawn first in the child process of `signing.sandbox`, under tighter limits.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from ledger.core.errors import FuqiError, LimitError
+from ledger.core.errors import FuqiError, LimitError, UnavailableError
 from signing import render, second_view
 
 SECONDS_MAX: Final = 40
@@ -37,7 +37,10 @@ def rehearse(data: bytes, *, seconds: int = SECONDS_MAX) -> None:
     with render.Document(data) as document:
         for number in range(document.page_count()):
             document.lines(number)
-            document.view(number, side_px=SIDE_PX, masks=(), deadline=end)
+            try:
+                document.view(number, side_px=SIDE_PX, masks=(), deadline=end)
+            except UnavailableError as exc:
+                raise _costly() from exc
             _require_time(end)
     if second_view.library() is None:
         return
@@ -53,11 +56,15 @@ def rehearse(data: bytes, *, seconds: int = SECONDS_MAX) -> None:
 
 def _require_time(end: float) -> None:
     if render.past(end):
-        raise LimitError(
-            "this PDF needs more time than is given to one file; print it anew to PDF",
-            code="pdf.too_costly",
-            reason="time_limit",
-        )
+        raise _costly()
+
+
+def _costly() -> LimitError:
+    return LimitError(
+        "this PDF needs more time or memory than is given to one file; print it anew to PDF",
+        code="pdf.too_costly",
+        reason="time_limit",
+    )
 
 
 @contextlib.contextmanager

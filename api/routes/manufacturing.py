@@ -85,7 +85,7 @@ def orders_page(
     caller: TenantOrOperator,
     allocation: Annotated[str | None, Query(max_length=ID_CHARACTERS_MAX)] = None,
 ) -> Response:
-    """My orders and leases, and the form to ask for a quote, filled in from the line of a round that is named."""
+    """My orders and leases; the form to ask for a quote, filled in from the line of a round if one is named."""
     makers = [
         one
         for one in party_queries.parties_page(session, category="manufacturer", limit=PARTIES_MAX)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form, Query, Request
 from sqlalchemy.orm import Session
 from starlette.responses import HTMLResponse, Response
 
@@ -18,6 +18,7 @@ from api.routes.base import pages_of
 from api.routes.forms import form_page, today_at
 from api.routes.supply import RecordId, own_organisation
 from api.routes.supply_reading import KINDS, NeedForm, OfferForm, read_need, read_offer
+from api.schemas.base import ID_CHARACTERS_MAX
 from api.schemas.board import TIERS
 from api.views.outcomes import reason_texts
 from api.views.public import catalogue, item_names
@@ -28,12 +29,16 @@ from ledger.core.errors import FuqiError
 from ledger.core.ids import new_id
 from ledger.queries import supply as queries
 from ledger.queries import supply_limits as limit_queries
+from ledger.queries.live import urgent_among
 from matching.catalogue import Item
 from matching.services import SERVICE_PREFIX
 
 router = APIRouter(include_in_schema=False)
 
 ROWS: Final = 50
+NEWEST: Final = "~"
+"""Sorts after every id."""
+Before = Annotated[str, Query(max_length=ID_CHARACTERS_MAX)]
 NEED_FIELDS: Final = {
     "item.": "item",
     "specification.": "specification",
@@ -68,11 +73,21 @@ WITHDRAWN_BY_OWNER: Final = "withdrawn on the page of needs and offers"
 
 
 @router.get("/supply", response_class=HTMLResponse)
-def supply_page(request: Request, session: SessionDep, caller: Handler) -> Response:
-    """Needs and offers of my organisation."""
+def supply_page(
+    request: Request,
+    session: SessionDep,
+    caller: Handler,
+    needs_before: Before = NEWEST,
+    offers_before: Before = NEWEST,
+) -> Response:
+    """Needs and offers of my organisation, newest first."""
     mine = own_organisation(caller)
-    needs = queries.needs_page(session, state=None, organisation_id=mine, limit=ROWS)
-    offers = queries.offers_page(session, state=None, organisation_id=mine, limit=ROWS)
+    needs = queries.needs_page(
+        session, state=None, organisation_id=mine, before=needs_before, limit=ROWS
+    )
+    offers = queries.offers_page(
+        session, state=None, organisation_id=mine, before=offers_before, limit=ROWS
+    )
     resources = limit_queries.resources_page(session, organisation_id=mine, limit=ROWS)
     return pages_of(request).page(
         request,
@@ -81,6 +96,7 @@ def supply_page(request: Request, session: SessionDep, caller: Handler) -> Respo
         needs=needs,
         held=queries.held_of_needs(session, [need.id for need, _ in needs]),
         rounds=queries.newest_rounds_of_needs(session, [need.id for need, _ in needs]),
+        urgent=urgent_among(session, [need.id for need, _ in needs]),
         offers=offers,
         resources=resources,
         unusable={one.id: why_unusable(one) for one in offers},
@@ -91,7 +107,8 @@ def supply_page(request: Request, session: SessionDep, caller: Handler) -> Respo
         hospitals=queries.hospitals_page(session, organisation_id=mine, limit=1),
         item_name=item_names,
         tiers=TIERS,
-        rows=ROWS,
+        next_need=needs[-1][0].id if len(needs) == ROWS else None,
+        next_offer=offers[-1].id if len(offers) == ROWS else None,
     )
 
 

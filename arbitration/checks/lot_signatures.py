@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from arbitration.checks.context import TOLERANCE, Context, pick, time_of
 from arbitration.checks.results import Problem, conclude, unclear, wrong
-from arbitration.lot_model import lot_events, lot_part
+from arbitration.lot_model import WHOLE, lot_events, lot_part
 from arbitration.model import Event
 from ledger.core.canonical import canonical_bytes, tagged_digest
 from ledger.core.errors import FuqiError
@@ -95,7 +95,14 @@ def check(context: Context) -> Check:
     problems: list[Problem] = []
     signed = 0
     for event in lot_events(context.bundle):
-        if event.body is None or "signed" not in event.body or event.type not in SAID:
+        if event.body is None or event.type not in SAID:
+            continue
+        if "signed" not in event.body:
+            # Of another's own affairs the signature is not shown; what is between the parties, is.
+            if event.type in WHOLE:
+                problems.append(
+                    unclear(f"{event.id}: no signature is shown", f"{event.id}：未披露签名")
+                )
             continue
         signed += 1
         problems += _problems(context, event)

@@ -24,6 +24,12 @@ def lock_market(session: Session) -> None:
         session.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": MARKET_LOCK})
 
 
+def urgent_among(session: Session, need_ids: Sequence[str]) -> set[str]:
+    """Which of these needs were decided on as urgent; at most IDS_MAX ids."""
+    ids = list(need_ids)[:IDS_MAX]
+    return set(session.scalars(select(UrgentNeedRow.need_id).where(UrgentNeedRow.need_id.in_(ids))))
+
+
 def live_class(session: Session, item_class: str) -> LiveClassRow | None:
     """The stored state of a class."""
     return session.get(LiveClassRow, item_class)

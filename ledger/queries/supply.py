@@ -109,9 +109,10 @@ def needs_page(
     organisation_id: str | None = None,
     run_id: str | None = None,
     after: str = "",
+    before: str | None = None,
     limit: int = 50,
 ) -> Sequence[tuple[NeedRow, HospitalRow]]:
-    """Needs with their hospitals, after need id `after`."""
+    """Needs with their hospitals, after need id `after`; newest first where `before` is given."""
     query = (
         select(NeedRow, HospitalRow)
         .join(HospitalRow, HospitalRow.id == NeedRow.hospital_id)
@@ -131,7 +132,10 @@ def needs_page(
         query = query.where(HospitalRow.organisation_id == organisation_id)
     if run_id is not None:
         query = query.where(NeedRow.run_id == run_id)
-    rows = session.execute(query.order_by(NeedRow.id).limit(_limit(limit))).all()
+    if before is not None:
+        query = query.where(NeedRow.id < before)
+    order = NeedRow.id if before is None else NeedRow.id.desc()
+    rows = session.execute(query.order_by(order).limit(_limit(limit))).all()
     return [(row[0], row[1]) for row in rows]
 
 
@@ -196,9 +200,10 @@ def offers_page(
     source_key: str | None = None,
     items: Sequence[str] | None = None,
     after: str = "",
+    before: str | None = None,
     limit: int = 50,
 ) -> Sequence[OfferRow]:
-    """Offers after id `after`."""
+    """Offers after id `after`; newest first where `before` is given."""
     query = select(OfferRow).where(OfferRow.id > after)
     if items is not None:
         query = query.where(OfferRow.item.in_(items))
@@ -212,7 +217,10 @@ def offers_page(
         query = query.where(OfferRow.organisation_id == organisation_id)
     if source_key is not None:
         query = query.where(OfferRow.source_key == source_key)
-    return session.scalars(query.order_by(OfferRow.id).limit(_limit(limit))).all()
+    if before is not None:
+        query = query.where(OfferRow.id < before)
+    order = OfferRow.id if before is None else OfferRow.id.desc()
+    return session.scalars(query.order_by(order).limit(_limit(limit))).all()
 
 
 def offers_by_ids(session: Session, ids: Sequence[str]) -> dict[str, OfferRow]:

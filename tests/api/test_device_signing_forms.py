@@ -213,6 +213,11 @@ def test_a_handler_is_added_and_their_authority_revoked(world: Any) -> None:
     after = client.get("/api/v1/organisation").json()["authorisations"]
     assert [one["revoked_at"] is not None for one in after if one["id"] == mine["id"]] == [True]
     new = world.client("form-handler")
+    # The administrator chose the password: nothing is open before the handler has chosen another.
+    held_back = post(new, "/me/handlers", handler(world, "not-mine"))
+    assert (held_back.status_code, held_back.headers["location"]) == (303, "/me/password")
+    own = {"password": PASSWORD, "new_password": "only I know this", "again": "only I know this"}
+    assert post(new, "/me/password", own).status_code == 303
     assert post(new, "/me/handlers", handler(world, "not-mine")).status_code == 403
 
 

@@ -334,6 +334,18 @@ def test_a_round_too_large_to_write_out_is_committed_to_by_its_digest(market, mo
     assert market.calls(problem.id)[0][0] == "open"
 
 
+def test_a_need_that_nobody_has_goods_for_is_committed_to_and_holds_up_no_other_round(market):
+    """The worker once stumbled over it at every step."""
+    problem = replace(random_problem("7"), id=new_id("rnd", at=AT), lots=())
+    market.open(problem)
+    market.close(problem)
+    other, _ = market.hold("11")
+    row = market.until(problem.id, "withheld", "refused")
+    assert (row.state, row.reason, row.due_at) == ("withheld", "matching.chain_empty", None)
+    assert row.inputs_root == problem.digest().hex()
+    assert market.until(other.id, "proven", "refused").state == "proven"
+
+
 def test_the_same_result_is_not_posted_twice_after_a_strike(market):
     problem, _ = market.hold("6", needs=60, lots=60)
     market.until(problem.id, "posted", "refused")

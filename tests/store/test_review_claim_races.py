@@ -124,9 +124,7 @@ def state_of(goods: Goods, made: str) -> tuple[str, int]:
     with transaction(goods.ports.readers) as session:
         row = session.get_one(OfferClaimRow, made)
         told = [
-            one
-            for one in log_queries.entries_of(session, [made])
-            if one.type == "claim.decided"
+            one for one in log_queries.entries_of(session, [made]) if one.type == "claim.decided"
         ]
         return row.state, len(told)
 

@@ -5,11 +5,13 @@ Identities are invented; keys are real device keys; the chain is the embedded on
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from reportlab.pdfgen.canvas import Canvas
 
 from api.callers import OPERATOR, Caller, Role
 from api.compose import open_chain, open_ports
@@ -28,6 +30,7 @@ from ledger.core.errors import ConflictError, ForbiddenError, FuqiError, InputEr
 from ledger.core.ids import derived_id
 from ledger.core.report import Verdict
 from ledger.queries import agreements as queries
+from ledger.queries import log as log_queries
 from ledger.store import transaction
 from ledger.tables.agreements import AgreementRow
 from signing.ca import CertificateSubject
@@ -61,7 +64,13 @@ class Desk:
     keys: dict[str, DeviceKey] = field(default_factory=dict)
     count: int = 0
 
-    def publish(self, *rows: tuple[str, int, str], by: str = "anna", **options: object) -> str:
+    def publish(
+        self,
+        *rows: tuple[str, int, str],
+        by: str = "anna",
+        data: bytes | None = None,
+        **options: object,
+    ) -> str:
         """Publish an agreement; each row is (person, stage, act)."""
         self.count += 1
         new = NewAgreement(
@@ -78,7 +87,7 @@ class Desk:
         )
         with transaction(self.ports.sessions) as session:
             agreements.create_from_upload(
-                session, self.ports, caller(by), new, data=invented_pdf(pages=1), at=AT
+                session, self.ports, caller(by), new, data=data or invented_pdf(pages=1), at=AT
             )
         return new.id
 
@@ -379,6 +388,95 @@ def test_the_parties_release_a_formed_agreement_by_another(desk: Desk) -> None:
     )
     verdicts = desk.bundle(first)
     assert {code for code, verdict in verdicts.items() if verdict is not Verdict.PASSED} == set()
+
+
+def terms(*lines: str) -> bytes:
+    """One page with these lines."""
+    buffer = io.BytesIO()
+    canvas = Canvas(buffer, pagesize=(595, 842), invariant=True)
+    for number, line in enumerate(lines):
+        canvas.drawString(72, 780 - 20 * number, line)
+    canvas.showPage()
+    canvas.save()
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("relation", ["amends", "renews"])
+def test_an_amendment_and_a_renewal_are_agreements_of_their_own_linked_to_the_first(
+    desk: Desk, relation: str
+) -> None:
+    first = desk.form(
+        "anna", "cora", data=terms("An invented agreement", "Price: 100", "Term: May")
+    )
+    refused(
+        ForbiddenError,
+        "agreement.other_parties",
+        lambda: desk.publish(("anna", 0, "sign"), relation=relation, related_id=first),
+    )
+    refused(
+        NotFoundError,
+        "not_found",
+        lambda: desk.publish(
+            ("anna", 0, "sign"), relation=relation, related_id=ident("agr", "nobody's")
+        ),
+    )
+    second = desk.publish(
+        ("anna", 0, "sign"),
+        ("cora", 0, "sign"),
+        relation=relation,
+        related_id=first,
+        data=terms("An invented agreement", "Price: 120", "Term: May"),
+    )
+    with transaction(desk.ports.sessions) as session:
+        found = relations.difference(session, desk.ports, caller("cora"), second)
+    changed = [(one.kind, one.text) for one in found.lines if one.kind not in ("same", "skip")]
+    assert changed == [("removed", "Price: 100"), ("added", "Price: 120")]
+    assert found.complete
+    assert linked(desk, first) == 0, "nothing is amended before all have signed"
+    desk.consent(second, "anna", "cora")
+    desk.sign(second, "anna")
+    desk.sign(second, "cora")
+    assert [desk.row(one).state for one in (first, second)] == ["formed", "formed"]
+    assert linked(desk, first) == 1
+    verdicts = desk.bundle({"amends": first, "renews": second}[relation])
+    assert {code for code, what in verdicts.items() if what is not Verdict.PASSED} == set()
+
+
+def test_an_edit_after_the_first_signature_voids_it_and_says_what_changed(desk: Desk) -> None:
+    rows = (("anna", 0, "sign"), ("cora", 0, "sign"))
+    first = desk.publish(*rows, data=terms("An invented agreement", "Quantity: 7"))
+    desk.consent(first, "anna", "cora")
+    desk.sign(first, "anna")
+    edited = terms("An invented agreement", "Quantity: 70")
+    # Only its author edits it.
+    refused(
+        ForbiddenError,
+        "agreement.not_initiator",
+        lambda: desk.publish(*rows, by="cora", relation="revises", related_id=first, data=edited),
+    )
+    assert desk.row(first).state == "signing"
+    second = desk.publish(*rows, relation="revises", related_id=first, data=edited)
+    assert desk.row(first).state == "withdrawn"
+    refused(ConflictError, "agreement.closed", lambda: desk.sign(first, "cora"))
+    with transaction(desk.ports.sessions) as session:
+        assert [one.signed_at for one in queries.signers_of(session, second)] == [None, None]
+        found = relations.difference(session, desk.ports, caller("cora"), second)
+    changed = [(one.kind, one.text) for one in found.lines if one.kind not in ("same", "skip")]
+    assert changed == [("removed", "Quantity: 7"), ("added", "Quantity: 70")]
+    # What was signed of the first does not carry over: both read and sign the second.
+    refused(ConflictError, "agreement.not_read", lambda: desk.affirm(second, "anna", "sign"))
+    desk.consent(second, "anna", "cora")
+    desk.sign(second, "anna")
+    assert desk.row(second).state == "signing"
+    desk.sign(second, "cora")
+    assert desk.row(second).state == "formed"
+
+
+def linked(desk: Desk, agreement: str) -> int:
+    """How many entries under the earlier agreement name a later one."""
+    with transaction(desk.ports.sessions) as session:
+        found = log_queries.entries_of(session, [agreement])
+        return sum(one.type == "agreement.related" for one in found)
 
 
 def test_what_is_not_formed_is_revised_not_released(desk: Desk) -> None:

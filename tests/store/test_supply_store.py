@@ -230,8 +230,8 @@ def test_a_plan_that_the_checker_rejects_is_never_stored(ports, monkeypatch):
     found = opened(ports, filled(ports))
     honest = rounds.solve_limited
 
-    def cheating(problem, *, candidates):
-        solution = honest(problem, candidates=candidates)
+    def cheating(problem, *, candidates, seconds):
+        solution = honest(problem, candidates=candidates, seconds=seconds)
         lots = {
             name: (price[0], price[1] - 1, price[2])
             for name, price in solution.certificate.lots.items()

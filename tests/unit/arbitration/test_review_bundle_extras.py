@@ -66,3 +66,21 @@ def test_the_summary_that_people_read_first_says_what_the_other_parts_say(made, 
 
 def test_an_untouched_bundle_fails_nothing(made):
     assert failed(made, made.files) == set()
+
+
+def test_an_older_kind_of_report_does_not_hide_what_new_evidence_leaves_unproven(made):
+    files = made.files
+    manifest = json.loads(files["manifest.json"])
+    assert manifest["renderer"] == "fuqi/bundle-report/v2"
+    files["manifest.json"] = canonical_bytes({**manifest, "renderer": "fuqi/bundle-report/v1"})
+    # Entries of the first version, which state nothing about an amount, keep their report.
+    assert failed(made, files) == set()
+    (path,) = (
+        row["path"]
+        for row in json.loads(files["10-events.json"])
+        if row["type"] == "agreement.staged"
+    )
+    receipt = json.loads(files[path])
+    receipt["private"]["body"]["no_amount"] = True
+    files[path] = canonical_bytes(receipt)
+    assert "bundle.report" in failed(made, files)

@@ -56,6 +56,18 @@ def test_huge_quantities_stay_exact():
     assert check_plan(problem, solution.plan, solution.certificate).verdict is Verdict.PASSED
 
 
+def test_sums_that_no_document_holds_are_refused_by_name():
+    base = random_problem("huge", needs=60, lots=60)
+    problem = only(
+        base,
+        needs=[replace(need, quantity=10**12) for need in base.needs],
+        lots=[replace(lot, quantity=10**12) for lot in base.lots],
+    )
+    with pytest.raises(LimitError) as fault:
+        solve(problem)
+    assert fault.value.error_code == "matching.too_large"
+
+
 def test_weights_that_would_pass_63_bits_give_way_to_level_by_level_and_then_to_a_refusal():
     problem = random_problem("overflow", needs=60, lots=60, policy=Policy(segments=100))
     judged = judge_pairs(problem)
