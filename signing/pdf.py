@@ -61,7 +61,7 @@ from signing.appearance import Appearance, Box, FieldSpec, layout, signature_pag
 from signing.cms import assemble, read_timestamp, signed_attributes, verify_signature
 from signing.demo_mark import stamp_demo_mark
 from signing.edge_plan import EdgeTrack
-from signing.edge_seal import add_edge_field, field_name, fill_edge
+from signing.edge_seal import PREFIX, add_edge_field, field_name, fill_edge
 from signing.intake import PdfFacts, PdfLimits, intake
 from signing.keys.algorithms import kind_of
 from signing.page_space import numbers, turn_of, upright, user_box
@@ -585,8 +585,12 @@ def _require_bands(
             "a page-edge seal belongs to one of the signature fields placed with it",
             code="pdf.field_invalid",
         )
-    if {field_name(one) for one in edges} & taken:
-        raise ConflictError("a field of this name exists", code="pdf.field_exists")
+    # Boxes that the sender's own file brings could stand anywhere, and a signer's seal would fill them.
+    if any(name.startswith(f"{PREFIX}-") for name in taken):
+        raise ConflictError(
+            "the file has form fields of a name that is kept for page-edge seals: remove them",
+            code="pdf.field_exists",
+        )
 
 
 def _require_seal(seal: SealMark | None, *, box: render.Box | None) -> None:

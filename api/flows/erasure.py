@@ -65,7 +65,9 @@ def retention_of(session: Session, subject: str) -> Retention:
         row = session.get(AgreementRow, subject)
         if row is None:
             raise NotFoundError("there is no such record")
-        return retention.strictest([_agreement(row)])
+        # A letter of authority is evidence for whatever was signed under it, and stands in its bundle.
+        held = [row, *queries.agreements_under(session, subject)]
+        return retention.strictest([_agreement(one) for one in held])
     if not subject.startswith("pty_"):
         raise InputError(
             "only a party, an agreement, a lot or an order can be erased", code="erasure.subject"

@@ -85,6 +85,14 @@ def agreements_about(session: Session, party_id: str) -> Sequence[AgreementRow]:
     return session.scalars(select(AgreementRow).where(mine).limit(ROWS_MAX)).all()
 
 
+def agreements_under(session: Session, agreement_id: str) -> Sequence[AgreementRow]:
+    """Agreements in which somebody acts under the letter of authority that this agreement is."""
+    given = select(AuthorisationRow.id).where(AuthorisationRow.agreement_id == agreement_id)
+    acted = select(SignerRow.agreement_id).where(SignerRow.authorisation_id.in_(given))
+    mine = AgreementRow.id.in_(acted)
+    return session.scalars(select(AgreementRow).where(mine).limit(ROWS_MAX)).all()
+
+
 def offers_about(session: Session, organisation_id: str) -> Sequence[OfferRow]:
     """Offers of an organisation."""
     mine = OfferRow.organisation_id == organisation_id

@@ -17,6 +17,7 @@ from sqlalchemy import select
 from api.callers import Caller, Role
 from api.flows import agreements, authority, parties, places, ratification, signatures
 from api.flows import verification_levels as levels
+from api.flows.erasure import retention_of
 from api.flows.evidence import installation_trust
 from api.flows.exporting import export_bundle
 from api.flows.registration import NewHandler, Registered, add_handler, register
@@ -563,6 +564,26 @@ def test_a_bundle_holds_the_letter_and_an_arbitrator_finds_another_one_out(desk:
         judgement = judged(change)
         assert judgement.verdict is verdict, judgement
         assert said in " ".join(judgement.details["problems"])
+
+
+def test_a_letter_is_kept_as_long_as_what_was_signed_under_it(desk: Desk) -> None:
+    know_representative(desk)
+    row = propose(desk, amount_max=50_000 * YUAN)
+    desk.sign(desk.head, letter_place(desk, row))
+
+    def until(agreement_id: str | None) -> Any:
+        return desk.write(lambda session: retention_of(session, str(agreement_id))).until
+
+    def end(session: Any) -> None:
+        session.get_one(AgreementRow, row.agreement_id).ended_at = desk.at
+
+    place = desk.publish(desk.clerk, 9_000 * YUAN)
+    desk.sign(desk.clerk, place)
+    desk.write(end)
+    signed = desk.write(lambda session: session.get_one(SignerRow, place).agreement_id)
+    # Ended it would be kept for three years; what was signed under it stands for twenty.
+    assert until(signed) > desk.at + timedelta(days=19 * 365)
+    assert until(row.agreement_id) == until(signed)
 
 
 def test_what_nobody_signed_covers_small_amounts_only_and_the_evidence_says_so(desk: Desk) -> None:

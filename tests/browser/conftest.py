@@ -48,7 +48,7 @@ class Site:
         return self.url.replace("127.0.0.1", PLAIN_HOST)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
