@@ -14,7 +14,6 @@ from ledger.tables.parties import AuthorisationRow, PartyRow
 from signing.appearance import FieldSpec
 from signing.fonts import find_font
 
-ARBITRATION_DAYS = 30
 INSTITUTION = "示例（虚构）江城仲裁委员会"
 
 

@@ -174,5 +174,9 @@ def limit_attempts(request: Request, rule: str, *, who: str | None = None) -> No
     Raises:
         RateLimitError: `rate.limited`.
     """
-    address = request.client.host if request.client is not None else "unknown"
-    shell_of(request.app).limiter.attempt(rule, who=who or address, at=get_at(request))
+    shell_of(request.app).limiter.attempt(rule, who=who or address_of(request), at=get_at(request))
+
+
+def address_of(request: Request) -> str:
+    """The address that asks, behind a trusted proxy the one that it reports."""
+    return request.client.host if request.client is not None else "unknown"

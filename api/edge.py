@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import BodyTooLargeError, respond
 from ledger.core.errors import ForbiddenError, InputError
+from signing.seal_pictures import BYTES_MAX as SEAL_PICTURE_BYTES_MAX
 
 SESSION_COOKIE: Final = "fuqi_session"
 LANGUAGE_COOKIE: Final = "fuqi_lang"
@@ -39,6 +40,10 @@ VERIFY_PATHS: Final = re.compile(r"^(/api/v1)?/verify$")
 ENTRIES_PATH: Final = "/api/v1/entries/batch"
 ENTRIES_BYTES_MAX: Final = 8 << 20
 """4 096 entries of 2 kB; parsing it takes a tenth of a second."""
+BULK_PATH: Final = "/api/v1/agreements/bulk"
+BULK_BYTES_MAX: Final = 8 << 20
+"""A CSV file of two thousand rows of four thousand bytes; those of the example take some five hundred."""
+SEAL_PATHS: Final = re.compile(r"^/api/v1/seals/upload$|^/me/seals$")
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _CSP: Final = (
@@ -103,7 +108,10 @@ class Site:
 
 
 class RequestEdge:
-    """Gives each request an id, adds the security headers, and turns what nobody caught into a 500."""
+    """Gives each request an id, adds the security headers, and turns what nobody caught into a 500.
+
+    HEAD is answered as GET without its body, so that link checkers and monitors need no routes of their own.
+    """
 
     def __init__(self, app: ASGIApp, *, site: Site) -> None:
         self.app = app
@@ -114,7 +122,13 @@ class RequestEdge:
             await self.app(scope, receive, send)
             return
         request_id = "req_" + secrets.token_hex(8)
-        scope["fuqi.request_id"] = request_id
+        head_only = scope["method"] == "HEAD"
+        # A copy: the server under us goes by the method that was asked with.
+        scope = {
+            **scope,
+            "fuqi.request_id": request_id,
+            "method": "GET" if head_only else scope["method"],
+        }
         started = False
 
         async def send_with_headers(message: Message) -> None:
@@ -122,6 +136,8 @@ class RequestEdge:
             if message["type"] == "http.response.start":
                 started = True
                 self._add_headers(MutableHeaders(scope=message), request_id)
+            elif head_only and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
@@ -224,6 +240,10 @@ class BodyLimit:
             return verify_bytes_max(self.file_bytes_max) + MULTIPART_BYTES
         if path == ENTRIES_PATH:
             return ENTRIES_BYTES_MAX
+        if path == BULK_PATH:
+            return BULK_BYTES_MAX + MULTIPART_BYTES
+        if SEAL_PATHS.match(path):
+            return SEAL_PICTURE_BYTES_MAX + MULTIPART_BYTES
         return BODY_BYTES_MAX
 
 

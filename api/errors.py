@@ -155,9 +155,8 @@ def problem_of(error: BaseException, *, request_id: str) -> Problem:
         code, detail = _HTTP_CODES.get(error.status_code, ("http.refused", "refused"))
         context = {"bytes_max": error.bytes_max} if isinstance(error, BodyTooLargeError) else {}
         return _known(error.status_code, code, detail, request_id, context=context)
-    if isinstance(error, IntegrityError):
-        text = "somebody else wrote this at the same moment; send it again"
-        return _known(409, "concurrent_write", text, request_id, retryable=True)
+    # A lost race is a ConflictError by now (`ledger.store.translated`): any other row that the database
+    # refuses is our own bug, and sending it again is no help.
     if isinstance(error, OperationalError):
         text = "the database did not answer"
         return _known(503, "database.unavailable", text, request_id, retryable=True)

@@ -36,8 +36,11 @@ class Rate:
 
 
 RATES: Final[Mapping[str, Rate]] = {
-    # A person mistypes a few times; a guesser needs thousands.
+    # A person mistypes a few times; a guesser needs thousands. Of one account from one address, so that a
+    # stranger who knows a login name locks nobody out of it.
     "login.account": Rate(count=10, seconds=900),
+    # From all addresses together: ten of them at work at once are no person.
+    "login.everywhere": Rate(count=100, seconds=900),
     "login.address": Rate(count=60, seconds=900),
     # An office behind one address registers a handful of organisations a day.
     "register.address": Rate(count=20, seconds=3600),

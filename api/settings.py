@@ -211,6 +211,13 @@ class Settings(BaseSettings):
         le=72,
         description="How long a donor has to accept what an urgent need was given, hours.",
     )
+    round_objection_hours: int | None = Field(
+        default=None,
+        ge=0,
+        le=336,
+        description="How long a closed round is open to objections before its lines can be accepted, hours; "
+        "unset: 24 in production, else 0. Urgent needs do not wait.",
+    )
     data_folder: Path | None = Field(
         default=None,
         description="Folder with the hubei-2020 files; unset: `../shared/data/hubei-2020` where it "

@@ -22,7 +22,8 @@ from ledger.core.errors import InputError, LimitError
 from ledger.core.report import Check, Report, Verdict
 from ledger.receipt_checking import verify_receipt_text
 from signing.field_edits import EDITS_MAX
-from signing.form_fields import FormField, text_fields
+from signing.field_kinds import Kind
+from signing.form_fields import FormField, form_fields
 from signing.intake import PdfFacts, PdfLimits, intake
 from signing.reading import RecordedEdit
 from signing.rehearsal import rehearse, room
@@ -113,7 +114,7 @@ class Examiner:
         )
 
     def form_fields(self, data: bytes, *, limits: PdfLimits) -> tuple[FormField, ...]:
-        """As `signing.form_fields.text_fields`, of a file that is taken in.
+        """As `signing.form_fields.form_fields`, of a file that is taken in.
 
         Raises:
             LimitError: `pdf.too_costly`, and as `intake`.
@@ -124,7 +125,10 @@ class Examiner:
             found = self._sandbox.run("form_fields", {"limits": asdict(limits)}, data)
         except SandboxError as exc:
             raise _costly(exc) from exc
-        return tuple(FormField(**one) for one in found)
+        return tuple(
+            FormField(**{**one, "kind": Kind(one["kind"]), "options": tuple(one["options"])})
+            for one in found
+        )
 
     def warm(self) -> None:
         """Start the children now."""
@@ -183,7 +187,7 @@ def form_fields_here(options: Mapping[str, Any], data: bytes) -> Json:
         LimitError, InputError, ConflictError: as `intake`.
     """
     intake(data, limits=PdfLimits(**options["limits"]))
-    return [asdict(one) for one in text_fields(data)]
+    return [asdict(one) for one in form_fields(data)]
 
 
 @lru_cache(maxsize=4)

@@ -30,8 +30,6 @@ APPEND: Final = _selector("append(uint64,bytes32,bytes32[])")
 HEAD: Final = _selector("head()")
 WRITER: Final = _selector("writer()")
 IS_INCLUDED: Final = _selector("isIncluded(bytes32,uint64,uint64,bytes32[])")
-OFFER_WRITER: Final = _selector("offerWriter(address)")
-ACCEPT_WRITER: Final = _selector("acceptWriter()")
 CHECKPOINT_TOPIC: Final = keccak(b"Checkpoint(uint64,uint64,bytes32)")
 
 ERRORS: Final[Mapping[bytes, tuple[str, tuple[str, ...]]]] = {
@@ -76,11 +74,6 @@ def encode_is_included(leaf: bytes, *, index: int, size: int, path: Sequence[byt
     """Call data of `isIncluded`."""
     types = ["bytes32", "uint64", "uint64", "bytes32[]"]
     return IS_INCLUDED + encode(types, [leaf, index, size, list(path)])
-
-
-def encode_offer_writer(address: bytes) -> bytes:
-    """Call data of `offerWriter`; `address` is 20 bytes."""
-    return OFFER_WRITER + encode(["address"], [address])
 
 
 def encode_constructor(writer: bytes) -> bytes:

@@ -140,13 +140,6 @@ class Outcome(IntEnum):
     RELEASE_LOT = 4
 
 
-class Bench(IntEnum):
-    """IRulings.Bench."""
-
-    ARBITRATORS = 0
-    OFFICERS = 1
-
-
 @dataclass(frozen=True, slots=True)
 class Position:
     """What a holder has of a lot; `sender_tag` is the first 16 bytes of a holder."""
@@ -188,21 +181,6 @@ class Ruling:
         )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class SeatChange:
-    """A change of one seat; a key of zeros empties it."""
-
-    bench: Bench
-    seat: int
-    key: bytes
-    previous: bytes
-    salt: bytes
-
-    def words(self) -> tuple[int, int, bytes, bytes, bytes]:
-        """IRulings.SeatChange."""
-        return (int(self.bench), self.seat, self.key, self.previous, self.salt)
-
-
 def k1_key_hash(address: bytes) -> bytes:
     """The name of a secp256k1 key whose signatures the chain itself checks; `address` is 20 bytes."""
     return key_hash(verifier=bytes(20), key=address)
@@ -238,11 +216,6 @@ def lot_mint_digest(contract: Contract, *, lot: bytes, quantity: int, doc_ref: b
 def encode_lot_mint(*, lot: bytes, quantity: int, doc_ref: bytes, signature: bytes) -> bytes:
     """Call data of `mint`."""
     return encode_call("mint", lot, quantity, doc_ref, signature)
-
-
-def holder_of(key_hash: bytes) -> bytes:
-    """A key under a verifier as a holder of lots: 20 bytes. A secp256k1 key is held by its account."""
-    return key_hash[-20:]
 
 
 def lot_move_digest(
@@ -357,23 +330,6 @@ def ruling_digest(contract: Contract, ruling: Ruling) -> bytes:
 def encode_rule(ruling: Ruling, signatures: Mapping[int, bytes]) -> bytes:
     """Call data of `rule`; `signatures` by seat."""
     return encode_call("rule", ruling.words(), *_seated(signatures))
-
-
-def seat_change_digest(contract: Contract, change: SeatChange) -> bytes:
-    """What officers sign to announce a change; it is also the change's id."""
-    kind = "SeatChange(uint8 bench,uint8 seat,bytes32 key,bytes32 previous,bytes32 salt)"
-    return _typed(contract, _RULINGS, kind, list(change.words()))
-
-
-def cancel_digest(contract: Contract, change: SeatChange) -> bytes:
-    """What officers sign to withdraw a change."""
-    named = seat_change_digest(contract, change)
-    return _typed(contract, _RULINGS, "CancelSeatChange(bytes32 change)", [named])
-
-
-def encode_seat_call(call: str, change: SeatChange, signatures: Mapping[int, bytes]) -> bytes:
-    """Call data of `propose` or `cancel`."""
-    return encode_call(call, change.words(), *_seated(signatures))
 
 
 def encode_rulings_constructor(

@@ -53,7 +53,8 @@ ENTRY_TYPES: Final[dict[str, str]] = {
     "need (person, organisation, authority), policy_sha256",
     "agreement.annexed": "agreement, author, clauses (v, number, kind, page, text, explanation), "
     "attachments (id, name, media_type, size, sha256), demands (number, field, signer, label, required), "
-    "fields (name, field, label, required, page, preset; only where signers may fill some)",
+    "fields (name, field, label, required, page, preset, kind but for one line of text; only where signers "
+    "may fill some)",
     "clause.confirmed": "agreement, signer, by, number, clause_sha256, seconds",
     "attachment.added": "agreement, signer, field, by, demand, attachment (id, name, media_type, size, "
     "sha256), replaces",

@@ -113,6 +113,8 @@ def append_many(session: Session, vault: Vault, entries: Sequence[NewEntry]) -> 
 
     Returns the rows that were there before, by id. Raises as `record_many`.
     """
+    # The journal is the last thing that is locked: whoever holds it waits for no row that another writer has.
+    session.flush()
     _lock_journal(session)
     known = queries.entries_by_ids(session, [entry.id for entry in entries])
     order = queries.last_order(session)

@@ -18,7 +18,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import DateTime, Dialect, Engine, MetaData, Table, create_engine, event, insert
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import ExceptionContext, make_url
 from sqlalchemy.exc import (
     DataError,
     DBAPIError,
@@ -89,16 +89,40 @@ def make_engine(url: str) -> Engine:
     if parsed.get_backend_name() == "sqlite":
         if parsed.database and parsed.database != ":memory:":
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(parsed, connect_args={"check_same_thread": False, "timeout": 15})
+        engine = create_engine(
+            parsed,
+            # The log gets the statement of a bug, never the names and numbers that were in it.
+            hide_parameters=True,
+            connect_args={"check_same_thread": False, "timeout": 15},
+        )
         event.listen(engine, "connect", _sqlite_connect)
         event.listen(engine, "begin", _sqlite_begin)
         return engine
     if parsed.get_backend_name() == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
-        return create_engine(parsed, pool_size=POOL_SIZE, pool_pre_ping=True, pool_timeout=10)
+        engine = create_engine(
+            parsed, hide_parameters=True, pool_size=POOL_SIZE, pool_pre_ping=True, pool_timeout=10
+        )
+        event.listen(engine, "handle_error", _forget_values)
+        return engine
     raise UnavailableError(
         "FUQI_DATABASE_URL must begin with sqlite:/// or postgresql://", code="database.unsupported"
     )
+
+
+def _forget_values(context: ExceptionContext) -> None:
+    """PostgreSQL repeats the refused row in the detail of its errors: not for the log either."""
+    primary = _without_values(context.original_exception)
+    if primary is not None and context.sqlalchemy_exception is not None:
+        context.sqlalchemy_exception.args = (primary,)
+
+
+def _without_values(error: BaseException) -> str | None:
+    """Leave of a driver's error its first sentence, and return it; None where there is nothing to leave out."""
+    primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    if primary is not None:
+        error.args = (primary,)
+    return primary
 
 
 def _sqlite_connect(connection: Any, record: Any) -> None:
@@ -216,6 +240,7 @@ def insert_rows(session: Session, table: Table, rows: Sequence[Mapping[str, Any]
             for row in rows:
                 copy.write_row([row[name] for name in names])
     except psycopg.Error as exc:
+        _without_values(exc)
         # The same kinds of error as from any other statement.
         raise DBAPIError.instance(
             statement, None, exc, psycopg.Error, dialect=connection.dialect

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from ledger.core.canonical import Json, tagged_digest
 from ledger.core.errors import InputError
+from matching.typed_rows import typed
 
 EPOCH: Final = date(1970, 1, 1)
 TEXT_MAX: Final = 500
@@ -166,8 +167,10 @@ def parse_catalogue(source: Mapping[str, Any]) -> Catalogue:
         InputError: `catalogue.invalid`.
     """
     try:
-        items = {row["id"]: _item(row) for row in source["items"]}
-        editions = {(row["id"], row["edition"]): _edition(row) for row in source["standards"]}
+        items = {row["id"]: typed(_item(row)) for row in source["items"]}
+        editions = {
+            (row["id"], row["edition"]): typed(_edition(row)) for row in source["standards"]
+        }
         substitutes = {
             (row["lot"], row["need"]): int(row["penalty_km"]) for row in source["substitutes"]
         }

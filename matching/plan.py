@@ -60,6 +60,14 @@ class Objective:
         """(weight, transport, expiry)."""
         return (self.weight(), self.transport, self.expiry)
 
+    def tiers_first(self) -> tuple[int, ...]:
+        """What plans are compared by: no number of less urgent units outweighs one that is more urgent.
+
+        In a pure flow the smallest `vector` has the smallest of these, too. With limits it need not: a line
+        that makes one unit for a critical need may instead make a hundred for normal ones.
+        """
+        return (*self.unserved_by_tier, *self.vector())
+
     def as_json(self) -> dict[str, Json]:
         """For plans, entries and pages."""
         return {

@@ -39,6 +39,8 @@ IMPROVED_CELLS_MAX: Final = 250_000
 """How often lots are given out again, and needs times lots up to which that is tried: 200 times took a second
 of processor time in a round of 500 x 500, and larger rounds stay as they are rounded."""
 NAME: Final = "limits kept by rounding"
+_LOWER: Final = range(len(TIERS))
+"""Tiers whose needs give way: all of them, all but the critical, the normal alone."""
 
 
 def solve_limited(
@@ -74,11 +76,20 @@ def solve_limited(
             bounds.append(bound)
             # Where a pair pays for its row, goods that nobody needs badly stay away by themselves.
             made.append(keep_limits(problem, judged, served=priced))
+    made += [
+        _urgent_first(problem, judged, units, tier) for units in tuple(made) for tier in _LOWER
+    ]
     plans = [_plan(problem, market, judged, units, free.plan.solver) for units in made]
-    best = min(range(len(plans)), key=lambda at: plans[at].objective.vector())
+    best = min(range(len(plans)), key=lambda at: plans[at].objective.tiers_first())
     plan = _improved(problem, market, judged, plans[best], made[best], until=until)
     proofs = [_with_gap(problem, plan, bound) for bound in bounds]
     return Solution(plan, min(proofs, key=_gap_at_scale), judged)
+
+
+def _urgent_first(problem: Problem, judged: Candidates, units: Int64s, tier: int) -> Int64s:
+    """These units for needs more urgent than `tier`; all else is given out anew, the strongest claim first."""
+    less = np.array([need.tier >= tier for need in problem.needs], dtype=np.bool_)
+    return keep_limits(problem, judged, served=np.where(less[:, None], 0, units))
 
 
 def _gap_at_scale(certificate: Certificate) -> Price:
@@ -118,7 +129,7 @@ def _improved(
             if np.array_equal(found, units):
                 continue
             other = _plan(problem, market, judged, found, solver)
-            if other.objective.vector() < plan.objective.vector():
+            if other.objective.tiers_first() < plan.objective.tiers_first():
                 plan, units, better = other, found, True
     return plan
 

@@ -27,8 +27,10 @@ _VARIABLE_MAX: Final = {"10": 20, "21": 20}
 _AI: Final = re.compile(r"\((\d{2})\)([^()]*)")
 _TEXT: Final = re.compile(r"[!-~]+")
 _OTHER: Final = re.compile(r"(MA\.156\.[A-Z0-9][A-Z0-9.\-]{3,100}|AHM[A-Z0-9.\-/]{4,100})")
-_REGISTERED: Final = re.compile(r"(.)械注(准|进|许)(\d{4})([123])(\d{2})(\d{4})")
-_FILED: Final = re.compile(r"(.{1,2})械备(\d{4})(\d{4})号?")
+_SWALLOWED: Final = re.compile(r"(?:(?:11|17)[0-9]{6})+(?:21[!-~]{1,20})?|21[!-~]{1,20}")
+"""Elements at the end of a batch number: what a scanner makes that does not send FNC1."""
+_REGISTERED: Final = re.compile(r"(.)械注(准|进|许)([0-9]{4})([123])([0-9]{2})([0-9]{4})")
+_FILED: Final = re.compile(r"(.{1,2})械备([0-9]{4})([0-9]{4})号?")
 PROVINCES: Final = frozenset("京津冀晋蒙辽吉黑沪苏浙皖闽赣鲁豫鄂湘粤桂琼渝川贵云藏陕甘青宁新")
 """Short names of the authorities below the state's own (国)."""
 YEAR_MIN: Final = 2000
@@ -169,8 +171,8 @@ def parse_registration(text: str, *, today: date) -> Registration:
         device_class, imported = "1", authority == "国"
     else:
         raise InputError(
-            "write the number as on the certificate, for example 鄂械注准20202140001 or "
-            "鄂汉械备20200012",
+            "write the number as on the certificate, with half-width digits, for example "
+            "鄂械注准20202140001 or 鄂汉械备20200012",
             code="registration.malformed",
         )
     if authority != "国" and authority[0] not in PROVINCES:
@@ -219,8 +221,16 @@ def require_same_goods(udi: Udi, goods: Goods) -> None:
     """Refuse when what stands on the goods and what was said of them differ.
 
     Raises:
-        InputError: the first of `lot.batch_differs`, `lot.produced_differs`, `lot.expiry_differs`.
+        InputError: the first of `udi.separator_missing`, `lot.batch_differs`, `lot.produced_differs`,
+            `lot.expiry_differs`.
     """
+    batch, _, rest = (udi.batch or "").partition(goods.batch)
+    if not batch and _SWALLOWED.fullmatch(rest):
+        raise InputError(
+            "the scanner left out the separator that ends the batch number, so the batch seems to hold "
+            "the elements after it: type the UDI as printed, (01)…(17)…(10)…",
+            code="udi.separator_missing",
+        )
     if udi.batch is not None and udi.batch != goods.batch:
         raise InputError(
             "the UDI names another batch than you typed: open one lot for each batch",
@@ -311,5 +321,7 @@ def _day(text: str | None, *, today: date) -> date | None:
 
 def _malformed() -> InputError:
     return InputError(
-        "this is no UDI: type it as printed, (01)…(17)…(10)…, or scan it", code="udi.malformed"
+        "this is no UDI: type it as printed, (01)…(17)…(10)…, with half-width characters and no spaces, "
+        "or scan it",
+        code="udi.malformed",
     )

@@ -9,7 +9,7 @@
 Signers stand in stages. Stages follow one another; the members of one act in any sequence. A stage is
 done when all of them have acted (会签), or as many as its quorum says: one of them (或签), k of n.
 A stage signs or approves: an approval (用印审批) leaves no signature in the file and must come before
-the signatures of later stages.
+the signatures of later stages. It is given again where form fields of the file say something else by then.
 
 Invariants:
     - the document is fixed at publication; another document is another agreement (Civil Code 488).
@@ -442,6 +442,58 @@ def approve(
     _require_turn(agreement, signer)
     after = replace(agreement, approvals=(*agreement.approvals, Approval(signer, at)))
     return Step(after, (EVENT_APPROVED,))
+
+
+def approve_again(
+    agreement: Agreement, *, person: str, field: str, document_sha256: Digest32, at: datetime
+) -> Step:
+    """An approval is given anew, for what its side is about to sign is no longer what it was given for.
+
+    Whoever approved may, and whoever stands in a stage that was done without them. The caller has seen that
+    it is needed: for the same values the first approval stands.
+
+    Raises:
+        ForbiddenError: `agreement.not_a_signer`.
+        ConflictError: `agreement.closed`, `agreement.not_published`, `agreement.expired`,
+            `agreement.already_refused`, `agreement.other_document`, `agreement.stage_done` (its side
+            has signed); where a first approval is still awaited here, those of `approve`.
+    """
+    _require_published(agreement, at=at)
+    earlier = tuple(one for one in agreement.approvals if one.signer.field == field)
+    before = replace(
+        agreement, approvals=tuple(one for one in agreement.approvals if one not in earlier)
+    )
+    signer = _require_member(before, person=person, field=field, act=Act.APPROVE, at=at)
+    if document_sha256 != agreement.document_sha256:
+        raise ConflictError(
+            "the published document is another one", code="agreement.other_document"
+        )
+    if not earlier and agreement.needed(signer.order):
+        return approve(
+            agreement, person=person, field=field, document_sha256=document_sha256, at=at
+        )
+    left = [
+        one
+        for one in agreement.signers
+        if (one.act, one.party) == (Act.SIGN, signer.party) and not agreement.has_acted(one)
+    ]
+    if not any(one.order > signer.order and agreement.needed(one.order) for one in left):
+        raise ConflictError(
+            "your side has signed: there is nothing left to approve", code="agreement.stage_done"
+        )
+    after = replace(agreement, approvals=(*before.approvals, Approval(signer, at)))
+    return Step(after, (EVENT_APPROVED,))
+
+
+def approvals_needed(*, given: int, need: int, others: int) -> int:
+    """How many approvals of one side in a stage must list what that side signs.
+
+    Args:
+        given: approvals of that side that stand in the stage.
+        need: how many members of the stage must act.
+        others: members of the stage who belong to other sides.
+    """
+    return min(given, max(1, need - others))
 
 
 def decline(

@@ -222,6 +222,23 @@ def annex(
     return value
 
 
+def differing(
+    listed: Sequence[FieldValue], values: Sequence[FieldValue], *, field: str
+) -> list[str]:
+    """Names of form fields in which a signature carries another value than an approval lists.
+
+    What the approval lists of other signers and they have not filled yet does not belong to this signature.
+
+    Args:
+        listed: by the approval.
+        values: in the file that is signed: filled by others before, and by this signer.
+        field: signature field of this signer.
+    """
+    approved, carried = set(listed), set(values)
+    own = {one for one in approved if one.field == field}
+    return sorted({one.name for one in (carried - approved) | (own - carried)})
+
+
 def annex_digest(value: Mapping[str, Json]) -> Digest32:
     """SHA-256 of tag, one zero byte, canonical annex."""
     return tagged_digest(FILLED_TAG if "fields" in value else ANNEX_TAG, dict(value))

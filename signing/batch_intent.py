@@ -5,7 +5,7 @@ document's SHA-256, the signature field and 16 random bytes. Whoever is shown on
 that one item; the other digests in the list tell nothing of the other documents, not even to somebody who
 could guess their text. In version 1 the act is always both: consent to electronic form, and signing.
 Version 2 approves (批量用印审批): each item also names the seal that may be put on, by id, kind and the
-digest of its picture, and the amount.
+digest of its picture, the amount, and where there are some the files and the values of form fields (an annex).
 
 The device signs `batch_message(statement)`. Vectors: tests/golden/test_batch_intent_vectors.py.
 """
@@ -49,6 +49,8 @@ ANNEXED_ITEM_TAG: Final = "fuqi/batch-item/v2"
 APPROVAL_TAG: Final = "fuqi/batch-intent/v2"
 APPROVAL_ITEM_TAG: Final = "fuqi/batch-item/v3"
 """An item of an approval: it names a seal, or null where the approval is not limited to one."""
+ANNEXED_APPROVAL_ITEM_TAG: Final = "fuqi/batch-item/v5"
+"""An item of an approval that also names an annex: attached files, and the values of form fields approved."""
 STATED_ITEM_TAG: Final = "fuqi/batch-item/v4"
 """An item to sign that also says the amount that the sender stated; it may name an annex as well."""
 ACTS: Final = ("consent", "sign")
@@ -111,6 +113,7 @@ def approval_item(
     amount: str,
     seal: NamedSeal | None,
     salt: bytes,
+    annex: Mapping[str, Json] | None = None,
 ) -> dict[str, Json]:
     """One document of a batch of approvals, as its evidence opens it.
 
@@ -119,8 +122,9 @@ def approval_item(
         amount: as `signing.amounts.amount_text` makes it.
         seal: the only one that may be put on; None for any that the signer may use.
         salt: 16 random bytes, fresh for each item.
+        annex: as `signing.annexes.annex` makes it, or None; it lists the values that are approved.
     """
-    return {
+    item: dict[str, Json] = {
         "agreement": agreement,
         "document_sha256": document_sha256.hex(),
         "field": field,
@@ -128,6 +132,7 @@ def approval_item(
         "seal": None if seal is None else seal.as_json(),
         "salt": salt.hex(),
     }
+    return item if annex is None else item | {"annex_sha256": annex_digest(annex).hex()}
 
 
 def batch_item(
@@ -238,7 +243,8 @@ def require_listed(stmt: Mapping[str, Json], item: Mapping[str, Json]) -> None:
     more = ({"annex_sha256"}, {"amount"}, {"annex_sha256", "amount"})
     forms = (_ITEM_FIELDS, *(_ITEM_FIELDS | one for one in more))
     if stmt["v"] == APPROVAL_TAG:
-        forms = (_ITEM_FIELDS | {"amount", "seal"},)
+        approves = _ITEM_FIELDS | {"amount", "seal"}
+        forms = (approves, approves | {"annex_sha256"})
     well_formed = (
         set(item) in forms
         and ("annex_sha256" not in item or matches(HEX32, item["annex_sha256"]))
@@ -312,7 +318,7 @@ def _tag_of(stmt: Mapping[str, Json]) -> str:
 
 def _item_tag(item: Mapping[str, Json]) -> str:
     if "seal" in item:
-        return APPROVAL_ITEM_TAG
+        return ANNEXED_APPROVAL_ITEM_TAG if "annex_sha256" in item else APPROVAL_ITEM_TAG
     if "amount" in item:
         return STATED_ITEM_TAG
     return ANNEXED_ITEM_TAG if "annex_sha256" in item else ITEM_TAG

@@ -47,18 +47,20 @@ def subject_name(subject: CertificateSubject) -> x509.Name:
         raise InputError("country is two capital letters", code="ca.subject_name")
     parts = [x509.NameAttribute(NameOID.COUNTRY_NAME, subject.country)]
     if subject.organisation is not None:
-        parts.append(
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, _name_text(subject.organisation))
-        )
+        parts.append(x509.NameAttribute(NameOID.ORGANIZATION_NAME, name_text(subject.organisation)))
     if subject.reference is not None:
         # Not the serialNumber attribute: its PrintableString has no underscore, which our ids have.
-        parts.append(x509.NameAttribute(NameOID.USER_ID, _name_text(subject.reference)))
+        parts.append(x509.NameAttribute(NameOID.USER_ID, name_text(subject.reference)))
     parts.append(x509.NameAttribute(NameOID.COMMON_NAME, common_name_text(subject.common_name)))
     return x509.Name(parts)
 
 
-def _name_text(text: str) -> str:
-    """`text` if it can stand in a name: 1..64 visible characters, no edge spaces, no controls."""
+def name_text(text: str) -> str:
+    """`text` if it can stand in a name: 1..64 visible characters, no edge spaces, no controls.
+
+    Raises:
+        InputError: `ca.subject_name`.
+    """
     # Controls, direction marks, surrogates and line separators could make a name read as another.
     hidden = any(unicodedata.category(char) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for char in text)
     if not 1 <= len(text) <= NAME_CHARS_MAX or hidden or text != text.strip():
@@ -74,7 +76,7 @@ def common_name_text(text: str) -> str:
     Raises:
         InputError: `ca.subject_name`.
     """
-    if len(_name_text(text).encode()) > NAME_CHARS_MAX:
+    if len(name_text(text).encode()) > NAME_CHARS_MAX:
         raise InputError(
             f"a common name takes at most {NAME_CHARS_MAX} bytes", code="ca.subject_name"
         )

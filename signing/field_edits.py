@@ -2,7 +2,8 @@
 
 A record explains an edit only where the file holds exactly what `signing.form_fill` writes: one revision
 right behind an earlier signature and right before the filler's, which changes the recorded fields and
-nothing else, from the recorded value to the recorded one, with the one picture that this value has. That
+nothing else, from the recorded value to the recorded one, with the one picture that this value has. A check box
+has two, one for each state; both must be ours, and value and state one. That
 DocMDP and every field lock permit it is asked as of every other change (`signing.differences`). What the first
 signer filled was not signed by anybody before; its records are held against the file all the same.
 
@@ -18,8 +19,9 @@ from typing import Any, Final
 
 from ledger.core.errors import InputError
 from ledger.core.report import Verdict
-from signing import changes, deadline, form_fill
+from signing import changes, deadline, field_kinds, form_fill
 from signing.examined import Examined
+from signing.field_kinds import Kind, Shape
 from signing.reading import RecordedEdit
 
 EDITS_MAX: Final = 200
@@ -27,6 +29,8 @@ EDITS_MAX: Final = 200
 REVISIONS_MAX: Final = 1_000
 """Ends of revisions whose digests are looked at."""
 _FREE: Final = frozenset({"/V", "/AP"})
+_FREE_OF_CHECKS: Final = frozenset({"/V", "/AS"})
+"""A check box has its two pictures from the beginning: a fill changes its state alone."""
 _P, _F, _I = Verdict.PASSED, Verdict.FAILED, Verdict.INDETERMINATE
 
 
@@ -65,6 +69,7 @@ def check_field_edits(file: Examined, edits: Sequence[RecordedEdit], *, closed: 
             deadline.check()
             try:
                 place = _placed(file, ends.get(digest), group)
+                _require_form_kept(file, place)
                 for one in group:
                     _require_filled(file, place, one)
             except _FaultError as exc:
@@ -182,16 +187,35 @@ def _unopened(file: Examined, closed: int) -> dict[tuple[int, str], int]:
             file.reader.get_historical_resolver(number) for number in (revision - 1, revision)
         )
         try:
+            _require_form_kept(file, place)
             for name in names:
                 references = [form_fill.field_reference(one, name) for one in (old, new)]
                 if None in references:
                     return {}
-                was, is_now = (form_fill.text_of(one.get_object()) for one in references)
+                was, is_now = (field_kinds.text_of(one.get_object()) for one in references)
                 _require_filled(file, place, RecordedEdit(name, was, is_now, b""))
         except _FaultError:
             return {}
         found |= {(revision, name): place.end for name in names}
     return found
+
+
+def _require_form_kept(file: Examined, place: _Place) -> None:
+    """Behind a signature a fill leaves the form itself alone: what its fonts and defaults are, for one.
+
+    pyHanko passes over changes of them, because programs make such; `form_fill` makes none.
+    """
+    if not place.signed:
+        return
+    forms = []
+    for number in (place.before, place.before + 1):
+        root = file.reader.get_historical_resolver(number).root
+        form = root["/AcroForm"] if "/AcroForm" in root else {}  # noqa: SIM401 - see _require_looks
+        forms.append(
+            {key: form_fill.plain(dict.__getitem__(form, key)) for key in form if key != "/Fields"}
+        )
+    if forms[0] != forms[1]:
+        raise _FaultError("more_than_the_value")
 
 
 def _require_filled(file: Examined, place: _Place, edit: RecordedEdit) -> None:
@@ -203,35 +227,60 @@ def _require_filled(file: Examined, place: _Place, edit: RecordedEdit) -> None:
     if None in references or references[0].idnum != references[1].idnum:
         raise _FaultError("no_such_field")
     was, is_now = (reference.get_object() for reference in references)
+    shapes = [_shape_of(one) for one in (was, is_now)]
+    shape = shapes[1]
+    if shape is None or shapes[0] != shape:
+        raise _FaultError("no_such_field" if shapes[0] is None else "more_than_the_value")
+    free = _FREE_OF_CHECKS if shape.kind is Kind.CHECK else _FREE
     kept = [
-        {key: repr(dict.__getitem__(one, key)) for key in one if key not in _FREE}
+        {key: repr(dict.__getitem__(one, key)) for key in one if key not in free}
         for one in (was, is_now)
     ]
     if kept[0] != kept[1]:
         raise _FaultError("more_than_the_value")
-    if (form_fill.text_of(was), form_fill.text_of(is_now)) != (edit.old, edit.new):
+    if (field_kinds.text_of(was), field_kinds.text_of(is_now)) != (edit.old, edit.new):
         raise _FaultError("other_value")
-    size = form_fill.size_of(is_now)
+    if not field_kinds.holds(is_now, edit.new, kind=shape.kind):
+        raise _FaultError("other_value")
     try:
-        form_fill.require_value(edit.new, width=size[0])
+        field_kinds.require_value(edit.new, shape=shape)
     except InputError as exc:
         raise _FaultError("value_not_shown") from exc
-    _require_look(is_now, new, text=edit.new, size=size)
+    _require_looks(is_now, new, text=edit.new, shape=shape)
 
 
-def _require_look(field: Any, resolver: Any, *, text: str, size: tuple[int, int]) -> None:
-    """The picture is the one that this value has: content, box and font."""
-    looks = field["/AP"] if "/AP" in field else {}  # noqa: SIM401 - .get would keep references
-    look = looks["/N"] if set(looks) == {"/N"} else None
-    if look is None or bytes(getattr(look, "data", b"")) != form_fill.look_of(text, size=size):
+def _shape_of(field: Any) -> Shape | None:
+    try:
+        return field_kinds.shape_of(field)
+    except Exception:  # noqa: BLE001 - a box of somebody else's making may hold anything; such a field is none of ours
+        return None
+
+
+def _require_looks(field: Any, resolver: Any, *, text: str, shape: Shape) -> None:
+    """The pictures are those that this value has: content, box and font, and none beside them."""
+    wanted = field_kinds.looks_of(text, shape=shape)
+    held = field["/AP"] if "/AP" in field else {}  # noqa: SIM401 - .get would keep references
+    look = held["/N"] if set(held) == {"/N"} else None
+    if look is None:
         raise _FaultError("other_picture")
-    entries = {
-        str(key): form_fill.plain(dict.__getitem__(look, key))
-        for key in look
-        if key not in {"/Length", "/Filter", "/DecodeParms"}
-    }
-    resources = {"/Font": {form_fill.FONT_NAME: dict(form_fill.FONT)}}
-    if entries != {**form_fill.look_entries(size), "/Resources": resources}:
-        raise _FaultError("other_picture")
-    if form_fill.font_of(resolver) is None:
-        raise _FaultError("other_picture")
+    if shape.kind is Kind.CHECK:
+        # A stream would be one picture for every state.
+        if hasattr(look, "data") or set(look) != set(wanted):
+            raise _FaultError("other_picture")
+        looks = {state: look[state] for state in wanted}
+        resources: dict[str, Any] = {}
+    else:
+        looks = {"": look}
+        resources = {"/Font": {field_kinds.FONT_NAME: dict(form_fill.FONT)}}
+        if form_fill.font_of(resolver) is None:
+            raise _FaultError("other_picture")
+    for state, one in looks.items():
+        if bytes(getattr(one, "data", b"")) != wanted[state]:
+            raise _FaultError("other_picture")
+        entries = {
+            str(key): form_fill.plain(dict.__getitem__(one, key))
+            for key in one
+            if key not in {"/Length", "/Filter", "/DecodeParms"}
+        }
+        if entries != {**field_kinds.look_entries(shape), "/Resources": resources}:
+            raise _FaultError("other_picture")

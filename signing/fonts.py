@@ -128,19 +128,28 @@ def require_glyphs(text: str, *, font: FontFile | None = None) -> None:
     """
     if len(text) > TEXT_MAX:
         raise InputError("text is too long to print", code="font.text_too_long", limit=TEXT_MAX)
-    hidden = [char for char in dict.fromkeys(text) if _is_hidden(char)]
-    if hidden:
-        raise InputError(
-            "the text holds characters that print nothing but change what is read",
-            code="font.unprintable",
-            characters=_code_points(hidden),
-        )
+    require_no_hidden(text)
     missing = (font or find_font()).missing(text)
     if missing:
         raise InputError(
             "the font has no glyph for some characters; they would print as empty boxes",
             code="font.missing_glyph",
             characters=_code_points(missing),
+        )
+
+
+def require_no_hidden(text: str) -> None:
+    """Refuse characters that print nothing but change what is read. Needs no font.
+
+    Raises:
+        InputError: `font.unprintable`.
+    """
+    hidden = [char for char in dict.fromkeys(text) if _is_hidden(char)]
+    if hidden:
+        raise InputError(
+            "the text holds characters that print nothing but change what is read",
+            code="font.unprintable",
+            characters=_code_points(hidden),
         )
 
 

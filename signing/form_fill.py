@@ -1,9 +1,10 @@
-"""Text fields that a later signer fills before signing, in a form that a verifier can make anew.
+"""Form fields that a later signer fills before signing, in a form that a verifier can make anew.
 
 The fields stand in the document before the first signature; the lock of every signature but the filler's
 leaves them open (`signing.pdf.place_fields(fillable=...)`), the filler's own signature closes them. Filling
-writes one revision of its own with exactly the value and its picture; its digest and what was filled are
-recorded (`RecordedEdit`), and the filler signs right behind it. `signing.field_edits` accepts nothing else.
+writes one revision of its own with exactly the value and its picture (`signing.field_kinds`), of a check box
+its state, both pictures of which stand there from the beginning; its digest and what was filled are recorded
+(`RecordedEdit`), and the filler signs right behind it. `signing.field_edits` accepts nothing else.
 
 The font is one that every reader brings along (Adobe-GB1, chosen by character codes), so that no embedded
 font can show another digit than the value says.
@@ -14,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -24,6 +24,20 @@ from pyhanko.pdf_utils.generic import pdf_name
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 
 from ledger.core.errors import ConflictError, InputError, NotFoundError
+from signing.field_kinds import (
+    FONT_NAME,
+    FONT_SIZE,
+    HEIGHT_MIN,
+    Kind,
+    Shape,
+    kind_of,
+    look_entries,
+    looks_of,
+    require_value,
+    shape_of,
+    text_of,
+    value_object,
+)
 from signing.page_space import user_box
 from signing.pdf_reading import form_of, open_reader, translated
 from signing.reading import RecordedEdit
@@ -31,16 +45,11 @@ from signing.reading import RecordedEdit
 generic: Final[Any] = pyhanko_generic  # untyped, called all over
 FIELDS_MAX: Final = 50
 """Fields placed or filled at once; a form with more is a file, not a contract."""
-VALUE_CHARS_MAX: Final = 200
-FONT_NAME: Final = "/FuqiForm"
-FONT_SIZE: Final = 10
-PADDING: Final = 2
-"""Points between the edge of a field and its text."""
 PRINTED: Final = 4
 """The only flag of our widgets (ISO 32000-1, 12.5.3): never hidden, and on paper, too."""
-HEIGHT_MIN: Final = FONT_SIZE + 2 * PADDING
 _NAME: Final = re.compile(r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")
-_LAST_ASCII: Final = 0x7F
+_DEPTH_MAX: Final = 8
+"""Levels of a tree such as `FONT`; somebody else's may go round in circles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,27 +131,55 @@ def require_font(writer: Any) -> Any:
     return font
 
 
-def make_empty(writer: Any, field: Any, *, font: Any, value: str = "") -> None:
-    """Give a field our font and our picture of `value`; "" for none."""
-    size = size_of(field)
+def make_ready(writer: Any, field: Any, *, shape: Shape, font: Any, value: str = "") -> None:
+    """Give a field our font, our pictures and `value`; "" for none."""
     x1, y1, x2, y2 = (float(number) for number in field["/Rect"])
     left, bottom = round(min(x1, x2)), round(min(y1, y2))
-    drawn = look_of(value, size=size) if value else b"/Tx BMC EMC"
-    look = generic.StreamObject(_object_of(look_entries(size)), stream_data=drawn)
-    look[pdf_name("/Resources")] = generic.DictionaryObject(
-        {pdf_name("/Font"): generic.DictionaryObject({pdf_name(FONT_NAME): font})}
-    )
-    field[pdf_name("/Rect")] = _object_of([left, bottom, left + size[0], bottom + size[1]])
+    field[pdf_name("/Rect")] = _object_of([left, bottom, left + shape.width, bottom + shape.height])
     field[pdf_name("/F")] = generic.NumberObject(PRINTED)
-    field[pdf_name("/DA")] = generic.TextStringObject(f"{FONT_NAME} {FONT_SIZE} Tf 0 g")
+    _show(writer, field, shape=shape, font=font, value=value)
+    if shape.kind is not Kind.CHECK:
+        field[pdf_name("/DA")] = generic.TextStringObject(f"{FONT_NAME} {FONT_SIZE} Tf 0 g")
+        return
+    looks = looks_of(value, shape=shape)
+    field[pdf_name("/AP")] = generic.DictionaryObject(
+        {
+            pdf_name("/N"): generic.DictionaryObject(
+                {
+                    pdf_name(state): writer.add_object(_look(drawn, shape=shape, font=None))
+                    for state, drawn in looks.items()
+                }
+            )
+        }
+    )
+
+
+def _show(writer: Any, field: Any, *, shape: Shape, font: Any, value: str) -> None:
+    """Write a value and, but for a check box, whose pictures are there, its picture."""
+    if value:
+        field[pdf_name("/V")] = value_object(value, kind=shape.kind)
+    if shape.kind is Kind.CHECK:
+        field[pdf_name("/AS")] = value_object(value, kind=shape.kind)
+        return
+    look = _look(looks_of(value, shape=shape)[""], shape=shape, font=font)
     field[pdf_name("/AP")] = generic.DictionaryObject({pdf_name("/N"): writer.add_object(look)})
+
+
+def _look(drawn: bytes, *, shape: Shape, font: Any) -> Any:
+    """A picture; it names our font where one is given."""
+    look = generic.StreamObject(_object_of(look_entries(shape)), stream_data=drawn)
+    resources = generic.DictionaryObject()
+    if font is not None:
+        resources[pdf_name("/Font")] = generic.DictionaryObject({pdf_name(FONT_NAME): font})
+    look[pdf_name("/Resources")] = resources
+    return look
 
 
 def fill(data: bytes, values: Mapping[str, str]) -> Filled:
     """The next revision, in which these fields have these values; the filler signs right behind it.
 
     Args:
-        values: name of a field of `place_text_fields` -> its text, one line.
+        values: name of a field made ready -> its text, or the state of a check box (`field_kinds.TICKED`).
 
     Raises:
         NotFoundError: `form.field_unknown`.
@@ -156,31 +193,16 @@ def fill(data: bytes, values: Mapping[str, str]) -> Filled:
     with translated():
         writer: Any = IncrementalPdfFileWriter(io.BytesIO(data), strict=False)
         for name in sorted(values):
-            reference = field_reference(writer, name)
-            if reference is None or font_of(reader) is None:
+            reference, font = field_reference(writer, name), font_of(reader)
+            field = None if reference is None else reference.get_object()
+            shape = None if field is None else shape_of(field)
+            if shape is None or font is None:
                 raise NotFoundError(
-                    "there is no such text field to be filled",
-                    code="form.field_unknown",
-                    field=name,
+                    "there is no such field to be filled", code="form.field_unknown", field=name
                 )
-            field = reference.get_object()
-            size = size_of(field)
-            require_value(values[name], width=size[0])
+            require_value(values[name], shape=shape)
             before[name] = text_of(field)
-            look = generic.StreamObject(
-                _object_of(look_entries(size)), stream_data=look_of(values[name], size=size)
-            )
-            look[pdf_name("/Resources")] = generic.DictionaryObject(
-                {
-                    pdf_name("/Font"): generic.DictionaryObject(
-                        {pdf_name(FONT_NAME): _indirect(writer, font_of(reader))}
-                    )
-                }
-            )
-            field[pdf_name("/V")] = generic.TextStringObject(values[name])
-            field[pdf_name("/AP")] = generic.DictionaryObject(
-                {pdf_name("/N"): writer.add_object(look)}
-            )
+            _show(writer, field, shape=shape, font=_indirect(writer, font), value=values[name])
             writer.mark_update(reference)
         result = written(writer)
     digest = hashlib.sha256(result).digest()
@@ -190,55 +212,8 @@ def fill(data: bytes, values: Mapping[str, str]) -> Filled:
     )
 
 
-def require_value(text: str, *, width: int) -> None:
-    """One line of characters that can be seen, short enough to be shown whole.
-
-    Raises:
-        InputError: `form.value_invalid`, `form.value_too_long`.
-    """
-    plain = unicodedata.normalize("NFC", text) == text and text.strip() == text
-    hidden = any(unicodedata.category(one)[0] in "CZ" and one != " " for one in text)
-    if not text or not plain or hidden or not _has_glyphs(text):
-        raise InputError(
-            "a value is one line of visible characters of GBK, without spaces around it; rarer"
-            " characters have no glyph in the font that every reader brings along",
-            code="form.value_invalid",
-        )
-    if len(text) > VALUE_CHARS_MAX or _width_of(text) > width - 2 * PADDING:
-        raise InputError(
-            "the value does not fit its field and would be cut off; shorten it",
-            code="form.value_too_long",
-        )
-
-
-def look_of(text: str, *, size: tuple[int, int]) -> bytes:
-    """The content of a field's picture: nothing but its value."""
-    width, height = size
-    base = (height - FONT_SIZE) // 2 + PADDING
-    return (
-        f"/Tx BMC q 0 0 {width} {height} re W n BT 0 g {FONT_NAME} {FONT_SIZE} Tf {PADDING} {base} Td"
-        f" <{text.encode('utf-16-be').hex().upper()}> Tj ET Q EMC"
-    ).encode("ascii")
-
-
-def look_entries(size: tuple[int, int]) -> dict[str, Any]:
-    """The entries of a picture's dictionary beside its resources and its length."""
-    return {"/Type": "/XObject", "/Subtype": "/Form", "/BBox": [0, 0, *size]}
-
-
-def size_of(field: Any) -> tuple[int, int]:
-    """Width and height of a field in whole points."""
-    x1, y1, x2, y2 = (float(number) for number in field["/Rect"])
-    return round(abs(x2 - x1)), round(abs(y2 - y1))
-
-
-def text_of(field: Any) -> str:
-    """The value of a text field; "" for none."""
-    return str(field["/V"]) if "/V" in field else ""
-
-
 def field_reference(handler: Any, name: str) -> Any:
-    """Reference of the one text field of this name at the top of the form; None where there is none."""
+    """Reference of the one field of this name at the top of the form; None where it is no field of ours."""
     root = handler.root
     if "/AcroForm" not in root or "/Fields" not in root["/AcroForm"]:
         return None
@@ -247,9 +222,10 @@ def field_reference(handler: Any, name: str) -> Any:
     for position in range(len(fields)):
         reference = list.__getitem__(fields, position)
         item = reference.get_object()
-        if str(item.get("/T", "")) == name and item.get("/FT") == "/Tx" and "/Rect" in item:
-            found.append(reference)
-    return found[0] if len(found) == 1 else None
+        if str(item.get("/T", "")) == name:
+            found.append((reference, item))
+    # A second field of the name would be the same field to a reader, whatever its kind.
+    return found[0][0] if len(found) == 1 and kind_of(found[0][1]) is not None else None
 
 
 def font_of(handler: Any) -> Any:
@@ -292,31 +268,19 @@ FONT: Final[Mapping[str, Any]] = {
 """The one font of our fields; a reader finds its glyphs by the characters alone (ISO 32000-1, 9.7.5.2)."""
 
 
-def plain(item: Any) -> Any:
-    """A PDF value as Python's own, references followed; only for small trees such as `FONT`."""
+def plain(item: Any, *, depth: int = 0) -> Any:
+    """A PDF value as Python's own, references followed; None below `_DEPTH_MAX` levels."""
+    if depth > _DEPTH_MAX:
+        return None
     if hasattr(item, "get_object"):
         item = item.get_object()
     if isinstance(item, dict):
-        return {str(key): plain(dict.__getitem__(item, key)) for key in item}
+        return {str(key): plain(dict.__getitem__(item, key), depth=depth + 1) for key in item}
     if isinstance(item, list):
-        return [plain(list.__getitem__(item, n)) for n in range(len(item))]
+        return [plain(list.__getitem__(item, n), depth=depth + 1) for n in range(len(item))]
     if isinstance(item, generic.ByteStringObject):
         return bytes(item).decode("latin-1")
     return int(item) if isinstance(item, int) else str(item)
-
-
-def _has_glyphs(text: str) -> bool:
-    """Whether Adobe-GB1 holds every character, so that a reader shows the value whole."""
-    try:
-        text.encode("gbk")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _width_of(text: str) -> int:
-    halves = sum(1 if ord(one) <= _LAST_ASCII else 2 for one in text)
-    return halves * FONT_SIZE // 2
 
 
 def _object_of(value: Any) -> Any:
@@ -355,7 +319,7 @@ def _new_field(writer: Any, one: TextFieldSpec, font: Any) -> Any:
             pdf_name("/Rect"): _object_of([left, bottom, left + size[0], bottom + size[1]]),
         }
     )
-    make_empty(writer, field, font=font)
+    make_ready(writer, field, shape=Shape(Kind.TEXT, *size), font=font)
     made = writer.add_object(field)
     annotations = page["/Annots"] if "/Annots" in page else generic.ArrayObject()
     annotations.append(made)

@@ -90,7 +90,7 @@ class Sandbox:
 
         Raises:
             SandboxError: `sandbox.time_limit`, `sandbox.memory_limit`, `sandbox.stopped`.
-            UnavailableError: `sandbox.busy`.
+            UnavailableError: `sandbox.busy`, `sandbox.not_started`.
             FuqiError: whatever the work raised of our own errors.
         """
         with self._child() as child:
@@ -102,8 +102,16 @@ class Sandbox:
     def warm(self) -> None:
         """Start every child now, so that the first caller does not wait."""
         slots = [self._free.get() for _slot in range(self._workers)]
-        for slot in slots:
-            self._free.put(self._started(slot))
+        while slots:
+            try:
+                started = self._started(slots[-1])
+            except UnavailableError:
+                # Their places go back, or nobody would ever find one free; whoever needs a child is told.
+                for slot in slots:
+                    self._free.put(slot)
+                return
+            slots.pop()
+            self._free.put(started)
 
     def close(self) -> None:
         """Stop all children."""
@@ -130,7 +138,14 @@ class Sandbox:
     def _started(self, slot: _Child | None) -> _Child:
         if slot is not None and slot.running():
             return slot
-        child = _Child(self._work, self.limits)
+        try:
+            child = _Child(self._work, self.limits)
+        except (SandboxError, OSError) as exc:
+            # No file was read yet: whoever sent one must not be told that it is at fault.
+            raise UnavailableError(
+                "the process that examines files does not start: ask the operator",
+                code="sandbox.not_started",
+            ) from exc
         self._alive.add(child)
         return child
 

@@ -300,13 +300,18 @@ def _check_signatures_found(file: Examined) -> None:
             "文件仅含时间戳，不含签名",
         )
     else:
+        # Not a fault: a file between two signatures has them, and one where any of several may sign. But
+        # whoever reads "passed" must not take it for the agreement that all have signed.
+        empty = len(file.form.empty) if file.form else 0
         file.add(
             "pdf.signatures",
             _P,
-            f"the file holds {len(values)} signatures",
-            f"文件含 {len(values)} 个签名",
+            f"signatures in the file: {len(values)}"
+            + (f"; signature fields that nobody has signed: {empty}" if empty else ""),
+            f"文件含 {len(values)} 个签名" + (f"，另有 {empty} 个签名域无人签署" if empty else ""),
             signatures=len(values),
             document_timestamps=len(file.signatures) - len(values),
+            empty_fields=empty,
         )
 
 

@@ -34,6 +34,7 @@ from ledger.tables.parties import PartyRow
 from signing import agreement as rules
 from signing.appearance import FieldSpec
 from signing.edge_plan import EdgeChoice, plan_edges
+from signing.fonts import require_no_hidden
 from signing.identity_policy import Need
 from signing.pdf import PdfFacts, PdfLimits, intake, place_fields, stamp_demo_mark
 from signing.placement import Anchor, Spot, lifted, place_boxes, require_clear
@@ -572,6 +573,8 @@ def _require_new(new: NewAgreement, *, at: datetime) -> None:
         raise InputError(
             f"a title has 1 to {TITLE_CHARACTERS_MAX} characters", code="agreement.title"
         )
+    # It stands in every party's lists and in the statements: none may read there as something else.
+    require_no_hidden(new.title)
     if new.amount_minor is not None and not 0 <= new.amount_minor <= AMOUNT_MINOR_MAX:
         raise InputError("an amount in fen, not below zero", code="agreement.amount")
     if new.no_amount and new.amount_minor is not None:

@@ -128,7 +128,9 @@ def _acted(
     base = document
     for signer in sorted(signers, key=lambda one: (one.stage, order.get(one.id, 0))):
         if signer.approved_at is not None:
-            value = rules.approve(
+            # A member of a stage that was done without them may have approved again in its place.
+            approve = rules.approve if value.needed(signer.stage) else rules.approve_again
+            value = approve(
                 value,
                 person=signer.person_id,
                 field=signer.field,

@@ -16,6 +16,7 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
+from api.flows.bundles import kept_file
 from api.flows.form_filling import recorded_edits
 from api.flows.signatures import pki_trust
 from api.ports import Ports
@@ -114,8 +115,7 @@ def archive(ports: Ports, agreement_id: str, *, at: datetime) -> ArchiveRow:
         edits = recorded_edits(session, agreement_id)
     made = _make(ports, base, number=len(before) + 1, edits=edits, at=at)
     # Files first: a crash here leaves a file nothing refers to, never a row without its file.
-    sha256 = ports.blobs.put(made.data)
-    with transaction(ports.sessions) as session:
+    with kept_file(ports, made.data) as sha256, transaction(ports.sessions) as session:
         queries.lock_agreement(session, agreement_id)
         now = queries.archives_of(session, agreement_id)
         if len(now) + 1 != made.number:

@@ -241,6 +241,12 @@ def grounds_of(
                 act=act,
             ) from refusal
         return Grounds(beyond, asked.id, frozen)
+    standing = held.revoked_at is None
+    # Held until the act is recorded: it is revoked after that, or the act was too late.
+    if queries.hold_authorisation(session, held).revoked_at is not None and standing:
+        raise ForbiddenError(
+            "this authority was revoked at this moment", code="authority.revoked", act=act
+        )
     return Grounds(held, None, frozen)
 
 
@@ -416,6 +422,9 @@ def _revoke(
     reason: str,
     at: datetime,
 ) -> None:
+    session.refresh(row, with_for_update=True)  # a handler may sign under it at this moment
+    if row.revoked_at is not None:
+        return
     row.revoked_at = at
     record(
         session,

@@ -12,7 +12,15 @@ from sqlalchemy.orm import Session
 from api.callers import Caller, require_organisation
 from api.flows.agreements import signer_for, state_of
 from api.flows.annexes import require_annexed
-from api.flows.approvals import OTHER_SEAL, SEAL_STOPPED, approved_seals, in_force
+from api.flows.approvals import (
+    OTHER_SEAL,
+    SEAL_STOPPED,
+    approved_seals,
+    in_force,
+    may_approve_again,
+    require_approved_values,
+)
+from ledger.core.canonical import Json, canonical_parse
 from ledger.core.errors import ConflictError, FuqiError, LimitError
 from ledger.queries import batches as queries
 from ledger.tables.agreements import AgreementRow, SignerRow
@@ -34,6 +42,7 @@ class Standing:
         code: `unread`, `ready`, `affirmed`, `awaiting` (affirmed; another party has not consented yet),
             `approved`, `signed`, or why it cannot be in the batch any more.
         seal: of an approval the seal that it is for; of a place to sign the one that was approved for it.
+        annex: what its line of the statement names beside the document; None for nothing, or before it.
     """
 
     number: int
@@ -41,6 +50,7 @@ class Standing:
     agreement: AgreementRow
     code: str
     seal: SealRow | None
+    annex: dict[str, Json] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,19 +104,21 @@ def fault_of(
         if signer.signed_at is None:
             # The batch lists what its reader has decided on; these are decided on each agreement's own page.
             require_annexed(session, row, signer)
+            require_approved_values(session, row, signer)
     except FuqiError as exc:
         return exc.error_code
     if signer.signed_at is not None:
         return None
-    if signer.approved_at is not None:
+    again = may_approve_again(session, row, signer)
+    if signer.approved_at is not None and not again:
         return "agreement.already_signed"
-    if signer.field not in {one.field for one in value.waiting}:
+    if signer.field not in {one.field for one in value.waiting} and not again:
         return "agreement.not_your_turn"
     if seal is None:
         return None
     if not in_force(session, seal, at=at):
         return SEAL_STOPPED
-    other = {one.id for one in approved_seals(session, row, signer)} - {seal.id}
+    other = {one.id for one in approved_seals(session, row, signer, but=signer.id)} - {seal.id}
     return OTHER_SEAL if other else None
 
 
@@ -120,7 +132,9 @@ def standing_of(session: Session, batch: BatchRow, *, at: datetime) -> list[Stan
         code = _code(session, batch, Place(row, signer), seal=seal, at=at)
         if batch.act == rules.Act.SIGN:
             seal = next(iter(approved_seals(session, row, signer)), None)
-        found.append(Standing(item.number, signer, row, code, seal))
+        annex = None if item.annex is None else canonical_parse(item.annex.encode())
+        assert annex is None or isinstance(annex, dict)
+        found.append(Standing(item.number, signer, row, code, seal, annex))
     return found
 
 

@@ -195,9 +195,7 @@ def make_batch_statement(
     for one in items:
         place = places[one.signer_id]
         one.salt = secrets.token_hex(16)
-        annex = None
-        if batch.act == rules.Act.SIGN:
-            annex = annex_of(session, place.agreement, place.signer)
+        annex = annex_of(session, place.agreement, place.signer)
         one.annex = None if annex is None else canonical_bytes(annex).decode()
         listed.append(_opened(session, batch, one, place))
     batch.statement = canonical_bytes(
@@ -276,13 +274,8 @@ def _affirm(
     common: Mapping[str, Json],
     at: datetime,
 ) -> None:
-    row, signer, annex = place.agreement, place.signer, _annex(one)
-    if annex != annex_of(session, row, signer):
-        raise VerificationError(
-            "files of a document have changed: ask for the statement again",
-            code="intent.other_annex",
-            agreement=row.id,
-        )
+    row, signer = place.agreement, place.signer
+    annex = _annex_still(session, one, place)
     for act in ACTS:
         grounds = grounds_of(session, ports, signer, row, act=act, at=at)
         record_step(
@@ -317,6 +310,7 @@ def _approve(
     at: datetime,
 ) -> None:
     row, signer = place.agreement, place.signer
+    annex = _annex_still(session, one, place)
     act = rules.Act.APPROVE.value
     authorisation = grounds_of(session, ports, signer, row, act=act, at=at).authorisation.id
     record_step(
@@ -331,6 +325,7 @@ def _approve(
             **common,
             "authorisation": authorisation,
             "item": _opened(session, batch, one, place),
+            **({} if annex is None else {"annex": annex}),
         },
         at=at,
     )
@@ -344,6 +339,7 @@ def _approve(
         certificate=str(common["certificate"]),
         authorisation=authorisation,
         seal=one.seal_id,
+        annex=annex,
         at=at,
     )
 
@@ -381,6 +377,7 @@ def _opened(session: Session, batch: BatchRow, one: BatchItemRow, place: Place) 
             amount=amount_text(row.amount_minor, none=row.no_amount),
             seal=named_seal(session, one.seal_id),
             salt=bytes.fromhex(one.salt),
+            annex=_annex(one),
         )
     return batch_item(
         agreement=row.id,
@@ -390,6 +387,22 @@ def _opened(session: Session, batch: BatchRow, one: BatchItemRow, place: Place) 
         annex=_annex(one),
         amount=stated_amount(row),
     )
+
+
+def _annex_still(session: Session, one: BatchItemRow, place: Place) -> dict[str, Json] | None:
+    """What the statement names beside the document, as it still stands.
+
+    Raises:
+        VerificationError: `intent.other_annex`.
+    """
+    annex = _annex(one)
+    if annex != annex_of(session, place.agreement, place.signer):
+        raise VerificationError(
+            "files or form fields of a document have changed: ask for the statement again",
+            code="intent.other_annex",
+            agreement=place.agreement.id,
+        )
+    return annex
 
 
 def _annex(one: BatchItemRow) -> dict[str, Json] | None:

@@ -25,6 +25,7 @@ from sqlalchemy.orm import Session
 from api.callers import Caller, require_organisation
 from api.flows.agreements import NewAgreement, SignerSpec, create_from_template
 from api.flows.annexes import ClauseSpec, DemandSpec
+from api.flows.csv_text import csv_text
 from api.ports import Ports
 from api.views.people import Signatory, find_signatory, newest_authorisation
 from ledger.core.canonical import Json
@@ -144,16 +145,17 @@ def example() -> bytes:
 
 
 def read_rows(data: bytes) -> list[dict[str, str]]:
-    """The rows of a CSV file in UTF-8 (with or without a mark at its start).
+    """The rows of a CSV file in UTF-8 (with or without a mark at its start) or GB 18030.
 
     Raises:
         InputError: `bulk.encoding`, `bulk.columns` (`context["column"]`), `bulk.row` (`context["row"]`).
         LimitError: `bulk.rows`.
     """
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as exc:
-        raise InputError("save the file as CSV in UTF-8", code="bulk.encoding") from exc
+    text = csv_text(data)
+    if text is None:
+        raise InputError(
+            "the file is neither UTF-8 nor GB 18030: save it as CSV", code="bulk.encoding"
+        )
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         heading = [name.strip() for name in next(reader, [])]

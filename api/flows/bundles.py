@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import base64
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -12,12 +15,13 @@ from sqlalchemy.orm import Session
 from api.callers import Caller
 from api.ports import Ports
 from arbitration.contents import Anchor, Purpose
-from ledger.core.errors import ConflictError, LimitError
+from ledger.core.errors import ConflictError, FuqiError, LimitError, UnavailableError
 from ledger.core.ids import new_id
 from ledger.log import NewEntry, record
 from ledger.queries import anchors as anchor_queries
 from ledger.queries import log as log_queries
 from ledger.receipts import anchor_json
+from ledger.store import transaction
 from ledger.tables.agreements import BundleRow
 from ledger.tables.log import EntryRow
 from ledger.vault import PrivateBody
@@ -78,6 +82,70 @@ def made_before(
     return row, ports.blobs.get(row.sha256)
 
 
+def keep_bundle(
+    ports: Ports,
+    caller: Caller,
+    wanted: NewBundle,
+    data: bytes,
+    *,
+    opened: Collection[str],
+    still: Callable[[Session], None] = lambda _session: None,
+) -> tuple[BundleRow, bytes]:
+    """Store a bundle's file and record it; what another request with this id made meanwhile is returned.
+
+    What it opens may have been erased or restricted since it was read: then it is not handed out, and its file
+    is removed. An erasure that comes later finds the row and removes the file itself.
+
+    Args:
+        opened: subjects whose private bodies the file holds.
+        still: what else must stand as it was read; called first, with locks of its own.
+
+    Raises:
+        ConflictError: `vault.restricted`, `bundle.other_agreement`, and those of `still`.
+    """
+    # Files first: a crash here leaves a file nothing refers to, never a row without its file.
+    with kept_file(ports, data) as sha256, transaction(ports.sessions) as session:
+        still(session)
+        existing = made_before(session, ports, caller, wanted)
+        if existing is None:
+            require_unerased(session, opened)
+            row = record_bundle(session, ports, caller, wanted, sha256=sha256, size=len(data))
+            return row, data
+    if existing[0].sha256 != sha256:
+        ports.blobs.remove(sha256)
+    return existing
+
+
+@contextmanager
+def kept_file(ports: Ports, data: bytes) -> Iterator[str]:
+    """Store a file and hand out its digest; it goes again where whatever would have named it was refused.
+
+    For files with a stamp of their own, which nobody else stores.
+    """
+    sha256 = ports.blobs.put(data)
+    try:
+        yield sha256
+    except FuqiError as exc:
+        # Whether a database that went away has committed nobody knows: then the file stays.
+        if not isinstance(exc, UnavailableError):
+            ports.blobs.remove(sha256)
+        raise
+
+
+def require_unerased(session: Session, subjects: Collection[str]) -> None:
+    """Until the transaction ends nothing of these is erased or restricted; refused where it is already.
+
+    Raises:
+        ConflictError: `vault.restricted`.
+    """
+    for key in log_queries.held_keys(session, sorted(subjects)):
+        if key.wrapped is None or key.restricted_at is not None:
+            raise ConflictError(
+                "something in this file was erased or restricted on request while it was made",
+                code="vault.restricted",
+            )
+
+
 def record_bundle(
     session: Session, ports: Ports, caller: Caller, wanted: NewBundle, *, sha256: str, size: int
 ) -> BundleRow:
@@ -132,6 +200,15 @@ def open_entries(session: Session, ports: Ports, subjects: Sequence[str]) -> lis
             limit=ENTRIES_MAX,
         )
     return [Opened(row=row, private=ports.vault.get(session, row.id)) for row in rows]
+
+
+def opened_subjects(receipts: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Whose private bodies these receipts open, whole or in part."""
+    return {
+        str(json.loads(base64.b64decode(one["entry"]["bytes"]))["subject"])
+        for one in receipts
+        if one["private"] is not None or one.get("disclosed") is not None
+    }
 
 
 def require_final(session: Session, opened: Sequence[Opened]) -> None:

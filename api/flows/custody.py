@@ -204,15 +204,16 @@ def usable_certificate(
     Raises:
         NotFoundError: `certificate.none`.
     """
-    held = party_queries.usable_certificates(
+    for one in party_queries.usable_certificates(
         session, organisation_id=organisation_id, person_id=person_id, at=at
+    ):
+        # Held until the act is recorded: the loss of the key is reported before it, or after it.
+        if party_queries.hold_certificate(session, one.id).revoked_at is None:
+            return one
+    raise NotFoundError(
+        "you hold no valid certificate; make a device key and send its certificate request",
+        code="certificate.none",
     )
-    if not held:
-        raise NotFoundError(
-            "you hold no valid certificate; make a device key and send its certificate request",
-            code="certificate.none",
-        )
-    return held[0]
 
 
 def _carry_out(

@@ -19,9 +19,10 @@ from api.flows.bundles import (
     NewBundle,
     Opened,
     anchors_named,
+    keep_bundle,
     made_before,
     open_entries,
-    record_bundle,
+    opened_subjects,
     require_final,
 )
 from api.flows.matched import match_subjects
@@ -81,14 +82,8 @@ def export_lot_bundle(
         seal=ports.log_key.sign_text,
         stamp=lambda imprint: ports.tsa.stamp(imprint, at=at),
     )
-    # Files first: a crash here leaves a file nothing refers to, never a row without its file.
-    sha256 = ports.blobs.put(data)
-    with transaction(ports.sessions) as session:
-        existing = made_before(session, ports, caller, wanted)
-        if existing is not None:
-            return existing
-        row = record_bundle(session, ports, caller, wanted, sha256=sha256, size=len(data))
-        return row, data
+    opened = opened_subjects(contents.receipts)
+    return keep_bundle(ports, caller, wanted, data, opened=opened)
 
 
 def lot_bundle_for(session: Session, caller: Caller, lot_id: str, bundle_id: str) -> BundleRow:

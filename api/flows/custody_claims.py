@@ -25,6 +25,7 @@ from ledger.queries import custody as queries
 from ledger.queries.custody import Batch
 from ledger.tables.custody import DiscrepancyRow, LotRow, PurposeChangeRow, RecallRow
 from ledger.tables.log import EntryRow
+from signing.appearance import CHINA_TIME
 
 OPEN: Final = ("open", "answered")
 
@@ -273,7 +274,8 @@ def refer_fiscal(step: Step, fields: ReferFiscal) -> Done:
         raise ForbiddenError(
             "giver or receiver write down the fiscal receipt", code="custody.ends_only"
         )
-    if fields.issued_on > step.at.date():
+    # Receipts bear the day of China, which has begun while it is still yesterday in UTC.
+    if fields.issued_on > step.at.astimezone(CHINA_TIME).date():
         raise InputError("this day lies in the future", code="custody.fiscal_date")
     lot.fiscal_number, lot.fiscal_on = fields.number, fields.issued_on
     lot.fiscal_issuer = fields.issuer

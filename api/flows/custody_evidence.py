@@ -20,6 +20,7 @@ from ledger.core.errors import ConflictError, LimitError
 from ledger.queries import custody as queries
 from ledger.queries import log as log_queries
 from ledger.tables.supply import HospitalRow
+from signing.appearance import CHINA_TIME
 
 RECEIPTS_MAX: Final = 500
 """As many as `entries_of` reads: a lot with more is proven entry by entry."""
@@ -112,7 +113,7 @@ def lot_certificate(
             accepted=accepted,
             used=facts.used,
             purpose=lot.purpose,
-            issued_on=at.date(),
+            issued_on=at.astimezone(CHINA_TIME).date(),
             agreement_id=lot.agreement_id,
             entries=tuple((one.type, one.id, one.leaf) for one in entries[:8]),
             fiscal=fiscal,

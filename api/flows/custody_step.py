@@ -35,8 +35,6 @@ POLICY: Final[Mapping[str, int]] = {
     "purpose_hours": 240,
 }
 """Hours until somebody is late. Late means listed and shown, and nothing is decided by silence."""
-UNITS_MAX: Final = 10**12
-"""What SupplyLots and `ledger.core.units` take."""
 ENDS: Final = frozenset({"used", "lost"})
 
 

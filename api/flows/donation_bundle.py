@@ -1,7 +1,8 @@
 """Evidence out: one file about a whole donation, verified offline by `fuqi bundle verify`.
 
 Lots and agreements go in as the bundles they have anyway, each exported and recorded as such, under ids that
-follow from the id of the donation's bundle: asked for again after a crash, nothing is made twice.
+follow from the id of the donation's bundle: asked for again after a crash, nothing is made twice. In this
+way a large one is made in steps: each request makes some and says how many stand, the last puts them together.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from api.flows.bundles import (
     NewBundle,
     Opened,
     anchors_named,
+    keep_bundle,
     made_before,
     open_entries,
-    record_bundle,
+    opened_subjects,
     require_final,
 )
 from api.flows.custody_bundle import export_lot_bundle
@@ -51,6 +53,26 @@ LINES_MAX: Final = 200
 """Lines in one bundle, each with its entries; an offer with more is told by its lots' bundles."""
 
 
+STEP: Final = 8
+"""Bundles of lots and agreements made in one request: a pair of them takes a fifth of a second of a core."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A bundle that is not finished: asked for again with the same id, it goes on.
+
+    Attributes:
+        done, total: bundles of lots and agreements that go into it.
+        finished: whether it can be downloaded.
+    """
+
+    id: str
+    offer_ids: tuple[str, ...]
+    done: int
+    total: int
+    finished: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class _Parts:
     """What goes into the bundle, as it stood when it was asked for."""
@@ -58,6 +80,14 @@ class _Parts:
     offers: tuple[OfferRow, ...]
     lines: tuple[queries.Line, ...]
     lots: tuple[LotRow, ...]
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Lots and agreements whose bundles go in, each agreement after its first lot.
+
+        An agreement takes five times as long as a lot: in this order no step has only agreements.
+        """
+        return tuple(dict.fromkeys(two for one in self.lots for two in (one.id, one.agreement_id)))
 
 
 def export_donation_bundle(
@@ -70,13 +100,48 @@ def export_donation_bundle(
     recipient: str,
     at: datetime,
 ) -> tuple[BundleRow, bytes]:
-    """Make the bundle of these offers of one donor; the same id again returns the same bytes.
+    """Make the bundle of these offers of one donor in one go; the same id again returns the same bytes.
+
+    For the command line and whoever waits as long as it takes; requests use `advance_donation_bundle`.
+
+    Raises: as `advance_donation_bundle`.
+    """
+    made = advance_donation_bundle(
+        ports,
+        caller,
+        offer_ids=offer_ids,
+        bundle_id=bundle_id,
+        purpose=purpose,
+        recipient=recipient,
+        at=at,
+        step=LOTS_MAX + AGREEMENTS_MAX,
+    )
+    assert not isinstance(made, Progress), "more parts than a bundle holds"
+    return made
+
+
+def advance_donation_bundle(
+    ports: Ports,
+    caller: Caller,
+    *,
+    offer_ids: Sequence[str],
+    bundle_id: str,
+    purpose: Purpose,
+    recipient: str,
+    at: datetime,
+    step: int = STEP,
+) -> tuple[BundleRow, bytes] | Progress:
+    """Make some more of the bundle of these offers of one donor, or finish it; finished it stays as it is.
+
+    Args:
+        step: so many bundles of lots and agreements are made at most.
 
     Raises:
         NotFoundError: absent, or another organisation's offer.
         InputError: `id.malformed`, `donation.offers`.
         LimitError: `donation.too_many`, `custody.too_many_receipts`.
-        ConflictError: `bundle.not_final`, `bundle.overtaken` (ask again), `bundle.other_agreement`.
+        ConflictError: `bundle.not_final`, `bundle.overtaken` (ask again), `bundle.other_agreement`,
+            `vault.restricted`.
         UnavailableError: the time-stamp authority does not answer; ask again with the same id.
     """
     require_id(bundle_id, prefix="bun")
@@ -91,6 +156,13 @@ def export_donation_bundle(
             return existing
         # Before anything is exported: what is not final here would be refused in the end.
         require_final(session, _opened(session, ports, parts))
+        missing = _missing(session, parts, wanted)
+    for subject in missing[:step]:
+        _export_inner(ports, caller, subject, wanted)
+    total = len(parts.subjects)
+    # Putting a large one together is a step of its own.
+    if missing and total > step:
+        return Progress(bundle_id, chosen, total - len(missing[step:]), total)
     lots, agreements = _inner(ports, caller, parts, wanted)
     with transaction(ports.readers) as session:
         contents = _contents(session, ports, caller, parts, wanted, lots, agreements)
@@ -99,14 +171,29 @@ def export_donation_bundle(
         seal=ports.log_key.sign_text,
         stamp=lambda imprint: ports.tsa.stamp(imprint, at=at),
     )
-    # Files first: a crash here leaves a file nothing refers to, never a row without its file.
-    sha256 = ports.blobs.put(data)
-    with transaction(ports.sessions) as session:
-        existing = made_before(session, ports, caller, wanted)
-        if existing is not None:
-            return existing
-        row = record_bundle(session, ports, caller, wanted, sha256=sha256, size=len(data))
-        return row, data
+    # The bundles inside are recorded, and what erases one of them looks for this one.
+    opened = {*opened_subjects(contents.receipts), *lots, *agreements}
+    return keep_bundle(ports, caller, wanted, data, opened=opened)
+
+
+def donation_progress(
+    session: Session, caller: Caller, *, offer_ids: Sequence[str], bundle_id: str
+) -> Progress:
+    """How far the bundle of these offers has come; without offers only a finished one is found.
+
+    Raises:
+        NotFoundError, InputError, LimitError: as `advance_donation_bundle`, `donation_bundle_for`.
+    """
+    require_id(bundle_id, prefix="bun")
+    if not offer_ids:
+        return Progress(donation_bundle_for(session, caller, bundle_id).id, (), 0, 0, finished=True)
+    chosen = tuple(sorted(set(offer_ids)))
+    parts = _parts(session, caller, chosen)
+    made = [inner_bundle_id(bundle_id, one) for one in parts.subjects]
+    done = sum(session.get(BundleRow, one) is not None for one in made)
+    row = session.get(BundleRow, bundle_id)
+    mine = row is not None and row.exported_by == caller.account_id
+    return Progress(bundle_id, chosen, done, len(made), mine)
 
 
 def subject_of(offer_ids: Sequence[str]) -> str:
@@ -156,35 +243,45 @@ def _parts(session: Session, caller: Caller, offer_ids: Sequence[str]) -> _Parts
     return _Parts(tuple(offers), tuple(lines), tuple(lots))
 
 
+def _missing(session: Session, parts: _Parts, wanted: NewBundle) -> list[str]:
+    """Lots and agreements whose bundles are still to be made for this one."""
+    return [
+        one
+        for one in parts.subjects
+        if session.get(BundleRow, inner_bundle_id(wanted.id, one)) is None
+    ]
+
+
+def _export_inner(ports: Ports, caller: Caller, subject: str, wanted: NewBundle) -> bytes:
+    bundle_id = inner_bundle_id(wanted.id, subject)
+    if subject.startswith("lot_"):
+        return export_lot_bundle(
+            ports,
+            caller,
+            lot_id=subject,
+            bundle_id=bundle_id,
+            purpose=wanted.purpose,
+            recipient=wanted.recipient,
+            at=wanted.at,
+        )[1]
+    return export_bundle(
+        ports,
+        caller,
+        agreement_id=subject,
+        bundle_id=bundle_id,
+        purpose=wanted.purpose,
+        recipient=wanted.recipient,
+        at=wanted.at,
+    )[1]
+
+
 def _inner(
     ports: Ports, caller: Caller, parts: _Parts, wanted: NewBundle
 ) -> tuple[dict[str, bytes], dict[str, bytes]]:
     """(lot -> bundle, agreement -> bundle)."""
-    lots = {
-        one.id: export_lot_bundle(
-            ports,
-            caller,
-            lot_id=one.id,
-            bundle_id=inner_bundle_id(wanted.id, one.id),
-            purpose=wanted.purpose,
-            recipient=wanted.recipient,
-            at=wanted.at,
-        )[1]
-        for one in parts.lots
-    }
-    agreements = {
-        one: export_bundle(
-            ports,
-            caller,
-            agreement_id=one,
-            bundle_id=inner_bundle_id(wanted.id, one),
-            purpose=wanted.purpose,
-            recipient=wanted.recipient,
-            at=wanted.at,
-        )[1]
-        for one in sorted({one.agreement_id for one in parts.lots})
-    }
-    return lots, agreements
+    made = {one: _export_inner(ports, caller, one, wanted) for one in parts.subjects}
+    lots = {one: data for one, data in made.items() if one.startswith("lot_")}
+    return lots, {one: data for one, data in made.items() if one not in lots}
 
 
 def _opened(session: Session, ports: Ports, parts: _Parts) -> list[Opened]:

@@ -24,7 +24,10 @@ from ledger.core.ids import derived_id
 from ledger.core.units import utc_text
 from ledger.log import NewEntry, record
 from ledger.queries import erasure as queries
+from ledger.queries.agreements import lock_agreement
 from ledger.queries.blobs import ASKED_MAX, referred_to
+from ledger.queries.custody import lock_lot
+from ledger.queries.orders import lock_order
 from ledger.retention import Keep, Retention
 from ledger.tables.agreements import AgreementRow
 from ledger.tables.custody import LotRow
@@ -127,6 +130,7 @@ def erase(
         NotFoundError, InputError: as `retention_of`; `erasure.basis`.
     """
     require_role(caller, Role.OPERATOR)
+    _lock(session, subject)
     _require_free(retention_of(session, subject), at=at)
     _require_others_erased(session, subject)
     key = _key(session, subject)
@@ -223,10 +227,21 @@ def _agreement(row: AgreementRow) -> Keep:
 
 
 def _key(session: Session, subject: str) -> DataKeyRow:
-    key = session.get(DataKeyRow, subject)
+    # A bundle that is being made is recorded before this, and found, or sees that the key is gone.
+    key = session.get(DataKeyRow, subject, with_for_update=True, populate_existing=True)
     if key is None:
         raise NotFoundError("nothing is kept for this subject", code="vault.not_found")
     return key
+
+
+def _lock(session: Session, subject: str) -> None:
+    """In the order of whoever else works on it: the thing, then its key, then the journal."""
+    if subject.startswith("agr_"):
+        lock_agreement(session, subject)
+    elif subject.startswith("lot_"):
+        lock_lot(session, subject)
+    elif subject.startswith("ord_"):
+        lock_order(session, subject)
 
 
 def _record(

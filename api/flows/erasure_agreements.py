@@ -10,6 +10,7 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
+from ledger.queries import agreements as agreement_queries
 from ledger.queries import annexes as annex_queries
 from ledger.queries import erasure as queries
 from ledger.queries import form_fields as form_queries
@@ -69,9 +70,12 @@ def _clear_form(session: Session, agreement_id: str) -> None:
     for field in form_queries.fields_of(session, agreement_id):
         numbers[field.name] = f"{FIELD}{field.number}"
         field.label, field.preset, field.name = ERASED, "", numbers[field.name]
+        field.options = "[]"
     for value, _signer in form_queries.values_of(session, agreement_id):
         value.value, value.old = "", None
         value.name = numbers.get(value.name, value.name)
+    for place in agreement_queries.all_places_of(session, agreement_id):
+        place.approved_values = None
 
 
 def _clear_batches(session: Session, agreement_id: str) -> None:

@@ -20,9 +20,10 @@ from api.flows.bundles import (
     NewBundle,
     Opened,
     anchors_named,
+    keep_bundle,
     made_before,
     open_entries,
-    record_bundle,
+    opened_subjects,
     require_final,
 )
 from api.flows.evidence import chain_pins, visible_agreement
@@ -88,7 +89,7 @@ def export_bundle(
     Raises:
         NotFoundError: absent or another organisation's.
         ConflictError: `bundle.not_formed`, `bundle.not_final` (wait for the worker, then ask again),
-            `bundle.other_agreement`, `bundle.overtaken` (ask again).
+            `bundle.other_agreement`, `bundle.overtaken` (ask again), `vault.restricted`.
         UnavailableError: the time-stamp authority does not answer; nothing is recorded.
     """
     require_id(bundle_id, prefix="bun")
@@ -111,18 +112,15 @@ def export_bundle(
         seal=ports.log_key.sign_text,
         stamp=lambda imprint: ports.tsa.stamp(imprint, at=at),
     )
-    # Files first: a crash here leaves a file nothing refers to, never a row without its file.
-    sha256 = ports.blobs.put(data)
-    with transaction(ports.sessions) as session:
+
+    def still(session: Session) -> None:
         queries.lock_agreement(session, agreement_id)
-        existing = made_before(session, ports, caller, wanted)
-        if existing is not None:
-            return existing
         now = visible_agreement(session, caller, agreement_id)
         if (now.state, now.current_sha256) != stood:
             raise OvertakenError("the agreement changed while its bundle was stamped; ask again")
-        row = record_bundle(session, ports, caller, wanted, sha256=sha256, size=len(data))
-        return row, data
+
+    opened = opened_subjects(contents.receipts)
+    return keep_bundle(ports, caller, wanted, data, opened=opened, still=still)
 
 
 class OvertakenError(ConflictError):

@@ -9,7 +9,6 @@ right before it (`signing.form_fill`), and the entry `document.filled` says exac
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +23,7 @@ from api.flows.agreements_rows import (
     signer_for,
     state_of,
 )
+from api.flows.form_planning import shape_of_row
 from api.ports import Ports
 from ledger.core.canonical import Json, sha256
 from ledger.core.errors import (
@@ -39,7 +39,8 @@ from ledger.tables.form_fields import FormFieldRow, FormValueRow
 from signing import agreement as rules
 from signing.annexes import FieldValue
 from signing.changes import RangeDigests, revision_ends
-from signing.form_fill import Filled, fill, require_value
+from signing.field_kinds import Kind, is_answered, normal, require_value
+from signing.form_fill import Filled, fill
 from signing.reading import RecordedEdit
 
 FILLED: Final = "document.filled"
@@ -80,7 +81,7 @@ def save(
             code="form.after_intent",
         )
     for name, typed in sorted(values.items()):
-        value = unicodedata.normalize("NFC", typed).strip()
+        value = normal(typed, kind=Kind(planned[name].kind))
         kept = session.get(FormValueRow, (signer.id, name))
         if value in ("", planned[name].preset):
             if kept is not None:
@@ -113,7 +114,11 @@ def require_filled(session: Session, row: AgreementRow, signer: SignerRow) -> No
     missing = [
         one.number
         for one in queries.fields_of(session, row.id)
-        if one.field == signer.field and one.required and not one.preset and one.name not in own
+        if one.field == signer.field
+        and one.required
+        and not is_answered(
+            own[one.name].value if one.name in own else one.preset, kind=Kind(one.kind)
+        )
     ]
     if missing:
         raise ConflictError(
@@ -124,13 +129,43 @@ def require_filled(session: Session, row: AgreementRow, signer: SignerRow) -> No
 
 
 def statement_values(session: Session, row: AgreementRow, signer: SignerRow) -> list[FieldValue]:
-    """Every value that will stand in the file this signer signs: filled by others before, and their own."""
+    """Every value that will stand in the file this signer signs: filled by others before, and their own.
+
+    For an approver, beside what others filled, what each signer of their side has saved.
+    """
     fields = {one.name: one.field for one in queries.fields_of(session, row.id)}
     return [
         FieldValue(value.name, fields[value.name], value.value)
         for value, place in queries.values_of(session, row.id)
-        if value.filled_at is not None or place.id == signer.id
+        if value.filled_at is not None
+        or place.id == signer.id
+        or (signer.act == rules.Act.APPROVE and _is_pending(place, signer.organisation_id))
     ]
+
+
+def visible_values(session: Session, caller: Caller, row: AgreementRow) -> list[FormValueRow]:
+    """What the caller sees of the values: all that is filled, their own, and what they are to approve."""
+    me = (caller.person_id, caller.organisation_id)
+    approves = row.formed_at is None and any(
+        one.act == rules.Act.APPROVE and (one.person_id, one.organisation_id) == me
+        for one in agreement_queries.signers_of(session, row.id)
+    )
+    return [
+        value
+        for value, place in queries.values_of(session, row.id)
+        if value.filled_at is not None
+        or (place.person_id, place.organisation_id) == me
+        or (approves and _is_pending(place, caller.organisation_id))
+    ]
+
+
+def _is_pending(place: SignerRow, organisation_id: str | None) -> bool:
+    """Whether what was saved at a place may still be signed for this side."""
+    return (
+        place.organisation_id == organisation_id
+        and place.forwarded_at is None
+        and place.refused_at is None
+    )
 
 
 def recorded_edits(session: Session, agreement_id: str) -> tuple[RecordedEdit, ...]:
@@ -261,18 +296,16 @@ class Shown:
 
 
 def shown_file(session: Session, caller: Caller, row: AgreementRow) -> Shown:
-    """The file whose pages the caller is shown, with every value that they would sign.
+    """The file whose pages the caller is shown, with every value that they would sign or approve.
 
     While signatures are missing that is the unsigned document; the values that others filled stand in it all
     the same, for whoever signs next signs them.
     """
     shown = shown_sha256(row)
-    me = (caller.person_id, caller.organisation_id)
     values = {
         value.name: value.value
-        for value, place in queries.values_of(session, row.id)
-        if (value.filled_at is None and (place.person_id, place.organisation_id) == me)
-        or (value.filled_at is not None and shown != row.current_sha256)
+        for value in visible_values(session, caller, row)
+        if value.filled_at is None or shown != row.current_sha256
     }
     return Shown(shown, values)
 
@@ -298,7 +331,7 @@ def _edit(value: FormValueRow, place: SignerRow) -> RecordedEdit:
 
 def _require_value(value: str, field: FormFieldRow) -> None:
     try:
-        require_value(value, width=field.width)
+        require_value(value, shape=shape_of_row(field))
     except InputError as exc:
         raise InputError(
             exc.message, code=exc.error_code, field=field.name, label=field.label

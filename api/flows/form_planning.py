@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,20 +14,21 @@ from ledger.tables.agreements import AgreementRow
 from ledger.tables.form_fields import FormFieldRow
 from signing import agreement as rules
 from signing.annexes import NAME_CHARS_MAX, plain
-from signing.form_fields import open_fields, text_fields
+from signing.field_kinds import Kind, Shape
+from signing.form_fields import form_fields, open_fields
 from signing.form_fill import FIELDS_MAX, TextFieldSpec, place_text_fields
 from signing.placement import Anchor, Spot, place_boxes
 
 
 @dataclass(frozen=True, slots=True)
 class FillSpec:
-    """A text field that one signer may fill.
+    """A field that one signer may fill.
 
     Attributes:
         name: of a field in the file, or of the new one that is put at `place`.
         signer: which, from 1, in the order of the agreement's list.
         label: what is asked for, in words.
-        required: whether they cannot sign without it.
+        required: whether they cannot sign without it; a check box has to be ticked.
     """
 
     name: str
@@ -65,7 +67,7 @@ def with_fields(data: bytes, specs: Sequence[FillSpec]) -> bytes:
             for one, box in zip(new, boxes, strict=True)
         ],
     )
-    closed = {one.name: one.fault for one in text_fields(made) if one.fault}
+    closed = {one.name: one.fault for one in form_fields(made) if one.fault}
     for one in new:
         if one.name in closed:
             raise InputError(
@@ -78,7 +80,7 @@ def with_fields(data: bytes, specs: Sequence[FillSpec]) -> bytes:
 
 
 def fillers(specs: Sequence[FillSpec], places: Sequence[rules.Signer]) -> dict[str, str]:
-    """Text field -> signature field of the one who may fill it.
+    """Form field -> signature field of the one who may fill it.
 
     Raises:
         InputError: `form.filler`, `form.label`.
@@ -108,7 +110,7 @@ def plan(
     """Fix, at publication, who may fill what; the caller records it (`agreement.annexed`)."""
     if not specs:
         return []
-    found = {one.name: one for one in text_fields(document)}
+    found = {one.name: one for one in form_fields(document)}
     rows = [
         FormFieldRow(
             agreement_id=row.id,
@@ -119,6 +121,9 @@ def plan(
             required=one.required,
             page=found[one.name].page + 1,
             width=found[one.name].width,
+            kind=found[one.name].kind,
+            height=found[one.name].height,
+            options=json.dumps(found[one.name].options, ensure_ascii=False),
             preset=found[one.name].value,
         )
         for number, one in enumerate(specs, start=1)
@@ -128,7 +133,7 @@ def plan(
 
 
 def plan_facts(rows: Sequence[FormFieldRow]) -> list[Json]:
-    """The plan as `agreement.annexed` fixes it."""
+    """The plan as `agreement.annexed` fixes it; a field of one line of text names no kind, as before."""
     return [
         {
             "name": one.name,
@@ -137,6 +142,12 @@ def plan_facts(rows: Sequence[FormFieldRow]) -> list[Json]:
             "required": one.required,
             "page": one.page,
             "preset": one.preset,
+            **({} if one.kind == Kind.TEXT else {"kind": one.kind}),
         }
         for one in rows
     ]
+
+
+def shape_of_row(row: FormFieldRow) -> Shape:
+    """By it a value of a planned field is judged."""
+    return Shape(Kind(row.kind), row.width, row.height, tuple(json.loads(row.options)))

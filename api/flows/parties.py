@@ -5,6 +5,7 @@ Outside answers (the verification provider) are fetched before the transaction t
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -32,6 +33,8 @@ from ledger.queries import parties as queries
 from ledger.store import transaction
 from ledger.tables.parties import AuthorisationRow, CertificateRow, PartyRow
 from signing.ca import CertificateSubject, IssuedCertificate, requested_spki
+from signing.ca_names import NAME_CHARS_MAX, common_name_text, name_text
+from signing.fonts import require_glyphs
 from signing.identity import (
     Authorisation,
     Basis,
@@ -45,7 +48,7 @@ from signing.identity import (
     mask_number,
 )
 
-NAME_CHARACTERS_MAX: Final = 200
+PLACE_CHARACTERS_MAX: Final = 200
 CATEGORIES: Final = ("donor", "manufacturer", "hospital", "arbitration", "carrier", "person")
 AUTHORISATION_DAYS_MAX: Final = 366
 """A written authority is renewed at least once a year, as is practice for legal representatives."""
@@ -144,17 +147,14 @@ def require_number(party: NewParty, *, today: date) -> str:
     """The identity number in its normal form.
 
     Raises:
-        InputError: `id.malformed`, `party.name`, `party.text`, `party.category`, `identity.*`.
+        InputError: `id.malformed`, `party.name`, `font.*`, `party.text`, `party.category`, `identity.*`.
     """
     require_id(party.id, prefix="pty")
-    if not 0 < len(party.name.strip()) <= NAME_CHARACTERS_MAX:
-        raise InputError(
-            f"a name has 1 to {NAME_CHARACTERS_MAX} characters", code="party.name", field="name"
-        )
+    _require_name(party)
     for field in ("place", "receiving_system"):
-        if len(getattr(party, field)) > NAME_CHARACTERS_MAX:
+        if len(getattr(party, field)) > PLACE_CHARACTERS_MAX:
             raise InputError(
-                f"{field} has at most {NAME_CHARACTERS_MAX} characters",
+                f"{field} has at most {PLACE_CHARACTERS_MAX} characters",
                 code="party.text",
                 field=field,
             )
@@ -163,6 +163,27 @@ def require_number(party: NewParty, *, today: date) -> str:
     if party.kind == "organisation":
         return check_uscc(party.number).code
     return check_resident_id(party.number, today=today).number
+
+
+def _require_name(party: NewParty) -> None:
+    """Refuse now what no certificate could name and no page show: it would be found at the first signature.
+
+    A machine without a font for Chinese registers all the same: it says so where it has to draw.
+
+    Raises:
+        InputError: `party.name`, `font.unprintable`, `font.missing_glyph`.
+    """
+    with contextlib.suppress(UnavailableError):
+        require_glyphs(party.name)
+    try:
+        (common_name_text if party.kind == "person" else name_text)(party.name)
+    except InputError as exc:
+        raise InputError(
+            f"a name has 1 to {NAME_CHARS_MAX} characters in one line (a person's {NAME_CHARS_MAX} "
+            f"bytes: {NAME_CHARS_MAX // 3} Chinese ones), as its certificate will show it",
+            code="party.name",
+            field="name",
+        ) from exc
 
 
 def _fields(ports: Ports, party: NewParty, number: str) -> dict[str, Json]:
@@ -374,6 +395,7 @@ def revoke_authorisation(
     if row is None:
         raise NotFoundError("there is no such record")
     require_visible(caller, row.organisation_id)
+    session.refresh(row, with_for_update=True)  # two may revoke at once, or a handler sign under it
     if row.revoked_at is None:
         row.revoked_at = at
         record(

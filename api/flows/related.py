@@ -22,6 +22,7 @@ from ledger.core.errors import ConflictError, InputError, LimitError, NotFoundEr
 from ledger.core.ids import require_id
 from ledger.log import record
 from ledger.queries import related as queries
+from ledger.queries.live import lock_market
 from ledger.tables.parties import PartyRow
 from ledger.tables.related import RelatedPartyRow
 
@@ -88,6 +89,9 @@ def declare(
         require_visible(caller, new.first_id)
     require_id(new.id, prefix="rel")
     fields = _fields(new)
+    # A round that opens now, and a donor who accepts now, do so before the relation or keep to it.
+    lock_market(session)
+    queries.lock_sides(session, (new.first_id, new.second_id), shared=False)
     existing = session.get(RelatedPartyRow, new.id)
     if existing is not None:
         require_visible(caller, existing.first_id)
@@ -132,6 +136,7 @@ def add_evidence(
     require_role(caller, Role.HANDLER, Role.OPERATOR)
     row = relation_for(session, caller, relation_id)
     require_visible(caller, row.first_id)
+    session.refresh(row, with_for_update=True)
     if row.state not in OUTCOMES or (row.state != "declared" and not caller.is_operator):
         raise ConflictError(
             "an operator has decided on this: declare it anew", code="related.decided"
@@ -167,6 +172,7 @@ def ask_end(
     require_role(caller, Role.HANDLER)
     row = relation_for(session, caller, relation_id)
     require_reason(reason)
+    session.refresh(row, with_for_update=True)
     if row.state not in OUTCOMES:
         raise ConflictError("this relation is over or was refused", code="related.decided")
     if row.end_reason is None:

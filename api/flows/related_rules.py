@@ -36,7 +36,12 @@ def kept_apart(session: Session, rows: Iterable[OfferRow], *, on: date) -> dict[
 def why_related(
     session: Session, offer: OfferRow, hospital: HospitalRow, *, on: date
 ) -> str | None:
-    """Why the gift of an offer may not reach a hospital on a day, in words; None where it may."""
+    """Why the gift of an offer may not reach a hospital on a day, in words; None where it may.
+
+    Until the transaction ends nobody declares a relation of the two.
+    """
+    sides = {offer.organisation_id, hospital.organisation_id}
+    queries.lock_sides(session, [one for one in sides if one is not None], shared=True)
     if hospital.id in offer.related_to:
         return "the giver named it as related"
     return (

@@ -18,6 +18,7 @@ from ledger.core.ids import require_id
 from ledger.core.units import QUANTITY_MAX
 from ledger.log import record
 from ledger.queries import supply_limits as queries
+from ledger.queries.live import lock_market
 from ledger.tables.supply import ResourceRow
 from matching.catalogue import to_day
 from matching.problem import DAY_MAX, DAY_MIN, RESOURCE_KINDS
@@ -124,6 +125,8 @@ def withdraw_resource(
     if row is None:
         raise NotFoundError("there is no such record")
     require_visible(caller, row.organisation_id)
+    lock_market(session)
+    session.refresh(row, with_for_update=True)
     offers = queries.open_offers_of_resource(session, row.id)
     if row.state != "withdrawn" and offers:
         raise ConflictError(

@@ -16,6 +16,7 @@ from ledger.queries import supply_limits as limit_queries
 from ledger.tables.supply import HospitalRow, NeedRow, OfferRow
 from matching.catalogue import Catalogue, to_day
 from matching.problem import (
+    DAY_MAX,
     LOTS_MAX,
     NEEDS_MAX,
     Lane,
@@ -149,9 +150,15 @@ def lots_left(
             # Goods past expiry on the round's day and windows already gone are no supply.
             gone = lot.expires_day is not None and lot.expires_day <= to_day(day)
             past = row.kind == "capacity" and lot.available_day < to_day(day)
-            if left >= max(1, row.pack, row.smallest) and not gone and not past:
+            if left >= max(1, row.pack, row.smallest) and not (gone or past or _impossible(lot)):
                 lots.append(lot)
     return lots
+
+
+def _impossible(lot: Lot) -> bool:
+    """A day of an older offer that was not held against its last day: no supply, and it stops no round."""
+    expires = lot.produced_day if lot.expires_day is None else lot.expires_day
+    return expires < lot.produced_day or max(expires, lot.available_day) > DAY_MAX
 
 
 def _lot(

@@ -27,7 +27,6 @@ DECLINED: Final = "round.line_declined"
 LAPSED: Final = "round.line_lapsed"
 CLAIM_CONFIRMED: Final = "round.claim_confirmed"
 CLAIM_REFUSED: Final = "round.claim_refused"
-OPERATOR_DECIDED: Final = (CLAIM_CONFIRMED, CLAIM_REFUSED)
 
 
 def tell(

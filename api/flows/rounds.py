@@ -19,6 +19,7 @@ from api.flows.related_rules import require_unrelated
 from api.flows.round_acts import commit_round, expect_record, expect_result
 from api.flows.round_inputs import collect
 from api.flows.round_notices import ACCEPTED, DECLINED, LINE, tell_donors, tell_hospital
+from api.flows.round_objections import keep_open_to_objections, require_heard
 from api.flows.round_outcomes import hospital_classes
 from api.flows.round_records import (
     Decided,
@@ -189,6 +190,7 @@ def solve_and_close_round(
                 actor=caller.account_id,
                 at=at,
             )
+            keep_open_to_objections(row, ports.settings, at=at)
             tell_donors(session, lines, round_id=row.id, kind=LINE, at=at)
             expect_result(session, row.id, at=at)
         tell("round.recorded", 4, 4)
@@ -203,12 +205,14 @@ def accept_allocation(
     Raises:
         ForbiddenError: `auth.role`.
         NotFoundError: `not_found`: no such line, or another organisation's offer.
-        ConflictError: `allocation.declined`, `allocation.related_parties`.
+        ConflictError: `allocation.declined`, `allocation.objections_open`, `allocation.round_struck`,
+            `allocation.related_parties`.
     """
     row = _decidable(session, caller, allocation_id)
     if row.state == "declined":
         raise ConflictError("this line was declined", code="allocation.declined")
     if row.state == "proposed":
+        require_heard(session, row, at=at)
         require_unrelated(session, row, on=at.date())
         row.state, row.decided_by, row.decided_at = "accepted", caller.account_id, at
         body: dict[str, Json] = {"allocation": row.id, "by": caller.account_id}

@@ -23,6 +23,8 @@ from api.flows.approvals import (
     named_seal,
     record_approval,
     require_approved_seal,
+    require_approved_values,
+    require_can_approve,
     require_seal_for,
 )
 from api.flows.authority import grounds_of, on_formed
@@ -100,7 +102,7 @@ def make_statement(
         NotFoundError: a seal of another organisation.  ConflictError: `seal.not_enabled`,
             `approval.other_seal`.  InputError: `intent.seal`.
         ConflictError: `agreement.not_read` before every page was read; `agreement.*`;
-            `clause.unconfirmed`, `upload.missing`.
+            `clause.unconfirmed`, `upload.missing`; to sign `approval.other_values`.
         InputError: `intent.act`.
     """
     row, signer = signer_for(session, caller, signer_id)
@@ -119,6 +121,7 @@ def make_statement(
     annex = None
     if act != "consent":
         require_annexed(session, row, signer)
+        require_approved_values(session, row, signer)
         annex = annex_of(session, row, signer)
     people = party_queries.parties_by_ids(session, [signer.organisation_id, signer.person_id])
     nonce = secrets.token_hex(16)
@@ -162,7 +165,7 @@ def express_intent(
         NotFoundError: no such statement of this signer; `certificate.none`.
         VerificationError: `intent.*`.
         ForbiddenError: `authority.*`.  ConflictError: `intent.used`, `agreement.*`, `clause.*`,
-            `upload.*`; of an approval `seal.not_enabled`, `approval.other_seal`.
+            `upload.*`, `approval.*`; of an approval `seal.not_enabled`.
     """
     made = session.get(IntentRow, intent_id)
     if made is None:
@@ -181,6 +184,7 @@ def express_intent(
     annex = None
     if made.act != "consent":
         require_annexed(session, row, signer)
+        require_approved_values(session, row, signer)
         annex = annex_of(session, row, signer)
     require_intent(
         value,
@@ -205,13 +209,7 @@ def express_intent(
         signer.consented_at = signer.consented_at or at
     elif made.act == "approve":
         require_seal_for(session, caller, row, signer, seal, at=at)
-        rules.approve(
-            state_of(session, row),
-            person=signer.person_id,
-            field=signer.field,
-            document_sha256=digest32(bytes.fromhex(row.document_sha256)),
-            at=at,
-        )
+        require_can_approve(session, row, signer, at=at)
     else:
         signer.intent_at = at
     made.proof = proof.hex()
@@ -248,6 +246,7 @@ def express_intent(
             certificate=certificate.id,
             authorisation=authority.id,
             seal=seal,
+            annex=annex,
             at=at,
         )
     return made
@@ -269,7 +268,7 @@ def prepare_signature(
 
     Raises:
         InputError, ForbiddenError, ConflictError, UnavailableError: those of `draw_marks`.
-        ConflictError: `agreement.*`, `agreement.no_intent`, `seal.not_approved`.
+        ConflictError: `agreement.*`, `agreement.no_intent`, `seal.not_approved`, `approval.other_values`.
         ForbiddenError: `authority.*`.  NotFoundError: `certificate.none`.
     """
     row, signer = signer_for(session, caller, signer_id)
@@ -291,6 +290,7 @@ def prepare_signature(
     if signer.intent_at is None:
         raise ConflictError("express your intent to sign first", code="agreement.no_intent")
     require_approved_seal(session, row, signer, marks.seal_id)
+    require_approved_values(session, row, signer)
     authority = grounds_of(
         session, ports, signer, row, act="sign", at=at, seal=kind_of_seal(session, marks)
     ).authorisation
@@ -380,7 +380,8 @@ def complete_signature(
     Raises:
         VerificationError: `pdf.signature_mismatch`, and the first check that an earlier or the new
             signature does not pass; `pdf.validators_disagree` where pyHanko or pdfsig rejects it.
-        ConflictError: `agreement.*`, `signature.expired`, `pdf.breaks_earlier_signature`.
+        ConflictError: `agreement.*`, `signature.expired`, `pdf.breaks_earlier_signature`,
+            `seal.not_approved`, `approval.other_values`.
         ForbiddenError: `authority.*`.
     """
     made = session.get(PreparedSignatureRow, prepared_id)
@@ -392,8 +393,8 @@ def complete_signature(
         return signer
     if at >= made.expires_at:
         raise ConflictError("this preparation is too old; prepare again", code="signature.expired")
-    certificate = session.get(CertificateRow, made.certificate_id)
-    assert certificate is not None
+    # Held until the signature stands: the key is blocked before it, or after it and told so.
+    certificate = party_queries.hold_certificate(session, made.certificate_id)
     if certificate.revoked_at is not None:
         raise ForbiddenError("this certificate is revoked", code="certificate.revoked")
     document = digest32(bytes.fromhex(row.document_sha256))
@@ -407,6 +408,9 @@ def complete_signature(
         at=at,
     )
     seal = require_seal_still(session, caller, json.loads(made.state), at=at)
+    # An approver may have approved again since it was prepared.
+    require_approved_seal(session, row, signer, None if seal is None else seal.id)
+    require_approved_values(session, row, signer)
     grounds = grounds_of(
         session, ports, signer, row, act="sign", at=at, seal=None if seal is None else seal.kind
     )
@@ -585,12 +589,13 @@ def newest_certificate(
     Raises:
         NotFoundError: `certificate.none`.
     """
-    held = party_queries.usable_certificates(
+    for one in party_queries.usable_certificates(
         session, organisation_id=organisation_id, person_id=person_id, at=at
+    ):
+        # Held until what it proves is recorded: its loss is reported before that, or after it.
+        if party_queries.hold_certificate(session, one.id).revoked_at is None:
+            return one
+    raise NotFoundError(
+        "you hold no valid certificate; make a device key and send its certificate request",
+        code="certificate.none",
     )
-    if not held:
-        raise NotFoundError(
-            "you hold no valid certificate; make a device key and send its certificate request",
-            code="certificate.none",
-        )
-    return held[0]

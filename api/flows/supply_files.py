@@ -17,6 +17,7 @@ from typing import Final, TypeAlias
 from sqlalchemy.orm import Session
 
 from api.callers import Caller, Role, require_organisation, require_role, require_visible
+from api.flows.csv_text import csv_text
 from api.flows.supply import (
     NewNeed,
     NewOffer,
@@ -247,16 +248,12 @@ def _post(
 
 
 def _text(data: bytes) -> str:
-    for encoding in ("utf-8-sig", "gb18030"):
-        try:
-            text = data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        if "\x00" not in text:
-            return text
-    raise InputError(
-        "the file is neither UTF-8 nor GB 18030: save it as CSV", code="supply_file.encoding"
-    )
+    text = csv_text(data)
+    if text is None:
+        raise InputError(
+            "the file is neither UTF-8 nor GB 18030: save it as CSV", code="supply_file.encoding"
+        )
+    return text
 
 
 def _require_header(

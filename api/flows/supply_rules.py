@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,7 @@ from ledger.core.errors import ConflictError, InputError, LimitError, NotFoundEr
 from ledger.core.ids import derived_id
 from ledger.log import NewEntry, record
 from ledger.queries import supply as queries
+from ledger.queries.live import lock_market
 from ledger.tables.supply import LaneRow, NeedRow, OfferRow, ResourceRow
 from matching.catalogue import Catalogue, to_day
 from matching.problem import Lot, require_lot
@@ -96,6 +98,11 @@ def mark_withdrawn(
     if row.state == "withdrawn":
         return
     require_reason(reason)
+    # A round that is collecting its inputs at this moment has it, or it is gone before; never both.
+    lock_market(session)
+    session.refresh(row, with_for_update=True)
+    if row.state == "withdrawn":
+        return
     require_no_round(session)
     row.state, row.withdrawn_reason = "withdrawn", reason
     body: dict[str, Json] = {what: row.id, "reason": reason}
@@ -165,10 +172,24 @@ def _as_lot(offer: NewOffer) -> Lot:
     )
 
 
+def _last_day(offer: NewOffer, *, catalogue: Catalogue) -> Lot:
+    """The offer as rounds would see the last day of its capacity."""
+    first = _as_lot(offer)
+    available = first.available_day + offer.windows - 1
+    produced = available if offer.produced_on is None else first.produced_day
+    life = catalogue.items[offer.item].shelf_days
+    expires = first.expires_day
+    if expires is None and life is not None:
+        expires = produced + life
+    return replace(first, available_day=available, produced_day=produced, expires_day=expires)
+
+
 def _require_dates(offer: NewOffer, *, catalogue: Catalogue, today: date) -> None:
     if offer.kind == "capacity":
         if to_day(offer.available_on) + offer.windows <= to_day(today):
             raise InputError("every day of this capacity is past", code="offer.window_past")
+        # A round takes every day of it as a lot: one that cannot be a lot would stop the round of everybody.
+        require_lot(_last_day(offer, catalogue=catalogue), catalogue=catalogue)
         return
     if catalogue.items[offer.item].shelf_days is not None:
         if offer.expires_on is None:
@@ -183,7 +204,8 @@ def _require_resource(session: Session, offer: NewOffer, *, organisation_id: str
             "goods that are made already draw on no resource: leave it out, or offer a capacity",
             code="offer.resource_of_lot",
         )
-    row = session.get(ResourceRow, offer.resource_id)
+    # Held until the offer stands: nobody withdraws the resource from under it.
+    row = session.get(ResourceRow, offer.resource_id, with_for_update={"read": True})
     if row is None or row.organisation_id != organisation_id:
         raise NotFoundError(
             "your organisation has no such resource: post it first", code="resource.not_found"

@@ -23,6 +23,7 @@ from api.deps import (
     SessionDep,
     Tenant,
     Visitor,
+    address_of,
     limit_attempts,
 )
 from api.edge import SESSION_COOKIE
@@ -276,7 +277,9 @@ def open_login(
         WrongPasswordError: `auth.wrong_password`.
     """
     limit_attempts(request, "login.address")
-    limit_attempts(request, "login.account", who=login.strip().lower()[:64])
+    name = login.strip().lower()[:64]
+    limit_attempts(request, "login.account", who=f"{name}/{address_of(request)}")
+    limit_attempts(request, "login.everywhere", who=name)
     account = access.check_password(reader, login=login, password=password)
     pages = pages_of(request)
     token = access.log_in(

@@ -11,6 +11,7 @@ from fastapi import APIRouter, File, Form, Path, Query, Request, Response, Uploa
 from pydantic import ValidationError
 
 from api.deps import AtDep, Handler, Limit, PortsDep, SessionDep, Tenant, TenantOrOperator
+from api.edge import BULK_BYTES_MAX
 from api.flows import agreements, bulk, marks, places, relations, signatures, stamping
 from api.flows.annexes import ClauseSpec, DemandSpec
 from api.flows.form_filling import shown_file
@@ -46,8 +47,6 @@ from signing.render import page_png
 router = APIRouter(prefix="/api/v1", tags=["agreements"])
 
 AgreementId = Annotated[str, Path(max_length=ID_CHARACTERS_MAX)]
-BULK_BYTES_MAX: Final = 8 * 1024 * 1024
-"""Two thousand rows of four thousand bytes."""
 PAGE_SIDE_PX: Final = 1400
 """Longest side of a page picture: sharp on a phone at twofold density, about 200 kB."""
 
@@ -116,7 +115,9 @@ def send_bulk(
     ports: PortsDep,
     at: AtDep,
     caller: Handler,
-    file: Annotated[UploadFile, File(description="CSV in UTF-8; see guides/agreements.md")],
+    file: Annotated[
+        UploadFile, File(description="CSV in UTF-8 or GB 18030; see guides/agreements.md")
+    ],
     order: Annotated[str, Form(max_length=100_000, description="JSON of BulkIn")],
     first: Annotated[int, Query(ge=1)] = 1,
     count: Annotated[int, Query(ge=1, le=bulk.SLICE_MAX)] = bulk.SLICE_MAX,

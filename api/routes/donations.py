@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from typing import Annotated, Final
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Form, Query, Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from api.deps import (
     PUBLIC,
@@ -17,12 +18,23 @@ from api.deps import (
     TenantOrOperator,
     Visitor,
 )
-from api.flows.donation_bundle import donation_bundle_for, export_donation_bundle
+from api.flows.donation_bundle import (
+    Progress,
+    advance_donation_bundle,
+    donation_bundle_for,
+    donation_progress,
+)
 from api.routes.base import pages_of
 from api.routes.evidence import bundle_download
 from api.routes.supply import After, RecordId
 from api.schemas.agreements import BundleOut
-from api.schemas.donations import DonationBundleIn, DonationsOut, PublicWay, WayOut
+from api.schemas.donations import (
+    BundleProgressOut,
+    DonationBundleIn,
+    DonationsOut,
+    PublicWay,
+    WayOut,
+)
 from api.views import donations as views
 from arbitration.contents import Purpose
 from ledger.core.ids import new_id
@@ -53,12 +65,21 @@ def get_public_way(session: SessionDep, offer_id: RecordId) -> PublicWay:
     return views.public_way(session, offer_id)
 
 
-@router.post("/api/v1/donations/bundles", status_code=201)
+@router.post(
+    "/api/v1/donations/bundles", status_code=201, responses={202: {"model": BundleProgressOut}}
+)
 def make_bundle(
-    ports: PortsDep, at: AtDep, caller: TenantOrOperator, body: DonationBundleIn
-) -> BundleOut:
-    """Make one bundle about whole offers (`fuqi/donation-bundle/v1`): lots, agreements, certificates, lines."""
-    row, _ = export_donation_bundle(
+    response: Response,
+    ports: PortsDep,
+    at: AtDep,
+    caller: TenantOrOperator,
+    body: DonationBundleIn,
+) -> BundleOut | BundleProgressOut:
+    """Make one bundle about whole offers (`fuqi/donation-bundle/v1`): lots, agreements, certificates, lines.
+
+    A large one takes several requests: while the answer is 202, send the same request again.
+    """
+    made = advance_donation_bundle(
         ports,
         caller,
         offer_ids=body.offer_ids,
@@ -67,7 +88,10 @@ def make_bundle(
         recipient=body.recipient,
         at=at,
     )
-    return BundleOut.model_validate(row)
+    if isinstance(made, Progress):
+        response.status_code = 202
+        return BundleProgressOut.model_validate(made)
+    return BundleOut.model_validate(made[0])
 
 
 @router.get("/api/v1/donations/bundles/{donation_bundle_id}", response_class=Response)
@@ -85,18 +109,40 @@ def make_bundle_form(
     at: AtDep,
     caller: TenantOrOperator,
     offer: Annotated[list[str], Form(max_length=20)],
+    bundle: Annotated[str, Form(max_length=40)] = "",
 ) -> Response:
-    """Make a bundle of the offers ticked on the page and hand it over."""
-    row, data = export_donation_bundle(
+    """Make a bundle of the offers ticked on the page and hand it over; a large one in steps."""
+    made = advance_donation_bundle(
         ports,
         caller,
         offer_ids=offer,
-        bundle_id=new_id("bun", at=at),
+        bundle_id=bundle or new_id("bun", at=at),
         purpose=Purpose.PARTY,
         recipient=caller.organisation_id or caller.account_id,
         at=at,
     )
-    return bundle_download(row, data)
+    if not isinstance(made, Progress) and not bundle:
+        return bundle_download(*made)
+    named = bundle or (made.id if isinstance(made, Progress) else made[0].id)
+    query = urlencode([("offer", one) for one in offer])
+    return RedirectResponse(f"/goods/donations/bundles/{named}?{query}", status_code=303)
+
+
+@router.get(
+    "/goods/donations/bundles/{donation_bundle_id}",
+    response_class=HTMLResponse,
+    include_in_schema=False,
+)
+def bundle_page(
+    request: Request,
+    session: SessionDep,
+    caller: TenantOrOperator,
+    donation_bundle_id: RecordId,
+    offer: Annotated[list[str] | None, Query(max_length=20)] = None,
+) -> Response:
+    """How far a large bundle has come, and where to get it."""
+    facts = donation_progress(session, caller, offer_ids=offer or (), bundle_id=donation_bundle_id)
+    return pages_of(request).page(request, "goods_bundle.html", caller=caller, facts=facts)
 
 
 @router.get("/goods/donations", response_class=HTMLResponse, include_in_schema=False)

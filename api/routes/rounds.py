@@ -20,6 +20,7 @@ from api.deps import (
 )
 from api.flows import rounds
 from api.flows.round_notices import PREFIX, mark_all_seen
+from api.flows.round_objections import accept_from
 from api.routes.base import pages_of
 from api.routes.supply import After, RecordId
 from api.schemas.agreements import ReasonIn
@@ -201,7 +202,12 @@ def run_round_form(
 
 @router.get("/rounds/{round_id}", response_class=HTMLResponse, include_in_schema=False)
 def round_page(
-    request: Request, session: SessionDep, caller: Member, round_id: RecordId, after: After = ""
+    request: Request,
+    session: SessionDep,
+    at: AtDep,
+    caller: Member,
+    round_id: RecordId,
+    after: After = "",
 ) -> Response:
     """One round: fill rates, the certificate, the checker's verdict, why needs went unmet."""
     facts = views.round_facts(session, round_id)
@@ -213,12 +219,14 @@ def round_page(
     )
     # A decision on an urgent need has no figures of its own, an open round has nothing yet.
     summary = {"gap": None, **(facts.summary or {})}
+    start = accept_from(facts.summary)
     return pages_of(request).page(
         request,
         "round.html",
         caller=caller,
         facts=facts,
         summary=summary,
+        heard_until=start if start is not None and at < start else None,
         item_name=item_names,
         reason_text=outcomes.reason_texts,
         lines=lines,

@@ -218,6 +218,13 @@ class SignerOut(Output):
     intent_at: datetime | None
     signed_at: datetime | None
     approved_at: datetime | None
+    approve_again: bool = Field(
+        description="of the caller's side: form fields say something else than was approved, "
+        "and this place may approve again"
+    )
+    unapproved: bool = Field(
+        description="of the caller's side: its approver has to approve again before this place signs"
+    )
     refused_at: datetime | None
     receiving_system: str | None = Field(description="designated system of the organisation")
     place: str | None = Field(description="its main place of business")

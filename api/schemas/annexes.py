@@ -15,7 +15,8 @@ from signing.annexes import (
     EXPLANATION_CHARS_MAX,
     NAME_CHARS_MAX,
 )
-from signing.form_fill import FIELDS_MAX, VALUE_CHARS_MAX
+from signing.field_kinds import LINES_CHARS_MAX, Kind
+from signing.form_fill import FIELDS_MAX
 
 
 class ClauseIn(Input):
@@ -57,8 +58,12 @@ class FillIn(Input):
 
     values: dict[
         Annotated[str, Field(min_length=1, max_length=64)],
-        Annotated[str, Field(max_length=VALUE_CHARS_MAX + 50)],
-    ] = Field(min_length=1, max_length=FIELDS_MAX, description="name of the field -> its text")
+        Annotated[str, Field(max_length=2 * LINES_CHARS_MAX)],
+    ] = Field(
+        min_length=1,
+        max_length=FIELDS_MAX,
+        description='name of the field -> its text; "On" or "Off" for a check box',
+    )
 
 
 class FormFieldOut(Output):
@@ -71,7 +76,10 @@ class FormFieldOut(Output):
     width: int
     height: int
     value: str
-    multiline: bool
+    kind: Kind = Field(
+        description="text: one line; lines: several; check: a box; choice: an option"
+    )
+    options: list[str] = Field(description="of a choice, as they are shown")
     fault: str = Field(description='"" where it can be; a stable word otherwise')
 
 
@@ -84,7 +92,11 @@ class FieldOut(Output):
     label: str
     required: bool
     page: int
-    preset: str = Field(description="what the author left in it")
+    kind: Kind = Field(
+        description="text: one line; lines: several; check: a box; choice: an option"
+    )
+    options: list[str] = Field(description="of a choice: one of these; else empty")
+    preset: str = Field(description="what the author left in it; of a check box On or Off")
     value: str = Field(description="filled, or kept for the caller's own signature; else empty")
     filled_at: datetime | None = Field(description="when its filler signed for it")
 

@@ -49,18 +49,39 @@ class WaitingOut(Output):
     turn: bool = Field(description="false where somebody else acts first")
     alone: str = Field(
         description="what is done on its own page before it can be in a batch: "
-        "`clause.unconfirmed`, `upload.missing`; else empty"
+        "`clause.unconfirmed`, `upload.missing`, `form.unfilled`, `approval.other_values`; else empty"
     )
     expires_at: datetime
+
+
+class AgainOut(Output):
+    """A place whose approval is to be given again: form fields say something else by now."""
+
+    signer_id: str
+    agreement_id: str
+    title: str
 
 
 class WaitingList(Output):
     """Newest first."""
 
     items: list[WaitingOut]
+    again: list[AgainOut] = Field(
+        description="approvals to be given again, for values have changed since"
+    )
     sign: int = Field(description="how many wait to be signed, on all pages")
     approve: int = Field(description="how many wait to be approved, on all pages")
     next: str | None = Field(description="give it as `before` for the next page")
+
+
+class BatchValueOut(Output):
+    """A value of a form field, as an approval in a batch lists it."""
+
+    name: str
+    field: str = Field(description="place of its filler")
+    kind: str = Field(description="as of the agreement's `fields`")
+    label: str
+    value: str
 
 
 class BatchItemOut(Output):
@@ -82,6 +103,12 @@ class BatchItemOut(Output):
     seal_name: str | None
     seal_kind: str | None
     seal_picture_sha256: str | None
+    values: list[BatchValueOut] = Field(
+        description="of an approval: what others filled and what its own side's signers have saved"
+    )
+    annex: dict[str, Any] | None = Field(
+        description="of an approval, once its statement was asked for: what the item names by `annex_sha256`"
+    )
     state: str = Field(
         description="unread, ready, affirmed, awaiting, approved, signed, or the code of what prevents it"
     )

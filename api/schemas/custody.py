@@ -386,18 +386,3 @@ class OverdueOut(Output):
     handovers: list[dict[str, Any]]
     discrepancies: list[dict[str, Any]]
     purposes: list[dict[str, Any]]
-
-
-class AgreementDraftIn(Input):
-    """Draw the donation agreement of an accepted allocation."""
-
-    id: Id = Field(description="agr_…, made by the caller")
-    expires_at: datetime
-    delivery_deadline: date
-    delivery_place: Text
-    purpose: Text
-    receiver_person_id: Id = Field(description="the hospital's handler who signs")
-    giver_details: dict[str, str]
-    receiver_details: dict[str, str]
-    arbitration_institution: Text
-    arbitration_seat: Text

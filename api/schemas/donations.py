@@ -148,3 +148,11 @@ class DonationBundleIn(BundleIn):
     offer_ids: Annotated[tuple[Id, ...], Field(min_length=1, max_length=20)] = Field(
         description="my offers, of which the bundle tells every unit"
     )
+
+
+class BundleProgressOut(Output):
+    """A large bundle that is not finished: send the same request again, it goes on where it stands."""
+
+    id: str
+    done: int = Field(description="bundles of lots and agreements that are made")
+    total: int = Field(description="bundles of lots and agreements that go into it")

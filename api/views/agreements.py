@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from api.callers import Caller
 from api.flows.agreements import agreement_for, state_of
 from api.flows.annexes import clauses_for
+from api.flows.approvals import may_approve_again, unapproved_fields
 from api.schemas.agreements import (
     AgreementList,
     AgreementOut,
@@ -123,6 +124,11 @@ def agreement_facts(session: Session, caller: Caller, agreement_id: str) -> Agre
                 intent_at=s.intent_at,
                 signed_at=s.signed_at,
                 approved_at=s.approved_at,
+                approve_again=s.organisation_id == caller.organisation_id
+                and may_approve_again(session, row, s),
+                unapproved=s.organisation_id == caller.organisation_id
+                and s.signed_at is None
+                and bool(unapproved_fields(session, row, s)),
                 refused_at=s.refused_at,
                 receiving_system=people[s.organisation_id].receiving_system,
                 place=people[s.organisation_id].place,
@@ -183,6 +189,8 @@ def my_place(facts: AgreementOut, *, place: str | None = None) -> SignerOut | No
         return next((one for one in mine if one.id == place), None)
 
     def rank(one: SignerOut) -> tuple[bool, bool]:
+        if one.approve_again:
+            return (False, False)
         done = bool(one.signed_at or one.approved_at or one.refused_at or not one.needed)
         return (done, not one.turn)
 

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from api.callers import Caller
 from api.flows.annexes import may_see
+from api.flows.form_filling import visible_values
 from api.schemas.annexes import (
     AttachmentOut,
     ClauseOut,
@@ -21,6 +22,7 @@ from ledger.queries import annexes as queries
 from ledger.queries import form_fields as form_queries
 from ledger.tables.agreements import AgreementRow
 from ledger.tables.annexes import AttachmentRow
+from signing.field_kinds import Kind
 from signing.form_fields import FormField
 
 
@@ -74,13 +76,11 @@ def attachments_facts(session: Session, caller: Caller, row: AgreementRow) -> li
 
 
 def field_facts(session: Session, caller: Caller, row: AgreementRow) -> list[FieldOut]:
-    """Form fields that signers may fill; a value shows once it is signed for, and before that to its writer."""
-    me = (caller.person_id, caller.organisation_id)
-    shown = {
-        value.name: value
-        for value, place in form_queries.values_of(session, row.id)
-        if value.filled_at is not None or (place.person_id, place.organisation_id) == me
-    }
+    """Form fields that signers may fill.
+
+    A value shows once it is signed for; before that to its writer, and to whoever approves for that side.
+    """
+    shown = {one.name: one for one in visible_values(session, caller, row)}
     found = []
     for one in form_queries.fields_of(session, row.id):
         value = shown.get(one.name)
@@ -92,6 +92,8 @@ def field_facts(session: Session, caller: Caller, row: AgreementRow) -> list[Fie
                 label=one.label,
                 required=one.required,
                 page=one.page,
+                kind=Kind(one.kind),
+                options=json.loads(one.options),
                 preset=one.preset,
                 value="" if value is None else value.value,
                 filled_at=None if value is None else value.filled_at,
@@ -102,7 +104,7 @@ def field_facts(session: Session, caller: Caller, row: AgreementRow) -> list[Fie
 
 def form_field_facts(one: FormField) -> FormFieldOut:
     """One field of a PDF's form; pages count from 1."""
-    return FormFieldOut(**{**asdict(one), "page": one.page + 1})
+    return FormFieldOut(**{**asdict(one), "page": one.page + 1, "options": [*one.options]})
 
 
 def attachment_facts(row: AttachmentRow, *, readable: bool) -> AttachmentOut:

@@ -11,15 +11,27 @@ from sqlalchemy.orm import Session
 from api.callers import Caller, require_organisation
 from api.flows.agreements import state_of
 from api.flows.annexes import require_annexed
+from api.flows.approvals import may_approve_again, require_approved_values
 from api.flows.batch_places import Standing, standing_of
 from api.flows.batches import opened_items
-from api.schemas.batches import BatchItemOut, BatchOut, LeftOutOut, WaitingList, WaitingOut
+from api.flows.form_filling import statement_values
+from api.schemas.batches import (
+    AgainOut,
+    BatchItemOut,
+    BatchOut,
+    BatchValueOut,
+    LeftOutOut,
+    WaitingList,
+    WaitingOut,
+)
 from ledger.core.canonical import canonical_parse
 from ledger.core.errors import ConflictError, ForbiddenError
 from ledger.queries import batches as queries
+from ledger.queries import form_fields as form_queries
 from ledger.queries import parties as party_queries
 from ledger.tables.agreements import AgreementRow, SignerRow
 from ledger.tables.batches import BatchRow
+from signing import agreement as rules
 from signing.amounts import amount_text
 from signing.batch_intent import batch_message
 
@@ -64,11 +76,19 @@ def waiting_list(
         )
         for one in found
     ]
+    again = [
+        AgainOut(signer_id=one.id, agreement_id=row.id, title=row.title)
+        for one in queries.approved_places(
+            session, organisation_id=organisation, person_id=caller.person_id
+        )
+        if may_approve_again(session, row := session.get_one(AgreementRow, one.agreement_id), one)
+    ]
     counted = queries.count_places(
         session, organisation_id=organisation, person_id=caller.person_id
     )
     return WaitingList(
         items=items,
+        again=again,
         sign=counted.get("sign", 0),
         approve=counted.get("approve", 0),
         next=found[-1].id if len(found) == limit else None,
@@ -78,6 +98,7 @@ def waiting_list(
 def _alone(session: Session, row: AgreementRow, signer: SignerRow) -> str:
     try:
         require_annexed(session, row, signer)
+        require_approved_values(session, row, signer)
     except ConflictError as exc:
         return exc.error_code
     return ""
@@ -97,7 +118,8 @@ def batch_facts(session: Session, batch: BatchRow, *, at: datetime) -> BatchOut:
         created_at=batch.created_at,
         affirmed_at=batch.affirmed_at,
         items=[
-            _item(one, owner=names[one.agreement.owner_organisation_id].name) for one in standing
+            _item(session, one, batch, owner=names[one.agreement.owner_organisation_id].name)
+            for one in standing
         ],
         left_out=[
             LeftOutOut(
@@ -116,8 +138,9 @@ def batch_facts(session: Session, batch: BatchRow, *, at: datetime) -> BatchOut:
     )
 
 
-def _item(one: Standing, *, owner: str) -> BatchItemOut:
+def _item(session: Session, one: Standing, batch: BatchRow, *, owner: str) -> BatchItemOut:
     row, seal = one.agreement, one.seal
+    approves = batch.act == rules.Act.APPROVE
     return BatchItemOut(
         number=one.number,
         signer_id=one.signer.id,
@@ -133,5 +156,22 @@ def _item(one: Standing, *, owner: str) -> BatchItemOut:
         seal_name=None if seal is None else seal.name,
         seal_kind=None if seal is None else seal.kind,
         seal_picture_sha256=None if seal is None else seal.picture_sha256,
+        values=_values(session, row, one.signer) if approves else [],
+        annex=one.annex if approves else None,
         state=one.code,
     )
+
+
+def _values(session: Session, row: AgreementRow, signer: SignerRow) -> list[BatchValueOut]:
+    """What the approver is shown beside the pages; the annex lists the same."""
+    fields = {one.name: one for one in form_queries.fields_of(session, row.id)}
+    return [
+        BatchValueOut(
+            name=one.name,
+            field=one.field,
+            kind=fields[one.name].kind,
+            label=fields[one.name].label,
+            value=one.value,
+        )
+        for one in statement_values(session, row, signer)
+    ]

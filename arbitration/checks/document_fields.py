@@ -15,6 +15,7 @@ from arbitration.checks.context import FILLED, Context
 from arbitration.checks.results import Problem, conclude, unclear, wrong
 from arbitration.model import Event
 from ledger.core.report import Check, Verdict
+from signing.field_kinds import UNTICKED, Kind
 
 CODE: Final = "document.fields"
 
@@ -90,13 +91,13 @@ def _plan_problems(
         return [unclear("which fields were left to whom is not opened", "表单域的填写安排未披露")]
     places = {str(row["signer"]): str(row["field"]) for row in context.bundle.signers}
     problems: list[Problem] = []
-    done: set[str] = set()
+    done: dict[str, str] = {}
     for event in events:
         if event.body is None:
             continue
         for one in event.body["fields"]:
             name, field = str(one["field"]), places.get(str(event.body["signer"]))
-            done.add(name)
+            done[name] = str(one["new"])
             if name not in plan or plan[name]["field"] != field:
                 problems.append(
                     wrong(
@@ -106,8 +107,10 @@ def _plan_problems(
                 )
     closed = any(event.body is None for event in events)
     for name, one in plan.items():
-        missing = one["required"] and not one["preset"] and one["field"] in places.values()
-        if missing and name not in done:
+        # Without a kind: one line of text, the only one of earlier publications.
+        answer = done.get(name, str(one["preset"]))
+        empty = ("", UNTICKED) if one.get("kind") == Kind.CHECK else ("",)
+        if one["required"] and answer in empty and one["field"] in places.values():
             make = unclear if closed else wrong
             problems.append(
                 make(f"required field {name} was not filled", f"必填表单域 {name} 未填写")

@@ -95,15 +95,3 @@ def next_turn(session: Session, lot_id: str, *, holder: str) -> int:
             if value.get("holder") == holder:
                 return int(value["turn"]) + 1
     return 0
-
-
-def unsettled(session: Session) -> int:
-    """How many acts are neither final nor refused."""
-    return (
-        session.scalar(
-            select(func.count())
-            .select_from(ChainActRow)
-            .where(ChainActRow.state.in_(("queued", "sent", "mined")))
-        )
-        or 0
-    )

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from ledger.tables.agreements import AgreementRow, SignerRow
 from ledger.tables.batches import BatchItemRow, BatchRow
+from ledger.tables.form_fields import FormFieldRow
 
 PAGE_MAX = 100
 
@@ -64,6 +65,27 @@ def count_places(session: Session, *, organisation_id: str, person_id: str) -> d
     return {str(act): int(count) for act, count in counted}
 
 
+def approved_places(
+    session: Session, *, organisation_id: str, person_id: str
+) -> Sequence[SignerRow]:
+    """Places that a handler approved, of open agreements with form fields; at most `PAGE_MAX`, newest first."""
+    fields = select(FormFieldRow.agreement_id)
+    return session.scalars(
+        select(SignerRow)
+        .join(AgreementRow, AgreementRow.id == SignerRow.agreement_id)
+        .where(
+            SignerRow.organisation_id == organisation_id,
+            SignerRow.person_id == person_id,
+            SignerRow.approved_at.is_not(None),
+            SignerRow.forwarded_at.is_(None),
+            AgreementRow.state.in_(("published", "signing")),
+            SignerRow.agreement_id.in_(fields),
+        )
+        .order_by(SignerRow.id.desc())
+        .limit(PAGE_MAX)
+    ).all()
+
+
 def _open_places(*, organisation_id: str, person_id: str) -> Select[SignerRow]:
     return (
         select(SignerRow)
@@ -78,13 +100,3 @@ def _open_places(*, organisation_id: str, person_id: str) -> Select[SignerRow]:
             AgreementRow.state.in_(("published", "signing")),
         )
     )
-
-
-def batches_of(session: Session, *, organisation_id: str, person_id: str) -> Sequence[BatchRow]:
-    """A handler's batches, newest first."""
-    return session.scalars(
-        select(BatchRow)
-        .where(BatchRow.organisation_id == organisation_id, BatchRow.person_id == person_id)
-        .order_by(BatchRow.id.desc())
-        .limit(20)
-    ).all()

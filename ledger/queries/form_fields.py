@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ledger.tables.agreements import PreparedSignatureRow, SignerRow
+from ledger.tables.agreements import SignerRow
 from ledger.tables.batches import BatchItemRow
 from ledger.tables.form_fields import FormFieldRow, FormValueRow
 
@@ -51,16 +51,6 @@ def filled_with(
         .order_by(FormValueRow.revision_sha256, FormValueRow.name)
     )
     return [(value, signer) for value, signer in rows]
-
-
-def prepared_of(session: Session, agreement_id: str) -> Sequence[PreparedSignatureRow]:
-    """Prepared signatures of an agreement, whose state holds what they filled."""
-    return session.scalars(
-        select(PreparedSignatureRow)
-        .join(SignerRow, SignerRow.id == PreparedSignatureRow.signer_id)
-        .where(SignerRow.agreement_id == agreement_id)
-        .limit(PREPARED_MAX)
-    ).all()
 
 
 def batch_items_of(session: Session, agreement_id: str) -> Sequence[BatchItemRow]:

@@ -45,6 +45,25 @@ def data_keys(session: Session, subjects: Sequence[str]) -> list[DataKeyRow]:
     return found
 
 
+def held_keys(session: Session, subjects: Sequence[str]) -> list[DataKeyRow]:
+    """Data keys of these subjects as they stand now; none is erased or restricted until the transaction ends.
+
+    Args:
+        subjects: in the order of their ids, so that nobody waits in a circle.
+    """
+    found: list[DataKeyRow] = []
+    for start in range(0, len(subjects), IDS_PER_QUERY):
+        query = (
+            select(DataKeyRow)
+            .where(DataKeyRow.subject.in_(subjects[start : start + IDS_PER_QUERY]))
+            .order_by(DataKeyRow.subject)
+            .with_for_update(read=True)
+            .execution_options(populate_existing=True)
+        )
+        found.extend(session.scalars(query))
+    return found
+
+
 def wrapped_after(session: Session, subject: str, *, limit: int) -> Sequence[DataKeyRow]:
     """Data keys that are not erased, after `subject` in order of subjects; locked for the change."""
     return session.scalars(

@@ -106,6 +106,35 @@ def certificate_of_key(session: Session, spki_sha256: str) -> CertificateRow | N
     return session.scalar(select(CertificateRow).where(CertificateRow.spki_sha256 == spki_sha256))
 
 
+def hold_certificate(session: Session, certificate_id: str) -> CertificateRow:
+    """A certificate as it stands now, which nobody blocks until the transaction ends.
+
+    Many acts under one key go on beside each other; a report that it is lost waits for them, or they see it.
+    """
+    return session.get_one(
+        CertificateRow, certificate_id, with_for_update={"read": True}, populate_existing=True
+    )
+
+
+def hold_authorisation(session: Session, row: AuthorisationRow) -> AuthorisationRow:
+    """An authorisation as it stands now, which nobody revokes until the transaction ends.
+
+    With it every other of the same person: the documents of one batch may rest on several, and what is locked
+    before the journal waits for nobody who waits for the journal.
+    """
+    session.scalars(
+        select(AuthorisationRow)
+        .where(
+            AuthorisationRow.organisation_id == row.organisation_id,
+            AuthorisationRow.person_id == row.person_id,
+        )
+        .order_by(AuthorisationRow.id)
+        .with_for_update(read=True)
+        .execution_options(populate_existing=True)
+    ).all()
+    return row
+
+
 def usable_certificates(
     session: Session, *, organisation_id: str, person_id: str, at: datetime
 ) -> Sequence[CertificateRow]:

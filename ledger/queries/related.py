@@ -42,6 +42,22 @@ def relations_page(
     return session.scalars(query.limit(min(limit, PAGE_MAX))).all()
 
 
+def lock_sides(session: Session, organisations: Iterable[str], *, shared: bool) -> None:
+    """Whoever declares a relation of these organisations, and whoever relies on there being none, take turns.
+
+    Until the transaction ends, and only among each other: other work on the organisations goes on. SQLite has
+    one writer anyway.
+
+    Args:
+        shared: for whoever relies on it; False for whoever declares.
+    """
+    if session.get_bind().dialect.name != "postgresql":
+        return
+    lock = func.pg_advisory_xact_lock_shared if shared else func.pg_advisory_xact_lock
+    for one in sorted(set(organisations)):
+        session.execute(select(lock(func.hashtextextended(f"related|{one}", 0))))
+
+
 def count_standing(session: Session, organisation_id: str) -> int:
     """How many relations an organisation declared that are neither refused nor ended."""
     query = select(func.count()).where(

@@ -15,7 +15,6 @@ from ledger.tables.supply import (
     HospitalRow,
     ImportRowRow,
     ImportRunRow,
-    LaneRow,
     NeedRow,
     OfferRow,
     RoundDocumentRow,
@@ -81,15 +80,6 @@ def hospitals_page(
     if city is not None:
         query = query.where(HospitalRow.city == city)
     return session.scalars(query.order_by(HospitalRow.id).limit(_limit(limit))).all()
-
-
-def hospital_by_key(session: Session, *, run_id: str, source_key: str) -> HospitalRow | None:
-    """The hospital made from a row of a run."""
-    return session.scalar(
-        select(HospitalRow).where(
-            HospitalRow.run_id == run_id, HospitalRow.source_key == source_key
-        )
-    )
 
 
 def hospitals_by_ids(session: Session, ids: Sequence[str]) -> dict[str, HospitalRow]:
@@ -227,12 +217,6 @@ def offers_by_ids(session: Session, ids: Sequence[str]) -> dict[str, OfferRow]:
     """Offers by id, at most IDS_MAX."""
     rows = session.scalars(select(OfferRow).where(OfferRow.id.in_(list(ids)[:IDS_MAX])))
     return {row.id: row for row in rows}
-
-
-def lanes_page(session: Session, *, after: str = "", limit: int = PAGE_MAX) -> Sequence[LaneRow]:
-    """Lanes after id `after`."""
-    query = select(LaneRow).where(LaneRow.id > after).order_by(LaneRow.id)
-    return session.scalars(query.limit(_limit(limit))).all()
 
 
 def held_of_needs(session: Session, ids: Sequence[str]) -> dict[str, int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import date
-from typing import Final
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
@@ -20,9 +19,6 @@ from ledger.tables.supply import (
     SupplyFileLineRow,
     SupplyFileRow,
 )
-
-NAMES_MAX: Final = 2_000
-"""Names of hospitals that a form offers to choose from."""
 
 
 def resources_page(
@@ -122,12 +118,6 @@ def hospitals_named(session: Session, words: Sequence[str]) -> Sequence[Hospital
     wanted = list(words)[:IDS_MAX]
     query = select(HospitalRow).where(or_(HospitalRow.id.in_(wanted), HospitalRow.name.in_(wanted)))
     return session.scalars(query.order_by(HospitalRow.id).limit(PAGE_MAX)).all()
-
-
-def hospital_names(session: Session) -> Sequence[str]:
-    """Names to choose from, by name; at most NAMES_MAX."""
-    query = select(HospitalRow.name).distinct().order_by(HospitalRow.name).limit(NAMES_MAX)
-    return session.scalars(query).all()
 
 
 def lanes_of(

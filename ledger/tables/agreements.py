@@ -101,6 +101,8 @@ class SignerRow(Base):
     approved_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     approved_seal_id: Mapped[str | None] = mapped_column(String(40))
     """Of an approval: the only seal it allows; None where it names none."""
+    approved_values: Mapped[str | None] = mapped_column(Text)
+    """Of an approval: JSON, name, place of the filler and value of each form field that it lists."""
     refused_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """Stepped aside although the stage could be done without them."""
     forwarded_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

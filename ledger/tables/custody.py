@@ -27,22 +27,11 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from ledger.store import Base, UtcDateTime
 
-SHELVES: Final = (
-    "stock",
-    "packed",
-    "transit",
-    "quarantine",
-    "rejected",
-    "disputed",
-    "used",
-    "lost",
-)
-"""Where at its holder a unit is. `transit`: handed over by the holder and not yet confirmed by the other side;
-`used` and `lost` are ends."""
 MINTED: Final = "minted"
 """Where a lot's first movement takes its units from."""
 LIVE: Final = ("stock", "packed", "transit", "quarantine", "rejected", "disputed")
-"""Shelves whose units still exist: what a recall is about."""
+"""Where at its holder a unit is that still exists: what a recall is about. `transit`: handed over by the holder
+and not yet confirmed by the other side. Besides these, `used` and `lost` are ends."""
 
 
 class LotRow(Base):

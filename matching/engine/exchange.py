@@ -85,7 +85,7 @@ def exchange(
         node = parent[node]
     # 1 << 61: an unbounded arc less any flow is still above it, and no bounded cycle is.
     if push > 2305843009213693952:
-        return -2, -2
+        return NO_BOUND, NO_BOUND
     if push > 0:
         flows[entering] += push if forward == 1 else -push
         node = first
@@ -98,7 +98,7 @@ def exchange(
             node = parent[node]
     if side == 0:
         state[entering] = 1 if flows[entering] == 0 else -1
-        return -1, -1
+        return SAME_TREE, SAME_TREE
     state[entering] = 0
     left = pred[leaver]
     # An arc that can carry nothing is never priced.

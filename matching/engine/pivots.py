@@ -23,7 +23,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from matching.engine.exchange import exchange, measure
+from matching.engine.exchange import NO_BOUND, SAME_TREE, exchange, measure
 from matching.engine.jit import compiled
 from matching.geo import Int64s
 
@@ -149,11 +149,11 @@ def _pivot(
             entering,
             1 if state[entering] == 1 else 0,
         )
-        if inner == -2:
+        if inner == NO_BOUND:
             outcome = 2
             break
         done += 1
-        if inner == -1:
+        if inner == SAME_TREE:
             continue
         shift = costs[entering] + price[tails[entering]] - price[heads[entering]]
         if tails[entering] == inner:

@@ -258,38 +258,6 @@ class Simplex:
         self.arcs += more
         return first
 
-    def append_leaves(self, *, costs: Int64s, flows: Int64s, giving: NDArray[np.bool_]) -> int:
-        """Add nodes that hang on the root by a new unbounded arc each; the number of the first one.
-
-        Args:
-            flows: what each arc carries now: a lot's whole supply goes to the root, a need's whole demand
-                comes from there. Not negative; a need's is at least one (a strongly feasible tree).
-            giving: the arc points to the root.
-
-        The arcs are the last `len(costs)` ones. The root's own supply changes by the same amounts.
-        """
-        more = len(costs)
-        first = self.nodes
-        self._reserve_nodes(first + more)
-        nodes = np.arange(first, first + more, dtype=np.int32)
-        hub = np.full(more, self.root, dtype=np.int32)
-        arc = self.append_arcs(
-            tails=np.where(giving, nodes, hub), heads=np.where(giving, hub, nodes), costs=costs
-        )
-        links = np.arange(arc, arc + more, dtype=np.int32)
-        self.flows[arc : arc + more] = flows
-        self.state[arc : arc + more] = 0
-        self.parent[nodes], self.pred[nodes] = self.root, links
-        self.upward[nodes], self.size[nodes], self.last[nodes] = giving, 1, nodes
-        self.size[self.root] += more
-        self.last[self.root] = nodes[-1] if more else self.last[self.root]
-        self.price[nodes] = self.price[self.root] + np.where(giving, -costs, costs)
-        # The new leaves follow one another at the end of the ring.
-        ring = np.concatenate([[self.before[self.root]], nodes, [self.root]]).astype(np.int32)
-        self.after[ring[:-1]], self.before[ring[1:]] = ring[1:], ring[:-1]
-        self.nodes += more
-        return first
-
     def _require_costs(self, costs: Int64s) -> None:
         largest = max(-int(costs.min(initial=0)), int(costs.max(initial=0))) + 1
         if largest * (self.nodes + 1) >= PRICE_LIMIT:

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from matching.engine.exchange import append, exchange
+from matching.engine.exchange import NO_BOUND, SAME_TREE, append, exchange
 from matching.engine.jit import lean
 from matching.geo import Int64s
 
@@ -197,10 +197,10 @@ def pivot(tree: Tree, entering: int, forward: int) -> int:
         entering,
         forward,
     )
-    if inner == -2:
+    if inner == NO_BOUND:
         return 2
     tree.work[4] += 1
-    if inner == -1:
+    if inner == SAME_TREE:
         return 0
     shift = (
         tree.costs[entering] + tree.price[tree.tails[entering]] - tree.price[tree.heads[entering]]

@@ -341,7 +341,8 @@ def test_guessing_a_password_is_slowed_down(
     make_app: Callable[..., FastAPI], tmp_path: Path
 ) -> None:
     few = Rate(count=3, seconds=900)
-    rates = {name: Rate(count=100, seconds=900) for name in ("login.address", "register.address")}
+    many = ("login.address", "login.everywhere", "register.address")
+    rates = {name: Rate(count=100, seconds=900) for name in many}
     app = make_app(tmp_path, rates={**rates, "login.account": few})
     with TestClient(app, headers={"Origin": "http://testserver"}) as client:
         credentials = {"login": "somebody", "password": "guess"}
@@ -349,6 +350,28 @@ def test_guessing_a_password_is_slowed_down(
         assert statuses == [401, 401, 401, 429]
         other = client.post("/api/v1/login", json={**credentials, "login": "another"})
         assert other.status_code == 401
+
+
+def test_a_stranger_who_guesses_locks_nobody_out(
+    make_app: Callable[..., FastAPI], tmp_path: Path
+) -> None:
+    rates = {
+        "login.account": Rate(count=2, seconds=900),
+        "login.everywhere": Rate(count=5, seconds=900),
+        "login.address": Rate(count=100, seconds=900),
+    }
+    app = make_app(tmp_path, rates=rates)
+    credentials = {"login": "somebody", "password": "guess"}
+
+    def tried(address: str, times: int) -> list[int]:
+        client = TestClient(app, headers={"Origin": "http://testserver"}, client=(address, 4711))
+        return [client.post("/api/v1/login", json=credentials).status_code for _ in range(times)]
+
+    with TestClient(app):
+        assert tried("192.0.2.1", 4) == [401, 401, 429, 429]
+        # The handler's own address is another one; but many addresses at once are held back together.
+        assert tried("192.0.2.2", 2) == [401, 401]
+        assert tried("192.0.2.3", 2) == [401, 429]
 
 
 def test_roles_that_do_not_go_together_are_refused() -> None:

@@ -82,7 +82,7 @@ class Desk:
         self.post("hospital", f"seals/{made}/authorise", scope, status=200)
         return made
 
-    def agreement(self) -> dict[str, Any]:
+    def agreement(self, **options: Any) -> dict[str, Any]:
         """The hospital's chief approves, its handler signs, then the donor; it is about 123.45 yuan."""
         clock, world = self.world.clock, self.world
         rows = [
@@ -106,6 +106,7 @@ class Desk:
                 for stage, (side, who, act) in enumerate(rows, start=1)
             ],
             "expires_at": (clock.at + timedelta(days=20)).isoformat(),
+            **options,
         }
         answer = world.client("donor").post(
             "/api/v1/agreements/upload",
@@ -388,6 +389,67 @@ def test_a_seal_of_nobody_here_or_out_of_use_or_of_a_signer_is_refused(
         assert refused["code"] == "intent.seal"
     # Another organisation's approver cannot be asked with our seal, nor can we answer for them.
     assert desk.post("donor", own, desk.naming(formed.seal), status=404)["code"] == "not_found"
+
+
+def test_values_are_shown_to_the_approver_and_signed_only_as_they_were_approved(
+    desk: Desk, formed: Formed
+) -> None:
+    spot = {"page": 1, "x": 72, "y": 400, "width": 300, "height": 20}
+    field = {"name": "sum", "signer": 2, "label": "金额 amount", "place": spot}
+    made = desk.agreement(fillable=[field])
+    approver, signer, donor = (one["id"] for one in made["signers"])
+
+    def facts(login: str) -> dict[str, Any]:
+        return desk.world.client(login).get(f"/api/v1/agreements/{made['id']}").json()
+
+    def place(login: str, which: str) -> dict[str, Any]:
+        return next(one for one in facts(login)["signers"] if one["id"] == which)
+
+    def fill(value: str) -> None:
+        desk.post("sealer", f"signers/{signer}/fields", {"values": {"sum": value}}, status=200)
+
+    def statement(status: int) -> Any:
+        return desk.post("sealer", f"signers/{signer}/statements", {"act": "sign"}, status=status)
+
+    # The signer reads, consents and fills ahead of the approval; the approver sees it, the donor does not.
+    desk.read("sealer", signer)
+    desk.prove("sealer", desk.post("sealer", f"signers/{signer}/statements", {"act": "consent"}))
+    fill("120000.00")
+    values = {login: facts(login)["fields"][0]["value"] for login in ("chief", "donor")}
+    assert values == {"chief": "120000.00", "donor": ""}
+    page = f"/api/v1/agreements/{made['id']}/pages/1"
+    assert (
+        desk.world.client("chief").get(page).content != desk.world.client("donor").get(page).content
+    )
+    batch = desk.approve(approver, None)
+    (line,) = batch["items"]
+    assert [(one["label"], one["value"]) for one in line["values"]] == [
+        ("金额 amount", "120000.00")
+    ]
+    assert line["annex"]["fields"][0]["value"] == "120000.00"
+    assert not place("chief", approver)["approve_again"]
+    statement(201)
+    fill("920000.00")
+    refused = statement(409)
+    assert (refused["code"], refused["context"]["fields"]) == ("approval.other_values", [1])
+    assert "920000" not in json.dumps(refused)
+    assert place("chief", approver)["approve_again"]
+    assert place("sealer", signer)["unapproved"]
+    assert not place("donor", signer)["unapproved"], "their own side's matter"
+    waiting = desk.world.client("chief").get("/api/v1/waiting").json()
+    assert [one["signer_id"] for one in waiting["again"]] == [approver]
+    told = desk.post("chief", f"signers/{approver}/statements", {"act": "approve"})
+    assert (told["statement"]["fields"], told["annex"]["fields"][0]["value"]) == (1, "920000.00")
+    desk.prove("chief", told)
+    assert desk.world.client("chief").get("/api/v1/waiting").json()["again"] == []
+    desk.read("donor", donor)
+    desk.prove("donor", desk.post("donor", f"signers/{donor}/statements", {"act": "consent"}))
+    desk.prove("sealer", statement(201))
+    assert desk.sign("sealer", signer)["state"] == "signing"
+    desk.prove("donor", desk.post("donor", f"signers/{donor}/statements", {"act": "sign"}))
+    assert desk.sign("donor", donor)["state"] == "formed"
+    report = verify_bundle(desk.bundle(made["id"]), trust=formed.trust, at=formed.at)
+    assert report.verdict is Verdict.PASSED, codes(report, Verdict.FAILED)
 
 
 def edit(files: Files, path: str, change: Callable[[Any], None]) -> None:

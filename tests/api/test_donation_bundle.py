@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import io
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from reportlab.pdfgen.canvas import Canvas
+from starlette.testclient import TestClient
 
+from api.app import create_app
 from api.callers import OPERATOR, Caller
 from api.compose import open_ports
-from api.flows import supply
+from api.flows import donation_bundle, supply
 from api.flows.donation_bundle import donation_bundle_for, export_donation_bundle
 from api.flows.evidence import installation_trust
+from api.routes import donations
 from api.settings import Settings
+from api.testing import PASSWORD
 from api.testing_goods import CHECKS, PLACE, Goods, act, make_goods
 from api.worker import settle
 from arbitration.bundle import file_rows, seal_text
@@ -37,7 +44,7 @@ from ledger.core.report import Report, Verdict
 from ledger.embedded_chain import EmbeddedChain
 from ledger.queries import erasure as erasure_queries
 from ledger.queries import log as log_queries
-from ledger.queries.donation_bundles import donations_holding
+from ledger.queries.donation_bundles import donations_holding, inner_bundle_id
 from ledger.store import transaction
 from ledger.tables.agreements import AgreementRow, BundleRow
 from signing.fonts import find_font
@@ -406,3 +413,71 @@ def test_nobody_else_makes_one_and_no_offer_is_none(world: World) -> None:
             at=AT,
         )
     assert fault.value.error_code == "donation.offers"
+
+
+def test_a_large_bundle_is_made_in_steps_and_none_of_them_twice(world: World) -> None:
+    named = {"offer_ids": world.offers, "purpose": Purpose.PARTY, "recipient": "虚构接收人"}
+    bundle_id, ports, caller = new_id("bun", at=AT), world.goods.ports, world.goods.donor.caller
+
+    def advance(**changes: Any) -> Any:
+        return donation_bundle.advance_donation_bundle(
+            ports, caller, bundle_id=bundle_id, at=AT, **named | changes
+        )
+
+    def stood() -> Any:
+        with transaction(ports.readers) as session:
+            return donation_bundle.donation_progress(
+                session, caller, offer_ids=world.offers, bundle_id=bundle_id
+            )
+
+    told = []
+    while isinstance(made := advance(step=1), donation_bundle.Progress):
+        told.append((made.done, made.total))
+        assert stood() == made
+    # Two lots and their agreement; putting them together is a request of its own.
+    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert stood() == replace(stood(), done=3, finished=True)
+    row, data = made
+    assert not [one for one in world.verify(data).checks if one.verdict is Verdict.FAILED]
+    again, same = advance(step=1)
+    assert (again.id, same) == (row.id, data)
+    with transaction(ports.readers) as session:
+        inner = [inner_bundle_id(bundle_id, one) for one in world.lots]
+        kinds = [one.type for one in log_queries.entries_of(session, [bundle_id, *inner])]
+    assert kinds == ["bundle.exported"] * 3
+    with pytest.raises(ConflictError) as fault:
+        advance(offer_ids=world.offers[:1])
+    assert fault.value.error_code == "bundle.other_agreement"
+
+
+def test_a_large_bundle_has_a_page_that_goes_on_and_hands_it_over(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = functools.partial(donation_bundle.advance_donation_bundle, step=2)
+    monkeypatch.setattr(donations, "advance_donation_bundle", slow)
+    ports = world.goods.ports
+    here = Settings(home=ports.settings.home, public_url="http://testserver", demo=True)
+    app = create_app(here, clock=lambda: AT)
+    with TestClient(app, headers={"Origin": "http://testserver"}) as client:
+        login = {"login": "donation-donor", "password": PASSWORD}
+        assert client.post("/api/v1/login", json=login).status_code == 200
+        page = client.post("/goods/donations/bundle", data={"offer": world.offers})
+        assert "2" in page.text.partition("data-steps=")[2][:4]
+        path = urlsplit(str(page.url)).path
+        form = {"offer": world.offers, "bundle": path.rpartition("/")[2]}
+        for _ in range(2):
+            page = client.post("/goods/donations/bundle", data=form)
+        assert "data-steps" not in page.text
+        link = f"/api/v1/donations/bundles/{form['bundle']}"
+        assert f'href="{link}"' in page.text
+        assert client.get(link).content[:2] == b"PK"
+        body = {"id": new_id("bun", at=AT), "offer_ids": world.offers, "purpose": "party"}
+        answers = [
+            client.post("/api/v1/donations/bundles", json={**body, "recipient": "虚构"})
+            for _ in range(3)
+        ]
+        assert [one.status_code for one in answers] == [202, 202, 201]
+        assert answers[0].json() == {"id": body["id"], "done": 2, "total": 3}
+        monkeypatch.undo()
+        one_go = client.post("/goods/donations/bundle", data={"offer": world.offers})
+        assert one_go.headers["content-type"] == "application/zip"

@@ -22,6 +22,14 @@ def form() -> bytes:
     canvas.drawString(72, 760, "An invented order")
     canvas.acroForm.textfield(name="delivery", x=72, y=700, width=120, height=20)
     canvas.acroForm.checkbox(name="agreed", x=72, y=600)
+    canvas.acroForm.textfield(
+        name="remark", x=72, y=500, width=200, height=60, fieldFlags="multiline"
+    )
+    canvas.acroForm.choice(
+        name="way", x=72, y=450, width=100, height=20, options=["Road", "Rail"], value="Road"
+    )
+    for number, value in enumerate(("one", "two")):
+        canvas.acroForm.radio(name="sort", value=value, x=72 + 30 * number, y=400)
     canvas.showPage()
     canvas.save()
     return buffer.getvalue()
@@ -52,10 +60,14 @@ def test_the_fields_of_a_pdf_are_listed_with_the_reason_that_closes_one(
 ) -> None:
     client = world.client("donor")
     found = client.post("/api/v1/form-fields", files={"file": ("a.pdf", form, "application/pdf")})
-    assert [(one["name"], one["page"], one["fault"]) for one in found.json()] == [
-        ("delivery", 1, ""),
-        ("agreed", 1, "no_text"),
-    ]
+    assert {one["name"]: (one["page"], one["kind"], one["fault"]) for one in found.json()} == {
+        "delivery": (1, "text", ""),
+        "agreed": (1, "check", ""),
+        "remark": (1, "lines", ""),
+        "way": (1, "choice", ""),
+        "sort": (1, "text", "radio"),
+    }
+    assert {one["name"]: one["options"] for one in found.json()}["way"] == ["Road", "Rail"]
     other = client.post("/api/v1/form-fields", files={"file": ("a.pdf", b"x", "application/pdf")})
     assert (other.status_code, other.json()["code"]) == (422, "pdf.not_pdf")
 
@@ -89,9 +101,51 @@ def test_a_signer_fills_their_own_field_and_is_told_what_does_not_fit(
     assert seen["fields"][0]["value"] == "", "a draft is its writer's alone"
 
 
+def test_boxes_lines_and_choices_are_filled_as_what_they_are(world: Any, form: bytes) -> None:
+    fillable = [{"name": name, "signer": 2, "label": name} for name in ("agreed", "remark", "way")]
+    made = publish(world, form, fillable=fillable).json()
+    kinds = {one["name"]: (one["kind"], one["preset"], one["options"]) for one in made["fields"]}
+    assert kinds == {
+        "agreed": ("check", "Off", []),
+        "remark": ("lines", "", []),
+        "way": ("choice", "Road", ["Road", "Rail"]),
+    }
+    places = {one["organisation_id"]: one["id"] for one in made["signers"]}
+    client = world.client("hospital")
+    path = f"/api/v1/signers/{places[world.hospital.organisation_id]}"
+    client.post(f"{path}/open")
+
+    def fill(**values: str) -> Any:
+        return client.post(f"{path}/fields", json={"values": values})
+
+    for values, code in [
+        ({"agreed": "yes"}, "form.value_invalid"),
+        ({"way": "Ship"}, "form.value_invalid"),
+        ({"way": "Ra\nil"}, "form.value_invalid"),
+        ({"remark": "a\tb"}, "form.value_invalid"),
+        ({"remark": "\n".join("123456")}, "form.value_too_long"),
+        ({"remark": "x" * 1500}, "form.value_too_long"),
+        ({"remark": "x" * 2001}, "input.invalid"),
+    ]:
+        told = fill(**values)
+        assert (told.status_code, told.json()["code"]) == (422, code), values
+    told = fill(agreed="On", remark=" one\r\ntwo \n", way="Rail").json()
+    assert {one["name"]: one["value"] for one in told["fields"]} == {
+        "agreed": "On",
+        "remark": "one\ntwo",
+        "way": "Rail",
+    }
+    told = fill(agreed="Off", way="").json()
+    assert {one["name"]: one["value"] for one in told["fields"]} == {
+        "agreed": "",
+        "remark": "one\ntwo",
+        "way": "",
+    }, "what the author left is no value of the signer's"
+
+
 def test_a_plan_that_the_file_does_not_bear_out_publishes_nothing(world: Any, form: bytes) -> None:
     for wanted, status, code in [
-        ({"name": "agreed", "signer": 2, "label": "x"}, 422, "form.field_closed"),
+        ({"name": "sort", "signer": 2, "label": "x"}, 422, "form.field_closed"),
         ({"name": "nowhere", "signer": 2, "label": "x"}, 404, "form.field_unknown"),
         ({"name": "delivery", "signer": 3, "label": "x"}, 422, "form.filler"),
     ]:

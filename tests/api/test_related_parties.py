@@ -342,3 +342,11 @@ def test_the_page_declares_by_name_and_shows_faults_beside_their_fields(world):
     )
     assert reviewed.status_code == 200
     assert "未采纳" in donor.get("/related-parties?lang=zh", headers=headers).text
+
+
+@pytest.mark.parametrize("page", ["/related-parties", "/supply/claims"])
+def test_no_way_leads_an_operator_to_what_only_organisations_have(world, page):
+    shown = world.client("operator").get(page)
+    assert (shown.status_code, 'href="/supply"' in shown.text) == (200, False)
+    own = world.client("donor").get(page)
+    assert (own.status_code, 'href="/supply"' in own.text) == (200, True)

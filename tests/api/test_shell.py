@@ -35,7 +35,9 @@ RAISED = {
     "verification": (errors.VerificationError("m", code="v.x"), 422, "v.x"),
     "unavailable": (errors.UnavailableError("m"), 503, "unavailable"),
     "rate": (RateLimitError("m", retry_after_seconds=7), 429, "rate.limited"),
-    "integrity": (IntegrityError("s", {}, Exception()), 409, "concurrent_write"),
+    "race": (errors.ConflictError("m", code="concurrent_write"), 409, "concurrent_write"),
+    # Neither taken nor referring to what is gone: a row that we should not have tried to write.
+    "integrity": (IntegrityError("s", {}, Exception()), 500, "internal"),
     "assertion": (AssertionError("secret detail"), 500, "internal"),
     "bug": (KeyError("secret detail"), 500, "internal"),
 }
@@ -103,7 +105,7 @@ def test_what_may_be_tried_again_says_so(client: TestClient) -> None:
     retryable = {
         name for name in RAISED if client.get(f"/api/v1/test/raise/{name}").json()["retryable"]
     }
-    assert retryable == {"unavailable", "rate", "integrity"}
+    assert retryable == {"unavailable", "rate", "race"}
     assert client.get("/api/v1/test/raise/unavailable").headers["retry-after"] == "2"
     assert client.get("/api/v1/test/raise/rate").headers["retry-after"] == "7"
 
@@ -156,6 +158,17 @@ def test_every_answer_carries_the_security_headers(client: TestClient, path: str
     assert "unsafe" not in policy
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "same-origin"
+
+
+@pytest.mark.parametrize("path", ["/", "/static/app.css", "/api/v1/health", "/nowhere"])
+def test_head_answers_as_get_does_without_a_body(client: TestClient, path: str) -> None:
+    asked, read = client.head(path), client.get(path)
+    assert (asked.status_code, asked.content) == (read.status_code, b"")
+    assert asked.headers["content-length"] == str(len(read.content))
+
+
+def test_head_opens_nothing_that_a_form_alone_may(client: TestClient) -> None:
+    assert client.head("/logout").status_code == 405
 
 
 def test_pages_hold_nothing_that_the_policy_forbids(client: TestClient) -> None:

@@ -396,6 +396,10 @@ def test_a_hospital_may_ask_for_a_higher_certificate_and_never_for_a_lower(world
             422,
             "offer.window_past",
         ),
+        # Its last day is made after the goods expire, or lies, or they expire, beyond the last year.
+        ({"kind": "capacity", "windows": 30, "expires_on": "2026-12-01"}, 422, "offer.dates"),
+        ({"kind": "capacity", "windows": 30, "available_on": "2099-12-25"}, 422, "offer.dates"),
+        ({"kind": "capacity", "available_on": "2099-10-01"}, 422, "offer.dates"),
         ({"directed_to": ["hos_nobody"]}, 404, "offer.hospital_not_found"),
         ({"item": "service_astrology"}, 422, "item.unknown"),
         ({"id": "offer_x"}, 422, "id.malformed"),

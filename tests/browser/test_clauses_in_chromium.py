@@ -336,7 +336,7 @@ def test_an_act_beyond_an_authority_is_ratified_by_the_key_of_a_telephone(
 
 
 def order_form() -> bytes:
-    """A form as other programs make them: two text fields, a check box."""
+    """A form as other programs make them: text fields, a check box, several lines, a choice, radio buttons."""
     buffer = io.BytesIO()
     canvas = Canvas(buffer, pagesize=(595, 842), invariant=True)
     canvas.setFont("Helvetica", 14)
@@ -344,13 +344,22 @@ def order_form() -> bytes:
     canvas.acroForm.textfield(name="delivery", x=72, y=700, width=300, height=22)
     canvas.acroForm.textfield(name="remark", x=72, y=640, width=300, height=22)
     canvas.acroForm.checkbox(name="agreed", x=72, y=600)
+    canvas.drawString(100, 604, "read and understood")
+    canvas.acroForm.textfield(
+        name="note", x=72, y=500, width=300, height=70, fieldFlags="multiline"
+    )
+    canvas.acroForm.choice(
+        name="way", x=72, y=450, width=150, height=20, options=["Road", "Rail"], value="Road"
+    )
+    for number, value in enumerate(("one", "two")):
+        canvas.acroForm.radio(name="sort", value=value, x=72 + 30 * number, y=410)
     canvas.showPage()
     canvas.save()
     return buffer.getvalue()
 
 
 def leave_a_field(site: Any, donor: Person, hospital: Person, folder: Path) -> str:
-    """The donor uploads a form and leaves its first field to the hospital."""
+    """The donor uploads a form and leaves all of its fields but one to the hospital."""
     pdf = folder / "order.pdf"
     pdf.write_bytes(order_form())
     page = donor.page
@@ -363,12 +372,20 @@ def leave_a_field(site: Any, donor: Person, hospital: Person, folder: Path) -> s
     page.click("main form button[type=submit]")
     page.wait_for_url(re.compile(r"/agreements/fields/agr_[0-9a-z]+$"))
     cards = page.locator("section:has(input[name=name])")
-    assert cards.count() == 2
+    assert cards.count() == 5
     page.locator("details.fold", has_text="1").last.locator("summary").click()
     keep(donor, "fields-1-choose", whole=True)
     assert fits(page)
-    cards.nth(0).locator("select").select_option("2")
-    cards.nth(0).locator("input[name=label]").fill("交货地点")
+    labels = {
+        "delivery": "交货地点",
+        "agreed": "已阅读并同意质量条款",
+        "note": "收货备注",
+        "way": "运输方式",
+    }
+    for name, label in labels.items():
+        card = page.locator(f"section:has(input[name=name][value={name}])")
+        card.locator("select").select_option("2")
+        card.locator("input[name=label]").fill(label)
     page.click("main form button[type=submit]")
     page.wait_for_url(re.compile(r"/agreements/agr_[0-9a-z]+$"))
     return str(page.url.rsplit("/", 1)[1])
@@ -403,6 +420,15 @@ def test_a_form_field_is_filled_on_a_telephone_and_signed_for_by_both(
     assert field.input_value() == "龘" * 60, "what was typed can be mended"
     keep(hospital, "fields-2-refused")
     field.fill("示例路2号（虚构）")
+    page.locator("textarea[data-field=note]").fill("星期六不收货\n电话先联系（虚构）")
+    page.locator("select[data-field=way]").select_option("Rail")
+    page.locator("[data-field]").last.scroll_into_view_if_needed()
+    keep(hospital, "fields-2-typed", whole=True)
+    assert fits(page)
+    press(hospital, "fields")
+    page.locator("#sign[data-phase=fields] select[data-field=way]").wait_for()
+    assert not page.locator("input[data-field=agreed]").is_checked(), "required: not ticked yet"
+    page.get_by_label("已阅读并同意质量条款").check()
     press(hospital, "fields")
     at_phase(hospital, "consent")
     assert page.locator("[data-page='1'] img").get_attribute("src") != before
@@ -420,12 +446,14 @@ def test_a_form_field_is_filled_on_a_telephone_and_signed_for_by_both(
     page.locator("#sign[data-ready=yes]").wait_for()
     at_phase(hospital, "sign")
     page.locator("[data-part=sign-zh]:visible").wait_for()
-    assert "所列1项表单域" in page.locator("[data-part=sign-zh]").inner_text()
+    assert "所列4项表单域" in page.locator("[data-part=sign-zh]").inner_text()
     keep(hospital, "fields-4-statement", whole=True)
     press(hospital, "sign")
     at_phase(hospital, "signed")
     page.goto(f"{site.url}/agreements/{agreement}")
     assert page.locator("b", has_text="示例路2号（虚构）").count() == 1
+    shown = page.locator("b.field-value").all_inner_texts()
+    assert {"☑ 已勾选", "星期六不收货\n电话先联系（虚构）", "Rail"} <= set(shown)
     keep(hospital, "fields-5-agreement", whole=True)
     assert fits(page)
     # The page of verification knows the step from the log; of another file with the same edit it does not.

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from api.callers import OPERATOR, Caller
-from api.flows import agreements, bulk
+from api.flows import agreements, bulk, form_filling
+from api.flows.form_planning import FillSpec
 from api.flows.parties import APPROVE, MATTERS, NewAuthorisation, grant_authorisation
 from api.flows.registration import Registered, Registration, register
 from api.flows.signatures import pki_trust
@@ -27,6 +28,7 @@ from ledger.store import transaction
 from ledger.tables.agreements import AgreementRow
 from ledger.tables.seals import SealRow
 from signing.identity import invented_resident_id
+from signing.placement import Spot
 from signing.validate import signatures_of, validate_pdf
 
 pytestmark = [
@@ -39,6 +41,8 @@ PAGES = 3
 WAIT_MS = 60_000
 """A signature is embedded, stamped and validated meanwhile; a busy machine takes its time."""
 NAMES = itertools.count(1)
+TABS_MAX = 60
+"""More than the signing page has places to stop at."""
 # Makes an exportable key first and hands out the same key without that right: the product sees what it
 # always sees, and the test knows the number that must never be sent.
 REMEMBER_THE_SECRET = """(() => {
@@ -334,6 +338,50 @@ def test_two_browsers_sign_one_agreement_to_formed(
         assert (kept["extractable"], kept["type"]) == (False, "private")
 
 
+def tab_to(person: Person, selector: str) -> None:
+    """Walk with the Tab key until the element has the focus."""
+    for _ in range(TABS_MAX):
+        if person.page.evaluate("wanted => document.activeElement.matches(wanted)", selector):
+            return
+        person.page.keyboard.press("Tab")
+    raise AssertionError(f"{selector} cannot be reached by keys")
+
+
+def test_a_document_is_read_and_signed_by_keys_alone(
+    site: Any, someone: Callable[..., Person], pdf: Path
+) -> None:
+    donor, hospital = someone("desktop", "donor"), someone("desktop", "hospital")
+    make_key(site, donor)
+    make_key(site, hospital)
+    agreement_id = upload(site, donor, hospital, pdf)
+    open_to_sign(site, hospital, agreement_id)
+    read_all(hospital)
+    consent(hospital)
+    donor.faults.clear()  # the form was filled in wrongly first
+    open_to_sign(site, donor, agreement_id)
+    keys = donor.page.keyboard
+    for number in range(1, PAGES + 1):
+        tab_to(donor, f"[data-page='{number}'] .sheet-scroll")
+        for _ in range(TABS_MAX):
+            if donor.page.locator(f"[data-page='{number}'].read").count():
+                break
+            keys.press("PageDown")
+            donor.page.wait_for_timeout(50)
+    tab_to(donor, "[data-part=read-button]")
+    keys.press("Enter")
+    for act, phase in (("consent", "sign"), ("sign", "signed")):
+        at_phase(donor, act)
+        donor.page.locator(f"[data-part={act}-button]:enabled").wait_for()
+        # The step before took its button away: the focus goes on with the next step, not to the page's top.
+        assert (
+            donor.page.evaluate("document.activeElement.closest('[data-part]').dataset.part") == act
+        )
+        tab_to(donor, f"[data-part={act}-button]")
+        keys.press("Enter")
+        at_phase(donor, phase)
+    assert donor.faults == []
+
+
 def require_shows_what_is_signed(site: Any, person: Person, agreement_id: str, *, act: str) -> None:
     """The sentences and the digest on the screen are those of the statement that waits for its proof."""
     with transaction(site.ports.readers) as session:
@@ -533,7 +581,15 @@ def test_three_documents_are_read_and_signed_in_one_go(
     assert told == []
 
 
-def to_approve(site: Any, own: Caller, other: Caller, *, count: int, at: datetime) -> list[str]:
+def to_approve(
+    site: Any,
+    own: Caller,
+    other: Caller,
+    *,
+    count: int,
+    at: datetime,
+    fillable: tuple[FillSpec, ...] = (),
+) -> list[str]:
     """Agreements that `own` may approve, then sign, and then `other` signs."""
     made = [new_id("agr", at=at) for _ in range(count)]
     with transaction(site.ports.sessions) as session:
@@ -571,6 +627,7 @@ def to_approve(site: Any, own: Caller, other: Caller, *, count: int, at: datetim
                         )
                     ),
                     expires_at=at + timedelta(days=9),
+                    fillable=fillable,
                 ),
                 data=invented_pdf(pages=1),
                 at=at,
@@ -621,6 +678,79 @@ def test_many_are_approved_by_one_signature_and_what_is_taken_back_is_left_out(
         ]
     assert approved == [True, True, False]
     assert [one for one in sender.faults if "422" not in one] == []
+
+
+@pytest.mark.parametrize("size", ["phone"])
+def test_an_approver_sees_the_values_approves_them_and_is_asked_again_when_one_changes(
+    site: Any, someone: Callable[..., Person], size: str
+) -> None:
+    person, receiver = someone(size), someone(size, "hospital")
+    make_key(site, person)
+    at, page = datetime.now(UTC), person.page
+    own, other = caller_of(person.registered), caller_of(receiver.registered)
+    spec = FillSpec("sum", 2, "采购金额 amount", place=Spot(0, 72, 400, 300, 20))
+    single, batched = to_approve(site, own, other, count=2, at=at, fillable=(spec,))
+
+    def fill(agreement: str, value: str) -> dict[str, str]:
+        """What the signer of that side writes; the places by what is done there."""
+        with transaction(site.ports.sessions) as session:
+            rows = queries.signers_of(session, agreement)
+            mine = {one.act: one for one in rows if one.person_id == own.person_id}
+            now, place = datetime.now(UTC), mine["sign"].id
+            agreements.read_document(session, site.ports, own, place, pages=1, seconds=9, at=now)
+            form_filling.save(session, own, place, values={"sum": value}, at=now)
+            # The other party's consent, given on a device that has no part in this story.
+            rows[-1].consented_at = now
+            return {act: one.id for act, one in mine.items()}
+
+    places = fill(single, "120000.00")
+    page.goto(f"{site.url}/agreements/{single}/sign?place={places['approve']}")
+    page.locator("#sign[data-phase=read]").wait_for()
+    scroll_to_the_end_of(person, 1)
+    page.locator("[data-part=read-button]:enabled").click()
+    at_phase(person, "approve")
+    assert "120000.00" in page.locator("[data-part=approve-list]").inner_text()
+    assert page.locator("[data-part=approve-open]").is_hidden()
+    page.locator("[data-part=approve-zh]:has-text('1项表单域')").wait_for()
+    keep(person, "approve-values")
+    require_fits(page)
+    page.locator("[data-part=approve-button]:enabled").click()
+    at_phase(person, "signed")
+    # The signer writes another value: they wait, and the approver is told.
+    fill(single, "920000.00")
+    page.goto(f"{site.url}/agreements/{single}/sign?place={places['sign']}")
+    page.locator("[data-part=consent-button]:enabled").click()
+    at_phase(person, "wait_approval")
+    assert "再次批准" in page.locator("[data-part=waiting-text]").inner_text()
+    keep(person, "wait-approval")
+    require_fits(page)
+    page.goto(f"{site.url}/waiting")
+    keep(person, "waiting-again")
+    require_fits(page)
+    page.click("section[data-act=again] a")
+    at_phase(person, "approve")
+    assert page.locator("[data-part=approve-again]").is_visible()
+    assert "920000.00" in page.locator("[data-part=approve-list]").inner_text()
+    keep(person, "approve-again")
+    require_fits(page)
+    page.locator("[data-part=approve-button]:enabled").click()
+    at_phase(person, "signed")
+    page.goto(f"{site.url}/agreements/{single}/sign?place={places['sign']}")
+    at_phase(person, "sign")
+    # The other document in a batch: its line says the values that the statement lists.
+    fill(batched, "31.50")
+    page.goto(f"{site.url}/waiting")
+    page.click("section[data-act=approve] button[name=everything]")
+    page.locator("#batch[data-left='1']").wait_for()
+    scroll_to_the_end_of(person, 1)
+    page.locator("[data-part=read-button]:enabled").click()
+    page.locator("[data-part=affirm-button]:enabled").wait_for()
+    assert "采购金额 amount：31.50" in page.locator("[data-part=rows]").inner_text()
+    keep(person, "approve-batch-values")
+    require_fits(page)
+    page.click("[data-part=affirm-button]")
+    page.locator("#batch[data-phase=done]").wait_for()
+    assert [one for one in person.faults if "422" not in one and "409" not in one] == []
 
 
 @pytest.mark.parametrize("size", ["phone"])

@@ -451,6 +451,17 @@ def test_a_stranger_checks_the_chains_record_offline(market, tmp_path):
     assert (done.exit_code, "round.nothing_posted" in done.output) == (2, True)
 
 
+def test_a_plan_that_states_another_value_fails_and_is_told_so(market, tmp_path):
+    problem, found = market.hold("31")
+    market.until(problem.id, "proven", "refused")
+    folder = documents(market, tmp_path / "value", problem, found)
+    plan = json.loads((folder / "plan.json").read_text("utf-8"))
+    plan["objective"]["unserved_by_rank"][0] += 1
+    (folder / "plan.json").write_text(json.dumps(plan, ensure_ascii=False), "utf-8")
+    verdict, text = verified(folder)
+    assert (verdict, "matching.chain_prices" in text) == ("failed", True)
+
+
 def test_a_record_of_other_inputs_or_another_plan_fails(market, tmp_path):
     problem, found = market.hold("23")
     market.until(problem.id, "proven", "refused")

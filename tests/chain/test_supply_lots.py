@@ -153,5 +153,10 @@ def test_gas_of_a_ruling_and_who_may_rule(world):
         used = node.send(call, to=rulings.address).gas_used
         assert used <= ceiling
         assert used * 100 <= GAS[f"ruling_{count}"] * 101, used
+        case = acts.case_id(ruling.docket, subject=ruling.subject)
+        stored = node.call(rulings.address, acts.encode_call("rulingAt", case, ruling.level))
+        assert digest in stored
+        other = acts.case_id(ruling.subject, subject=ruling.docket)
+        assert not any(node.call(rulings.address, acts.encode_call("rulingAt", other, 1)))
         with pytest.raises(RevertedError):
             node.call(rulings.address, call)

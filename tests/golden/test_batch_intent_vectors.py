@@ -10,12 +10,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ledger.core.errors import VerificationError
+from signing.annexes import FieldValue, annex
 from signing.batch_intent import (
     approval_item,
     batch_digest,
     batch_item,
     batch_statement,
     item_digest,
+    require_listed,
 )
 from signing.intent import intent_message, statement, statement_digest, verify_intent
 from signing.keys.device import DeviceKey
@@ -25,6 +27,7 @@ FOLDER = Path(__file__).parent / "identity"
 VECTOR = json.loads((FOLDER / "batch_intent.json").read_text(encoding="utf-8"))
 ALONE = json.loads((FOLDER / "approval.json").read_text(encoding="utf-8"))
 APPROVAL = json.loads((FOLDER / "batch_approval.json").read_text(encoding="utf-8"))
+VALUES = json.loads((FOLDER / "batch_approval_values.json").read_text(encoding="utf-8"))
 
 
 def by_hand(tag, value):
@@ -109,6 +112,59 @@ def test_the_digests_of_approvals_follow_from_the_text_alone():
     assert listed in stmt["text_zh"]
     assert listed in stmt["text_en"]
     assert by_hand(b"fuqi/batch-intent/v2", stmt) == APPROVAL["sha256"]
+
+
+def approved_with_values():
+    """An approval whose annex lists two values of form fields: one filled before, one saved."""
+    document = hashlib.sha256(b"invented document 1").digest()
+    listed = annex(
+        agreement="agr_01k00000000000000000000001",
+        document_sha256=document.hex(),
+        field="approver1",
+        clauses=(),
+        attachments=(),
+        fields=(
+            FieldValue("sum", "party_b", "120000.00"),
+            FieldValue("delivery", "party_a", "示例路2号（虚构）"),
+        ),
+    )
+    item = approval_item(
+        agreement="agr_01k00000000000000000000001",
+        document_sha256=document,
+        field="approver1",
+        amount="none",
+        seal=None,
+        salt=bytes([1]) * 16,
+        annex=listed,
+    )
+    return listed, item
+
+
+def test_an_approval_that_lists_values_stays_the_same_for_ever():
+    listed, item = approved_with_values()
+    assert listed == VALUES["annex"]
+    assert item == VALUES["item"]
+    assert item_digest(item).hex() == VALUES["sha256"]
+    assert by_hand(b"fuqi/batch-item/v5", item) == VALUES["sha256"]
+    assert by_hand(b"fuqi/annex/v2", listed) == item["annex_sha256"]
+
+
+def test_an_approval_is_listed_with_its_values_only():
+    _listed, item = approved_with_values()
+    _items, stmt = approved()
+    stmt = stmt | {"items": [item_digest(item).hex()], "count": 1}
+
+    def code(one):
+        try:
+            require_listed(stmt, one)
+        except VerificationError as exc:
+            return exc.error_code
+        return None
+
+    assert code(item) is None
+    without = {key: value for key, value in item.items() if key != "annex_sha256"}
+    for other in (without, item | {"annex_sha256": "ab" * 32}, item | {"annex_sha256": ""}):
+        assert code(other) == "intent.not_listed"
 
 
 def alone(seal):

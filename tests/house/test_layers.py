@@ -29,6 +29,7 @@ ONLY_IN = {  # foreign package -> the modules that may import it
         "signing.longterm",
         "signing.demo_mark",
         "signing.edge_seal",
+        "signing.field_kinds",
         "signing.form_fields",
         "signing.form_fill",
         "signing.pdf_reading",

@@ -42,8 +42,10 @@ def word_at(document, path):
 
 
 def tried(path):
-    """Of the catalogue, which has a thousand words, the tables and the first item."""
-    return path and (path[0] != "catalogue" or len(path) < 3 or path[1:3] == ("items", 0))
+    """Of the catalogue, which has a thousand words, the tables, first rows and an item nobody speaks of."""
+    return path and (
+        path[0] != "catalogue" or len(path) < 3 or path[2] == 0 or path[1:3] == ("items", 20)
+    )
 
 
 @pytest.mark.parametrize("make", [random_problem, random_limited_problem])

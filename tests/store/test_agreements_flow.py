@@ -506,6 +506,7 @@ TWO = ident("agr", "two")
         ({"id": "agr_short"}, InputError, "id.malformed"),
         ({"title": " "}, InputError, "agreement.title"),
         ({"title": "题" * 121}, InputError, "agreement.title"),
+        ({"title": "题\u202e目"}, InputError, "font.unprintable"),
         ({"expires_at": AT}, InputError, "agreement.expiry"),
         ({"expires_at": AT - DAY}, InputError, "agreement.expiry"),
         ({"expires_at": AT + 366 * DAY}, InputError, "agreement.expiry"),

@@ -125,6 +125,7 @@ def test_each_row_is_sent_or_refused_for_itself_and_again_finishes_the_rest(grou
     ("data", "code"),
     [
         (b"\xff\xfe\x00", "bulk.encoding"),
+        ("who\n一\n".encode("utf-16"), "bulk.encoding"),
         (b"", "bulk.columns"),
         (b"title\nx\n", "bulk.columns"),
         (b"who\n", "bulk.columns"),
@@ -142,6 +143,12 @@ def test_a_file_that_is_no_list_of_rows_is_refused(data, code):
     with pytest.raises(FuqiError) as caught:
         bulk.read_rows(data)
     assert caught.value.error_code == code
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
+def test_a_file_is_read_as_spreadsheets_in_china_save_it(encoding):
+    (row,) = bulk.read_rows("who,purpose\na,用于䶮医院\n".encode(encoding))
+    assert row == {"who": "a", "purpose": "用于䶮医院"}
 
 
 @pytest.mark.parametrize(

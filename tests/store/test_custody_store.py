@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from api.compose import open_ports
 from api.settings import Settings
 from api.testing_goods import CHECKS, Goods, act, make_goods, places
-from ledger.core.errors import ConflictError, FuqiError, UnavailableError
+from ledger.core.errors import ConflictError, FuqiError, InputError, UnavailableError
 from ledger.core.ids import new_id
 from ledger.queries import custody as queries
 from ledger.store import transaction
@@ -263,3 +263,17 @@ def test_a_recalled_batch_is_frozen_everywhere_until_the_recall_ends(goods: Good
     close = {"recall_id": recall, "reason": "复检合格（虚构）"}
     act(goods.ports, goods.donor, "recall.close", close, at=AT + timedelta(days=1))
     handed(goods, goods.donor, goods.carrier, second, boxes)
+
+
+def test_a_fiscal_receipt_of_today_in_china_is_not_of_the_future(goods: Goods) -> None:
+    lot = opened(goods)
+    # Seven in the morning of the next day in Beijing.
+    evening = AT.replace(hour=23)
+    next_day = evening.date() + timedelta(days=1)
+    fields = {"lot_id": lot, "number": "A-1", "issuer": "某财政局"}
+    today = {**fields, "issued_on": next_day.isoformat()}
+    act(goods.ports, goods.nurse, "fiscal.refer", today, at=evening)
+    tomorrow = {**fields, "issued_on": (next_day + timedelta(days=1)).isoformat()}
+    with pytest.raises(InputError) as fault:
+        act(goods.ports, goods.nurse, "fiscal.refer", tomorrow, at=evening)
+    assert fault.value.error_code == "custody.fiscal_date"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from sqlalchemy import BigInteger, Column, Engine, Integer, MetaData, Table, inspect, select
-from sqlalchemy.exc import StatementError
+from sqlalchemy import BigInteger, Column, Engine, Integer, MetaData, Table, inspect, select, text
+from sqlalchemy.exc import DBAPIError, StatementError
 
 from ledger import store
 from ledger.core.errors import ConflictError, UnavailableError
@@ -109,6 +110,32 @@ def test_a_lost_race_is_a_conflict_with_a_code(probe: Engine) -> None:
     with pytest.raises(ConflictError) as caught, store.transaction(factory) as session:
         session.execute(_probe.insert().values(id=1, at=AT, count=2))
     assert caught.value.error_code == "concurrent_write"
+
+
+def test_what_the_database_refuses_is_logged_without_its_values(probe: Engine) -> None:
+    query = text("SELECT 1 FROM table_of_nobody WHERE name = :name")
+    value = {"name": "zhao-qian-sun"}
+    with (
+        pytest.raises((UnavailableError, DBAPIError)) as caught,
+        store.transaction(store.sessions(probe)) as session,
+    ):
+        session.execute(query, value)
+    told = "".join(traceback.format_exception(caught.value))
+    assert "table_of_nobody" in told
+    assert value["name"] not in told
+
+
+def test_a_refused_row_is_logged_without_its_values(probe: Engine) -> None:
+    factory, row = store.sessions(probe), {"id": 77_001_177, "at": AT, "count": 1}
+    many = [{**row, "id": row["id"] + number} for number in range(store.BULK_ROWS_MIN)]
+    with store.transaction(factory) as session:
+        session.execute(_probe.insert().values(**row))
+    for again in ([row], many):
+        with pytest.raises(ConflictError) as caught, store.transaction(factory) as session:
+            store.insert_rows(session, _probe, again)
+        told = "".join(traceback.format_exception(caught.value))
+        assert "probe_of_a_test" in told
+        assert str(row["id"]) not in told
 
 
 def test_an_unsupported_database_is_refused() -> None:

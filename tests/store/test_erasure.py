@@ -328,6 +328,7 @@ AGREEMENT_TEXTS = {
     "form_field.name",
     "form_field.label",
     "form_field.preset",
+    "form_field.options",
     "form_value.name",
     "form_value.value",
     "form_value.old",
@@ -415,6 +416,7 @@ def test_an_agreements_reasons_and_archives_go_too(bench):
                     page=1,
                     width=100,
                     preset=words[4],
+                    options=f'["{words[4]}"]',
                 ),
                 FormValueRow(
                     signer_id=signer.id,

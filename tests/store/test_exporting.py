@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from api.callers import OPERATOR
 from api.compose import open_chain, open_ports
+from api.flows import erasure
 from api.flows.exporting import export_bundle
 from api.flows.registration import register
 from api.ports import Ports
@@ -142,3 +144,29 @@ def test_an_authority_that_is_away_leaves_nothing_behind(signed) -> None:
     with transaction(ports.readers) as session:
         assert session.get(BundleRow, bundle_id) is None
         assert log_queries.entries_of(session, [bundle_id]) == []
+
+
+def test_what_is_erased_while_its_bundle_is_stamped_is_not_handed_out(signed) -> None:
+    """The last test of this file: nothing of the agreement is left."""
+    ports, caller, agreement = signed
+    bundle_id = new_id("bun", at=AT)
+    stored = set()
+
+    def erase() -> None:
+        with transaction(ports.sessions) as session:
+            later = AT + timedelta(days=36_500)
+            erased = erasure.erase(
+                session, ports, OPERATOR, subject=agreement, basis="虚构请求", at=later
+            )
+        erasure.remove_files(ports, erased)
+        stored.update(path for path in ports.settings.home.rglob("*") if path.is_file())
+
+    with pytest.raises(ConflictError) as caught:
+        export(replace(ports, tsa=Stamps(ports.tsa, erase)), caller, agreement, bundle_id)
+    assert caught.value.error_code == "vault.restricted"
+    with transaction(ports.readers) as session:
+        assert session.get(BundleRow, bundle_id) is None
+        assert log_queries.entries_of(session, [bundle_id]) == []
+    # Nor does a file stay behind that no row names and no later erasure would find.
+    left = {path for path in ports.settings.home.rglob("*") if path.is_file()}
+    assert {path for path in left - stored if "sqlite3" not in path.name} == set()

@@ -91,6 +91,12 @@ def contract() -> bytes:
     form.textfield(name="consignee", x=72, y=650, width=300, height=20, value="Example")
     form.textfield(name="tiny", x=72, y=620, width=300, height=9)
     form.checkbox(name="agreed", x=72, y=590)
+    form.textfield(name="remark", x=72, y=420, width=200, height=60, fieldFlags="multiline")
+    form.choice(
+        name="way", x=72, y=380, width=120, height=20, options=["Road", "Rail"], value="Road"
+    )
+    for number, value in enumerate(("one", "two")):
+        form.radio(name="sort", value=value, x=72 + 30 * number, y=340)
     canvas.showPage()
     canvas.save()
     return buffer.getvalue()
@@ -331,6 +337,37 @@ def test_a_field_of_an_uploaded_form_is_filled_by_its_signer_and_everybody_accep
     assert verifying.verify_upload(desk.ports, kept, at=desk.at).verdict is Verdict.PASSED
 
 
+def test_boxes_lines_and_choices_are_filled_signed_archived_and_judged(desk: Desk) -> None:
+    box = FillSpec("agreed", 2, "已阅读 read")
+    made = desk.publish(
+        box, FillSpec("remark", 2, "备注 remark"), FillSpec("way", 1, "方式 way", required=False)
+    )
+    desk.read(made, "anna", "cora")
+    desk.fill(made, "anna", way="Rail")
+    desk.sign(made, "anna")
+    desk.fill(made, "cora", remark="第一行（虚构）\r\n\r\nsecond line ")
+    unticked = refused(ConflictError, "form.unfilled", lambda: desk.statement(made, "cora", "sign"))
+    assert unticked.context["fields"] == [1], "a box that is required has to be ticked"
+    desk.fill(made, "cora", agreed="On")
+    assert desk.seen(made, "cora") != desk.seen(made, "anna")
+    assert desk.sign(made, "cora")["fields"] == 3
+    facts = desk.facts(made)
+    assert {one.name: (one.kind, one.value) for one in facts.fields} == {
+        "agreed": ("check", "On"),
+        "remark": ("lines", "第一行（虚构）\n\nsecond line"),
+        "way": ("choice", "Rail"),
+    }
+    report = desk.bundle(made)
+    assert failed(report) == set()
+    found = verdicts(report)
+    assert {found[one] for one in ("document.fields", "document.pdf", "document.archive")} == {
+        Verdict.PASSED
+    }
+    archived = archiving.archive(desk.ports, made, at=desk.at)
+    kept = desk.ports.blobs.get(archived.sha256)
+    assert verifying.verify_upload(desk.ports, kept, at=desk.at).verdict is Verdict.PASSED
+
+
 def test_what_no_entry_explains_is_tampering_on_every_way(desk: Desk, monkeypatch: Any) -> None:
     made = desk.publish(DELIVERY)
     desk.read(made, "anna", "cora")
@@ -356,7 +393,7 @@ def test_what_no_entry_explains_is_tampering_on_every_way(desk: Desk, monkeypatc
 def test_the_plan_names_fields_of_the_file_and_signers_of_the_list(desk: Desk) -> None:
     for spec, kind, code in [
         (replace(DELIVERY, name="nowhere"), NotFoundError, "form.field_unknown"),
-        (replace(DELIVERY, name="agreed"), InputError, "form.field_closed"),
+        (replace(DELIVERY, name="sort"), InputError, "form.field_closed"),
         (replace(DELIVERY, name="tiny"), InputError, "form.field_closed"),
         (replace(DELIVERY, signer=3), InputError, "form.filler"),
         (replace(DELIVERY, label=" "), InputError, "form.label"),

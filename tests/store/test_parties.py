@@ -230,7 +230,13 @@ def test_a_changed_registration_names_the_first_field(bench, change, field):
         (organisation(id=derived_id("agr", at=AT, seed="x")), "id.malformed"),
         (organisation(name=""), "party.name"),
         (organisation(name="  "), "party.name"),
-        (organisation(name="名" * 201), "party.name"),
+        (organisation(name="名" * 65), "party.name"),
+        (organisation(name=" 名"), "party.name"),
+        (person(name="名" * 22), "party.name"),  # more than a certificate's common name takes
+        (person(name="张\n三"), "party.name"),
+        (person(name="张三\u202e四"), "font.unprintable"),
+        (person(name="张三\x00"), "font.unprintable"),
+        (person(name="张\ue000"), "font.unprintable"),
         (organisation(place="地" * 201), "party.text"),
         (organisation(receiving_system="x" * 201), "party.text"),
         (organisation(category="bank"), "party.category"),
@@ -253,7 +259,8 @@ def test_a_number_that_cannot_be_right_is_refused_before_anybody_is_asked(bench,
 
 
 def test_the_longest_name_is_taken(bench):
-    assert bench.register(organisation(name="名" * 200, place="地" * 200)).name == "名" * 200
+    assert bench.register(organisation(name="名" * 64, place="地" * 200)).name == "名" * 64
+    assert bench.register(person(name="名" * 21)).name == "名" * 21
 
 
 def test_one_number_belongs_to_one_party(bench):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 
 import pytest
@@ -15,7 +14,7 @@ from api.compose import open_ports
 from api.flows import offer_claims, related, supply
 from api.settings import Settings
 from api.testing_goods import PLACE, Goods, make_goods
-from ledger.core.errors import FuqiError
+from api.testing_races import at_once
 from ledger.core.ids import new_id
 from ledger.queries import log as log_queries
 from ledger.store import transaction
@@ -82,25 +81,6 @@ def claim(goods: Goods, hand: object, offer: str) -> str:
             at=AT,
         )
     return made
-
-
-def at_once(calls: Sequence[Callable[[], object]]) -> list[str]:
-    """What each was told, without a second try."""
-    start, said = threading.Barrier(len(calls)), ["done"] * len(calls)
-
-    def run(number: int, call: Callable[[], object]) -> None:
-        start.wait()
-        try:
-            call()
-        except FuqiError as exc:
-            said[number] = exc.error_code
-
-    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(calls)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
-    return said
 
 
 def confirming(goods: Goods, made: str) -> Callable[[], object]:

@@ -3,7 +3,7 @@
 
 import * as device from "./device.js";
 import { sha256, toBase64, toHex } from "./encoding.js";
-import { busy, call, download, hideProblem, showProblem, textsOf } from "./page.js";
+import { busy, call, download, hideProblem, showProblem, takeFocus, textsOf } from "./page.js";
 import { Reading } from "./reading.js";
 import { attributesOf, batchMessageOf } from "./statement.js";
 
@@ -47,6 +47,8 @@ function phase() {
   return "done";
 }
 
+const valueText = (one) => (one.kind === "check" ? text(one.value === "On" ? "fields.ticked" : "fields.unticked") : one.value);
+
 function showRows() {
   part("rows").replaceChildren(
     ...state.facts.items.map((one) => {
@@ -55,6 +57,8 @@ function showRows() {
       const name = document.createElement("a");
       name.href = `/agreements/${one.agreement_id}`;
       name.textContent = `${one.number}. ${one.title}`;
+      const said = document.createElement("div");
+      said.append(name);
       const badge = document.createElement("span");
       const known = text.has(`batch.state.${one.state}`);
       const fault = state.failed.get(one.signer_id);
@@ -65,8 +69,14 @@ function showRows() {
         seal.textContent = `${one.seal_name} · ${text(`seal.kind.${one.seal_kind}`)}`;
         name.append(document.createElement("br"), seal);
       }
+      if (one.values.length > 0) {
+        const values = document.createElement("p");
+        values.className = "soft small";
+        values.textContent = one.values.map((value) => `${value.label}：${valueText(value)}`).join("；");
+        said.append(values);
+      }
       badge.textContent = fault ? `${text(`batch.state.${one.state}`)} · ${fault}` : known ? text(`batch.state.${one.state}`) : say(one.state);
-      item.append(name, badge);
+      item.append(said, badge);
       return item;
     }),
   );
@@ -138,6 +148,8 @@ async function showStatement() {
   if (state.statement && Date.now() - state.statement.since < STATEMENT_MS) return;
   part("affirm-button").disabled = true;
   const made = await call("POST", `${path}/statement`);
+  state.facts = made; // what is listed is what stands in the lines
+  showRows();
   const message = await batchMessageOf(made, root.dataset);
   part("zh").textContent = made.statement.text_zh;
   part("en").textContent = made.statement.text_en;
@@ -149,6 +161,7 @@ async function showStatement() {
 
 async function render() {
   const now = phase();
+  const before = root.dataset.phase;
   root.dataset.phase = now;
   showRows();
   showLeftOut();
@@ -165,6 +178,7 @@ async function render() {
   root.dataset.left = String(inState("unread").length);
   if (now === "affirm") await showStatement();
   if (now === "sign") showSigning();
+  if (before && before !== now) takeFocus(part({ read: "document", device: "device-hint" }[now] ?? now));
 }
 
 function showSigning() {
@@ -212,7 +226,7 @@ press("affirm", async () => {
   try {
     await call("POST", `${path}/affirm`, { signature_base64: made.proof });
   } catch (error) {
-    if (error.code === "intent.stale" || error.code === "intent.proof") state.statement = null;
+    if (["intent.stale", "intent.proof", "intent.other_annex"].includes(error.code)) state.statement = null;
     throw error;
   }
 });

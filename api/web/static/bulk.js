@@ -49,7 +49,7 @@ async function once(first, check) {
   }
   const value = await response.json().catch(() => null);
   if (response.ok && value !== null) return value;
-  throw new Problem({ code: value?.code ?? "internal", detail: value?.detail ?? "", status: response.status, requestId: value?.request_id ?? "" });
+  throw new Problem({ code: value?.code ?? "internal", detail: value?.detail ?? "", status: response.status, requestId: value?.request_id ?? "", context: value?.context ?? {} });
 }
 
 function line(one) {

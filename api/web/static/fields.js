@@ -1,4 +1,4 @@
-// Form fields that are left to this signer: typed, kept, shown on the page before anything is signed. What others
+// Form fields that are left to this signer: typed, ticked or chosen, kept, shown on the page before anything is signed. What others
 // filled stands beside them, for whoever signs signs that as well.
 
 import { busy, call } from "./page.js";
@@ -8,6 +8,20 @@ function element(tag, text, className) {
   if (text !== undefined) made.textContent = text;
   if (className) made.className = className;
   return made;
+}
+
+const TICKED = "On";
+const UNTICKED = "Off";
+const CONTROLS = "[data-field]";
+
+/** What stands in a field now: written, or else left there by the author. */
+function valueOf(one) {
+  return one.value || one.preset;
+}
+
+/** Whether that answers a required field; a box that is required has to be ticked. */
+function answered(one) {
+  return one.kind === "check" ? valueOf(one) === TICKED : Boolean(valueOf(one));
 }
 
 export class Fields {
@@ -27,7 +41,7 @@ export class Fields {
 
   /** Required fields of this signer that say nothing yet. */
   static missing(facts, me) {
-    return Fields.own(facts, me).filter((one) => one.required && !one.value && !one.preset);
+    return Fields.own(facts, me).filter((one) => one.required && !answered(one));
   }
 
   show(facts, me) {
@@ -47,31 +61,70 @@ export class Fields {
 
   line(one) {
     const item = element("li", undefined, "stack-tight");
-    item.append(element("span", one.label, "small soft"), element("b", one.value || one.preset || this.text("fields.empty")));
+    item.append(element("span", one.label, "small soft"), element("b", this.shown(one), "field-value"));
     return item;
+  }
+
+  shown(one) {
+    if (one.kind === "check") return this.text(valueOf(one) === TICKED ? "fields.ticked" : "fields.unticked");
+    return valueOf(one) || this.text("fields.empty");
   }
 
   input(one) {
     const item = element("li", undefined, "field");
-    const label = element("label", one.label);
-    const input = element("input");
-    input.type = "text";
-    input.maxLength = 250;
+    const check = one.kind === "check";
+    const input = this.control(one);
     input.autocomplete = "off";
-    input.value = one.value || one.preset;
     input.dataset.field = one.name;
     input.id = `form-field-${one.number}`;
+    const label = element("label", check ? undefined : one.label, check ? "check-line" : undefined);
     label.htmlFor = input.id;
-    const state = element("span", this.text(one.required ? "fields.must" : "fields.may"), one.required && !one.value && !one.preset ? "badge warn" : "small soft");
+    if (check) label.append(input, element("span", one.label));
+    const state = element("span", this.text(one.required ? "fields.must" : "fields.may"), one.required && !answered(one) ? "badge warn" : "small soft");
     const line = element("span", undefined, "row between");
     line.append(label, " ", state);
-    item.append(line, input, element("p", this.text("fields.page", { page: one.page }), "hint"));
+    item.append(line, ...(check ? [] : [input]), element("p", this.hint(one), "hint"));
     return item;
+  }
+
+  hint(one) {
+    const place = this.text("fields.page", { page: one.page });
+    const more = { lines: "fields.hint.lines", check: one.required ? "fields.hint.check" : "" }[one.kind];
+    return more ? `${place} · ${this.text(more)}` : place;
+  }
+
+  control(one) {
+    if (one.kind === "choice") {
+      const select = element("select");
+      select.append(new Option(this.text("fields.choose"), ""), ...one.options.map((option) => new Option(option, option)));
+      select.value = valueOf(one);
+      return select;
+    }
+    if (one.kind === "lines") {
+      const area = element("textarea");
+      area.rows = 4;
+      area.maxLength = 1000;
+      area.value = valueOf(one);
+      return area;
+    }
+    const input = element("input");
+    if (one.kind === "check") {
+      input.type = "checkbox";
+      input.checked = valueOf(one) === TICKED;
+      return input;
+    }
+    input.type = "text";
+    input.maxLength = 250;
+    input.value = valueOf(one);
+    return input;
   }
 
   async save() {
     const values = Object.fromEntries(
-      [...this.part("fields-own").querySelectorAll("input")].map((one) => [one.dataset.field, one.value]),
+      [...this.part("fields-own").querySelectorAll(CONTROLS)].map((one) => [
+        one.dataset.field,
+        one.type !== "checkbox" ? one.value : one.checked ? TICKED : UNTICKED,
+      ]),
     );
     await busy(this.part("fields-button"), this.text("sign.busy"), () =>
       this.act(() => call("POST", `${this.signerPath}/fields`, { values })),

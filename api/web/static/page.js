@@ -103,7 +103,8 @@ export function showProblem(place, error, text) {
   title.textContent = text.has(`error.${code}`) ? text(`error.${code}`, error.context ?? {}) : error.detail || error.message || code;
   const advice = document.createElement("p");
   advice.textContent = text(
-    text.has(`do.${code}`) ? `do.${code}` : error.retryable ? "do.retry" : "do.other",
+    // What was sent has a fault: its sender mends it, and no operator can.
+    text.has(`do.${code}`) ? `do.${code}` : error.retryable ? "do.retry" : error.status === 422 && text.has("do.mend") ? "do.mend" : "do.other",
   );
   const small = document.createElement("p");
   small.className = "small soft";
@@ -112,6 +113,16 @@ export function showProblem(place, error, text) {
   place.dataset.code = code;
   place.hidden = false;
   place.scrollIntoView({ block: "nearest" });
+}
+
+/** Go on in `place` where the step that had the focus went away: keys and screen readers follow what is shown. */
+export function takeFocus(place) {
+  const held = document.activeElement;
+  if (held && held !== document.body && held.getClientRects().length > 0) return;
+  const heading = place.querySelector("h2");
+  if (!heading) return;
+  heading.tabIndex = -1;
+  heading.focus({ preventScroll: true });
 }
 
 export function hideProblem(place) {

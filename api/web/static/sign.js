@@ -3,7 +3,7 @@
 
 import * as device from "./device.js";
 import { fromBase64, sha256, toBase64, toHex } from "./encoding.js";
-import { busy, call, download, hideProblem, Problem, showProblem, showTime, textsOf } from "./page.js";
+import { busy, call, download, hideProblem, Problem, showProblem, showTime, takeFocus, textsOf } from "./page.js";
 import { marksOf } from "./marks.js";
 import { Reading } from "./reading.js";
 import { Annexes, highlight } from "./annexes.js";
@@ -50,10 +50,10 @@ async function lookForKey() {
 /** Which step is next for this signer. */
 function phase() {
   const me = mine();
-  if (me.signed_at || me.approved_at) return "signed";
+  if (me.signed_at || (me.approved_at && !me.approve_again)) return "signed";
   if (!open()) return "closed";
   if (me.refused_at) return "refused";
-  if (!me.needed) return "not_needed";
+  if (!me.needed && !me.approve_again) return "not_needed";
   if (new Date(state.facts.expires_at) <= new Date()) return "expired";
   if (!me.read_at) return "read";
   if (me.act === "sign" && !me.intent_at) {
@@ -62,10 +62,11 @@ function phase() {
     if (Fields.missing(state.facts, me).length > 0) return "fields";
   }
   if (state.fault) return "device";
-  if (me.act === "approve") return me.turn ? "approve" : "wait_turn";
+  if (me.act === "approve") return me.turn || me.approve_again ? "approve" : "wait_turn";
   if (!me.consented_at) return "consent";
   if (bound().some((one) => !state.facts.consented.includes(one))) return "wait_consent";
   if (!me.turn) return "wait_turn";
+  if (me.unapproved) return "wait_approval";
   return me.intent_at ? "finish" : "sign";
 }
 
@@ -96,12 +97,34 @@ function showReading() {
 
 function showWaiting(now) {
   const me = mine();
-  const others = state.facts.signers.filter((one) =>
-    now === "wait_consent" ? one.act === "sign" && !state.facts.consented.includes(one.organisation_id) : one.turn,
-  );
+  const awaited = {
+    wait_consent: (one) => one.act === "sign" && !state.facts.consented.includes(one.organisation_id),
+    wait_approval: (one) => one.approve_again,
+    wait_turn: (one) => one.turn,
+  }[now];
+  const others = state.facts.signers.filter(awaited);
   part("waiting-text").textContent = text(`sign.${now}`, {
     who: others.map((one) => `${one.organisation_name} ${one.person_name}`).join("、"),
   });
+}
+
+/** What an approver approves beside the pages: values that others filled, and those that their own side has saved. */
+function showApproval() {
+  const me = mine();
+  const own = new Set(state.facts.signers.filter((one) => one.organisation_id === me.organisation_id).map((one) => one.field));
+  const values = state.facts.fields.filter((one) => one.value !== "" || own.has(one.field));
+  part("approve-again").hidden = !me.approve_again;
+  part("approve-values").hidden = values.length === 0;
+  part("approve-open").hidden = values.every((one) => one.value !== "" || one.preset !== "");
+  part("approve-list").replaceChildren(...values.map((one) => {
+    const line = fields.line(one);
+    const by = state.facts.signers.find((other) => other.field === one.field);
+    const who = document.createElement("p");
+    who.className = "small soft";
+    who.textContent = text(one.filled_at ? "sign.approve.filled" : one.value === "" ? "fields.waiting" : "sign.approve.saved", { who: by ? `${by.organisation_name} ${by.person_name}` : "" });
+    line.append(who);
+    return line;
+  }));
 }
 
 function showResult(now) {
@@ -150,11 +173,11 @@ async function render() {
     document: true,
     clauses: now === "clauses",
     files: state.facts.attachments.length + state.facts.demands.length > 0 || now === "files",
-    fields: now !== "read" && (Fields.own(state.facts, mine()).length > 0 || state.facts.fields.some((one) => one.filled_at)),
+    fields: now !== "read" && mine().act === "sign" && (Fields.own(state.facts, mine()).length > 0 || state.facts.fields.some((one) => one.filled_at)),
     consent: now === "consent",
     approve: now === "approve",
     sign: now === "sign" || now === "finish",
-    waiting: now === "wait_consent" || now === "wait_turn",
+    waiting: ["wait_consent", "wait_turn", "wait_approval"].includes(now),
     done: ["signed", "closed", "expired", "refused", "not_needed"].includes(now),
     decline: open() && !acted(mine()) && !["refused", "not_needed"].includes(now),
   };
@@ -163,6 +186,7 @@ async function render() {
   if (state.fault && !shown.done) showProblem(part("device-problem"), state.fault, text);
   annexes.show(state.facts, mine());
   fields.show(state.facts, mine());
+  if (now === "approve") showApproval();
   if (now === "read") showReading();
   if (shown.waiting) showWaiting(now);
   if (shown.done) showResult(now);
@@ -188,6 +212,7 @@ function goTo(now, shown) {
   }
   const place = { clauses: "clauses", files: "files", fields: "fields", consent: "consent", sign: "sign", approve: "approve", finish: "sign", device: "device-hint" }[now] ?? (shown.done ? "done" : "waiting");
   part(place).scrollIntoView({ block: "start" });
+  if (root.dataset.ready) takeFocus(part(place));
 }
 
 /** The file whose digest is signed, digested on this device: the number on the screen is not only claimed. */
@@ -242,7 +267,10 @@ async function affirm(act) {
   try {
     await call("POST", `/api/v1/statements/${made.id}/affirm`, { signature_base64: made.proof });
   } catch (error) {
-    if (RENEW.has(error.code)) await showStatement(act, { anew: true });
+    if (RENEW.has(error.code)) {
+      await refresh(); // what the statement lists may be what changed
+      await showStatement(act, { anew: true });
+    }
     throw error;
   }
   delete state.made[act];
@@ -337,7 +365,7 @@ for (const button of root.querySelectorAll("[data-zoom-by]")) {
 async function poll() {
   const now = root.dataset.phase;
   const pending = state.facts?.entries.some((one) => one.state !== "final");
-  const worth = ["wait_consent", "wait_turn"].includes(now) || (now === "signed" && (open() || pending));
+  const worth = ["wait_consent", "wait_turn", "wait_approval"].includes(now) || (now === "signed" && (open() || pending));
   if (worth && document.visibilityState === "visible" && problem.hidden) {
     await refresh().then(render).catch(() => {});
   }

@@ -18,6 +18,7 @@ const BATCH_TAG = "fuqi/batch-intent/v1";
 const ITEM_TAG = "fuqi/batch-item/v1";
 const APPROVAL_TAG = "fuqi/batch-intent/v2";
 const APPROVAL_ITEM_TAG = "fuqi/batch-item/v3";
+const ANNEXED_APPROVAL_ITEM_TAG = "fuqi/batch-item/v5";
 const BATCH_FIELDS = [
   "acts", "at", "count", "items", "method", "nonce", "organisation", "organisation_name", "person", "person_name",
   "text_en", "text_zh", "v",
@@ -91,9 +92,12 @@ function texts(statement) {
   return [`${told[0]}（清单 SHA-256：${list}）。`, `${told[1]} (list ${list}, SHA-256).`];
 }
 
-/** Values of form fields as they stand on the screen: this signer's own, and those that others filled before. */
+/**
+ * Values of form fields as they stand on the screen: this signer's own, and those that others filled before. An
+ * approver is shown what their own side has saved, and nothing of what others have not filled yet.
+ */
 export const shownFields = (agreement, signer) =>
-  agreement.fields.filter((one) => one.value !== "" && (one.filled_at !== null || one.field === signer.field));
+  agreement.fields.filter((one) => one.value !== "" && (one.filled_at !== null || signer.act === "approve" || one.field === signer.field));
 
 /** The annex is of what stands on the screen: the clauses this signer confirmed, the files listed there. */
 async function requireAnnex(annex, statement, { agreement, signer }) {
@@ -161,6 +165,7 @@ export async function messageOf(made, { agreement, signer, act, seal = null }) {
   }
   if (stated && !annexed && statement.annex_sha256 !== "") refuse("it names an annex that is not shown");
   if (annexed) await requireAnnex(made.annex, statement, { agreement, signer });
+  else if (act === "approve" && shownFields(agreement, signer).length > 0) refuse("it leaves out form fields");
   else if (act === "sign" && (signer.must_confirm || agreement.attachments.some((one) => one.readable) || shownFields(agreement, signer).length > 0)) {
     refuse("it leaves out clauses, files or form fields");
   }
@@ -169,6 +174,18 @@ export async function messageOf(made, { agreement, signer, act, seal = null }) {
   const message = tagged(statement.v, statement);
   if (!equal(message, fromBase64(made.message_base64))) refuse("its bytes are other ones");
   return message;
+}
+
+/** The annex that a line of approvals names lists the values that stand in that line on the screen, no others. */
+async function requireValues(item, shown, number) {
+  const plain = (one) => [one.name, one.field, one.value].join("\0");
+  const listed = (shown.annex?.fields ?? []).map(plain).sort().join("\n");
+  if (shown.values.map(plain).sort().join("\n") !== listed) refuse(`line ${number} lists other values`);
+  const digest = shown.annex && toHex(await sha256(tagged(shown.annex.fields ? FILLED_ANNEX_TAG : ANNEX_TAG, shown.annex)));
+  if ((item.annex_sha256 ?? null) !== digest) refuse(`line ${number} names another annex`);
+  if (shown.annex && (shown.annex.agreement !== item.agreement || shown.annex.document_sha256 !== item.document_sha256 || shown.annex.field !== item.field)) {
+    refuse(`line ${number} names the annex of another place`);
+  }
 }
 
 const tagged = (tag, value) => concat(new TextEncoder().encode(tag), Uint8Array.of(0), canonicalBytes(value));
@@ -197,12 +214,13 @@ export async function batchMessageOf(made, { person, organisation, personName, o
     const same =
       item.agreement === shown.agreement_id && item.document_sha256 === shown.document_sha256 && item.field === shown.field;
     const stated = shown.amount !== "unstated";
-    const form = approves ? APPROVAL_ITEM_TAG : stated ? STATED_ITEM_TAG : item.annex_sha256 ? ANNEXED_ITEM_TAG : ITEM_TAG;
+    const form = approves ? (item.annex_sha256 ? ANNEXED_APPROVAL_ITEM_TAG : APPROVAL_ITEM_TAG) : stated ? STATED_ITEM_TAG : item.annex_sha256 ? ANNEXED_ITEM_TAG : ITEM_TAG;
     if (!same || toHex(await sha256(tagged(form, item))) !== statement.items[index]) refuse(`line ${index + 1} is another document`);
     if ((approves || stated) && item.amount !== shown.amount) refuse(`line ${index + 1} is of another amount`);
     const seal = shown.seal_id ? [shown.seal_id, shown.seal_kind, shown.seal_picture_sha256] : [];
     const named = item.seal ? [item.seal.id, item.seal.kind, item.seal.picture_sha256] : [];
     if (approves && seal.join() !== named.join()) refuse(`line ${index + 1} is for another seal`);
+    if (approves) await requireValues(item, shown, index + 1);
   }
   const list = toHex(await sha256(tagged(ITEM_TAG, { items: statement.items })));
   let zh = `本人${personName}，代表${organisationName}，已逐份阅读所列${items.length}份文件，同意以电子形式订立，并逐份签署（清单摘要 SHA-256：${list}）。`;

@@ -24,7 +24,7 @@ from arbitration.policy import save_trust
 from arbitration.testing import CaseBuilder, open_case, resealed
 from ledger.core.canonical import canonical_bytes
 from ledger.core.report import Report, Verdict
-from signing import form_fill, pdf
+from signing import field_kinds, form_fill, pdf
 from signing.form_fill import TextFieldSpec
 from signing.validate import validate_pdf
 
@@ -169,11 +169,11 @@ def test_a_record_that_is_kept_closed_leaves_the_question_open_and_says_so(made)
 
 
 def test_a_closed_record_does_not_cover_what_no_record_could_say(tmp_path, monkeypatch):
-    real = form_fill.look_of
+    real = field_kinds.looks_of
 
     def forged(case: CaseBuilder) -> None:
         with monkeypatch.context() as patch:
-            patch.setattr(form_fill, "look_of", lambda _text, size: real("900", size=size))
+            patch.setattr(form_fill, "looks_of", lambda _text, shape: real("900", shape=shape))
             patch.setattr(pdf, "_require_unbroken", lambda *_args, **_kwargs: None)
             honestly(case)
 

@@ -77,6 +77,7 @@ _DAYS = (date(2026, 10, 1), date(2028, 10, 31))
         (f"(01){GTIN}x", "udi.element_length"),
         ("(01", "udi.malformed"),
         ("mask", "udi.malformed"),
+        (f"（01）{GTIN}（10）AB-1", "udi.malformed"),
     ],
 )
 def test_what_is_no_udi_is_refused_with_its_code(text: str, code: str) -> None:
@@ -121,6 +122,17 @@ def test_goods_that_are_not_as_said_are_refused(goods: Goods, code: str) -> None
     assert fault.value.error_code == code
 
 
+@pytest.mark.parametrize("lost", ["17281031", "1126100117281031", "1728103121S1", "21S1"])
+def test_a_scanner_that_sends_no_separator_is_named_as_the_cause(lost: str) -> None:
+    udi = parse_udi(f"01{GTIN}10AB-1{lost}", today=TODAY)
+    with pytest.raises(InputError) as fault:
+        require_same_goods(udi, Goods("AB-1", *_DAYS))
+    assert fault.value.error_code == "udi.separator_missing"
+    with pytest.raises(InputError) as fault:
+        require_same_goods(udi, Goods("AB-2", *_DAYS))
+    assert fault.value.error_code == "lot.batch_differs"
+
+
 @pytest.mark.parametrize(
     ("text", "device_class", "imported"),
     [
@@ -142,6 +154,7 @@ def test_registration_numbers_are_read(text: str, device_class: int, imported: b
     [
         ("", "registration.malformed"),
         ("鄂械注准2020214001", "registration.malformed"),
+        ("鄂械注准２０２０２１４０００１", "registration.malformed"),
         ("鄂械注准20204140001", "registration.malformed"),
         ("美械注准20202140001", "registration.authority"),
         ("鄂械注准20203140001", "registration.class"),

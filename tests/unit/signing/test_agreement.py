@@ -9,6 +9,7 @@ from ledger.core.errors import ConflictError, ForbiddenError, FuqiError, InputEr
 from ledger.entry_types import ENTRY_TYPES
 from signing import agreement as machine
 from signing.agreement import Agreement, Signer, State
+from signing.annexes import FieldValue, differing
 from signing.testing import FIXED_TIME
 
 AT = FIXED_TIME
@@ -341,6 +342,83 @@ def test_a_seal_waits_for_the_internal_approval():
             step.agreement, person="boss", field="f1", document_sha256=DOCUMENT, at=FIXED_TIME
         )
     assert put(step.agreement, 2, "a").state is State.FORMED
+
+
+def again(made, n, who, *, document=DOCUMENT, at=FIXED_TIME):
+    return machine.approve_again(
+        made, person=who, field=f"f{n}", document_sha256=document, at=at
+    ).agreement
+
+
+def approved(made, n, who):
+    return machine.approve(
+        made, person=who, field=f"f{n}", document_sha256=DOCUMENT, at=FIXED_TIME
+    ).agreement
+
+
+def test_an_approval_is_given_again_until_its_side_has_signed():
+    rows = (("boss", "o1", 1, "approve"), ("a", "o1", 2, "sign"), ("c", "o2", 3, "sign"))
+    made = stages(*rows)
+    # Before the first one it is the first one.
+    assert again(made, 1, "boss").approvals == approved(made, 1, "boss").approvals
+    made = approved(made, 1, "boss")
+    later = FIXED_TIME + timedelta(minutes=1)
+    anew = again(made, 1, "boss", at=later)
+    assert [(one.signer.person, one.at) for one in anew.approvals] == [("boss", later)]
+    assert anew.waiting == made.waiting
+    stranger = code_of(ForbiddenError, lambda: again(made, 1, "a"))
+    assert stranger == "agreement.not_a_signer"
+    other = code_of(ConflictError, lambda: again(made, 1, "boss", document=bytes(32)))
+    assert other == "agreement.other_document"
+    over = code_of(ConflictError, lambda: again(made, 1, "boss", at=UNTIL + timedelta(days=400)))
+    assert over == "agreement.expired"
+    signed = put(anew, 2, "a")
+    assert code_of(ConflictError, lambda: again(signed, 1, "boss")) == "agreement.stage_done"
+    whole = put(signed, 3, "c")
+    assert code_of(ConflictError, lambda: again(whole, 1, "boss")) == "agreement.closed"
+
+
+def test_who_was_not_needed_approves_in_place_of_another():
+    rows = (("boss", "o1", 1, "approve"), ("vice", "o1", 1, "approve"), ("a", "o1", 2, "sign"))
+    made = approved(stages(*rows, quorums={1: 1}), 1, "boss")
+    assert code_of(ConflictError, lambda: approved(made, 2, "vice")) == "agreement.stage_done"
+    assert {one.signer.person for one in again(made, 2, "vice").approvals} == {"boss", "vice"}
+    # Where both are needed the second one is simply awaited.
+    both = approved(stages(*rows), 1, "boss")
+    assert again(both, 2, "vice").approvals == approved(both, 2, "vice").approvals
+
+
+@pytest.mark.parametrize(
+    ("given", "need", "others", "needed"),
+    [
+        (0, 1, 0, 0),
+        (1, 1, 0, 1),
+        (2, 1, 0, 1),
+        (2, 2, 0, 2),
+        (1, 1, 1, 1),
+        (2, 3, 1, 2),
+        (1, 2, 2, 1),
+    ],
+)
+def test_as_many_approvals_of_a_side_count_as_the_stage_cannot_do_without(
+    given, need, others, needed
+):
+    assert machine.approvals_needed(given=given, need=need, others=others) == needed
+
+
+def test_values_differ_that_are_signed_and_not_approved_or_approved_and_taken_back():
+    def of(*named):
+        return [FieldValue(name, field, value) for name, field, value in named]
+
+    mine, theirs, draft = ("sum", "b", "1"), ("place", "a", "here"), ("terms", "c", "soon")
+    listed = of(mine, theirs, draft)
+    assert differing(listed, of(mine, theirs), field="b") == [], "a draft of another place"
+    assert differing([], [], field="b") == []
+    assert differing([], of(theirs, mine), field="b") == ["place", "sum"]
+    assert differing(listed, of(theirs), field="b") == ["sum"], "taken back"
+    assert differing(listed, of(("sum", "b", "2"), theirs), field="b") == ["sum"]
+    assert differing(listed, of(("sum", "a", "1"), theirs), field="b") == ["sum"], "by another"
+    assert differing(listed, of(mine, ("place", "a", "there")), field="b") == ["place"]
 
 
 def test_an_approver_of_another_document_is_refused():

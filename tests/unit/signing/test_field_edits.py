@@ -12,7 +12,7 @@ from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 
 from ledger.core.errors import ConflictError, FuqiError, InputError, NotFoundError
 from ledger.core.report import Verdict
-from signing import form_fill, longterm, pdf
+from signing import field_kinds, form_fill, longterm, pdf
 from signing.appearance import Appearance, FieldSpec
 from signing.embedded import ValidationData
 from signing.field_edits import EDITS_MAX
@@ -167,9 +167,9 @@ def test_the_fillers_own_signature_locks_what_it_filled(pki, honest, monkeypatch
 
 
 def test_a_picture_that_shows_another_value_is_found(pki, once, monkeypatch):
-    real = form_fill.look_of
+    real = field_kinds.looks_of
     with monkeypatch.context() as patch:
-        patch.setattr(form_fill, "look_of", lambda _text, size: real("900", size=size))
+        patch.setattr(form_fill, "looks_of", lambda _text, shape: real("900", shape=shape))
         made = fill(once, {"delivery": "100"})
     data = signed_anyway(made.data, pki, "party_b", monkeypatch)
     report = judged(data, pki, made.edits)
@@ -319,7 +319,7 @@ def test_fields_are_placed_before_the_first_signature_and_once(once):
 
 
 @pytest.mark.parametrize("fillable", [{"nothing": "party_b"}, {"delivery": "nobody"}])
-def test_only_text_fields_are_left_open_and_only_to_signers(fillable):
+def test_only_form_fields_are_left_open_and_only_to_signers(fillable):
     with pytest.raises(InputError) as caught:
         pdf.place_fields(place_text_fields(raw_pdf([]), TEXTS), PARTIES, fillable=fillable)
     assert caught.value.error_code == "pdf.field_invalid"

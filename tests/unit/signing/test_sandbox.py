@@ -59,6 +59,20 @@ def test_a_child_of_a_large_parent_is_not_taken_for_worn_out():
     assert len(ballast) > 256 * 1024 * 1024
 
 
+def test_a_child_that_does_not_start_is_no_fault_of_the_file():
+    """A damaged installation must not tell a sender that their PDF is too costly; nor lose its places."""
+    box = Sandbox({"length": "signing.no_such_module:length"}, workers=1, limits=QUICK)
+    try:
+        box.warm()
+        for _again in range(2):
+            with pytest.raises(UnavailableError) as caught:
+                box.run("length", {}, b"x")
+            assert caught.value.error_code == "sandbox.not_started"
+            assert not isinstance(caught.value, SandboxError)
+    finally:
+        box.close()
+
+
 def test_our_own_errors_pass_with_class_code_and_context(sandbox):
     with pytest.raises(InputError) as caught:
         sandbox.run("refuse", {}, b"")

@@ -98,6 +98,18 @@ def updated(data, change) -> bytes:
     return buffer.getvalue()
 
 
+def test_a_file_between_two_signatures_says_that_a_field_is_empty(pki, once, sample):
+    """It passes as what it is, and nobody takes it for the agreement that all have signed."""
+    for report, signatures, empty in (
+        (judged(once, pki), 1, 1),
+        (validate_pdf(sample.data, trust=sample.trust, at=sample.at), 2, 0),
+    ):
+        (check,) = [one for one in report.checks if one.code == "pdf.signatures"]
+        assert check.verdict is Verdict.PASSED
+        assert (check.details["signatures"], check.details["empty_fields"]) == (signatures, empty)
+        assert ("无人签署" in check.summary_zh) is ("nobody" in check.summary_en) is bool(empty)
+
+
 def test_an_honest_file_with_two_parties_passes_every_check(sample):
     report = validate_pdf(sample.data, trust=sample.trust, at=sample.at)
     assert report.verdict is Verdict.PASSED
