@@ -620,9 +620,13 @@ def test_log_in_attempts_are_counted_for_both_servers_together(world: World) -> 
     seen = []
     for number in range(14):
         client = world.client(number % 2)
-        client.address = f"203.0.113.{100 + number}"
+        client.address = "203.0.113.100"
         seen.append(client.send("POST", "/api/v1/login", body)[0])
     assert seen == [401] * 10 + [429] * 4
+    # Whose name it is, is not locked out of it elsewhere.
+    elsewhere = world.client(0)
+    elsewhere.address = "203.0.113.101"
+    assert elsewhere.send("POST", "/api/v1/login", body)[0] == 401
 
 
 def test_figures_for_a_supervisor_name_the_address_that_rests(

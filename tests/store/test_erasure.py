@@ -325,6 +325,7 @@ AGREEMENT_TEXTS = {
     "agreement_clause.sha256",
     "agreement_clause.boxes",
     "agreement_attachment.name",
+    "agreement_signer.approved_values",
     "form_field.name",
     "form_field.label",
     "form_field.preset",

@@ -48,7 +48,7 @@ def ports(database_url: str, tmp_path: Path) -> Iterator[SimpleNamespace]:
         sessions=store.sessions(engine),
         readers=store.readers(engine),
         vault=Vault(FileKeyProvider(tmp_path / "vault.key")),
-        settings=SimpleNamespace(acts_enabled=False),
+        settings=SimpleNamespace(acts_enabled=False, production=False, round_objection_hours=None),
     )
     engine.dispose()
 
