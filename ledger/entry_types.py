@@ -98,6 +98,10 @@ ENTRY_TYPES: Final[dict[str, str]] = {
     "allocation.proposed": "round, allocation, offer, window, need, quantity",
     "allocation.accepted": "allocation, by",
     "allocation.declined": "allocation, by, reason",
+    "objection.filed": "objection, round, organisation, reason (misread, impossible, policy, other), subject "
+    "(a line, need or offer; null: all lines of the organisation), statement",
+    "objection.withdrawn": "objection, round",
+    "objection.answered": "objection, round, outcome (dismissed, upheld), answer, released (how many lines)",
     "agreement.promised": "doc, parties_root, prev (nothing else: the chain hashes exactly these three)",
     "lot.opened": "lot, allocation, agreement, offer, hospital, giver, receiver, item, quantity, batch, "
     "produced, expires, udi, device, registration, purpose, directed, conflict, "

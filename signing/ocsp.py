@@ -38,6 +38,8 @@ CERTIFICATES_MAX: Final = 20
 NONCE_BYTES_MAX: Final = 128
 """RFC 9654 lets a responder refuse longer nonces; they are echoed."""
 RESPONDER_DAYS: Final = 90
+BACKDATED: Final = timedelta(minutes=5)
+"""A responder's certificate begins so much earlier than it was made: for questions then under way."""
 RENEW_DAYS: Final = 30
 """A new responder certificate is made when the old one has this long to go."""
 ANSWER_HOURS: Final = 24
@@ -186,7 +188,10 @@ class OcspResponder:
         made = key is None
         if key is None:
             key = new_issuer_key(self._authority.kind)
-        start = at.astimezone(UTC).replace(microsecond=0)
+        start = max(
+            at.astimezone(UTC).replace(microsecond=0) - BACKDATED,
+            self._authority.certificate.not_valid_before_utc,
+        )
         end = min(
             start + timedelta(days=RESPONDER_DAYS), self._authority.certificate.not_valid_after_utc
         )

@@ -149,6 +149,9 @@ def erase(
         clear_agreement(session, agreement)
     else:
         files = _clear_party(session, subject)
+        for objection in queries.records_of_party(session, subject).objections:
+            # What it said stands in entries of its own, under a key of its own.
+            ports.vault.erase(session, objection.id, at=at)
     session.flush()
     return Erased(subject=subject, files=tuple(sorted(files)))
 
@@ -316,6 +319,12 @@ def _clear_said(session: Session, found: queries.PartyRecords) -> set[str]:
     for tie in found.ties:
         tie.evidence, tie.fingerprint = ERASED, "{}"
         tie.end_reason = tie.reason = None
+    for objection in found.objections:
+        objection.statement, objection.fingerprint = ERASED, "{}"
+        objection.answer = None
+        # Nobody is left to be answered, and it would hold its lines up for ever.
+        if objection.state == "open":
+            objection.state = "withdrawn"
     return set(found.files)
 
 

@@ -11,6 +11,7 @@ from ledger.core.canonical import Json
 from ledger.queries import custody as custody_queries
 from ledger.queries.live import urgent_of_round
 from ledger.tables.external import ExternalSubjectRow
+from ledger.tables.objections import ObjectionRow
 from ledger.tables.offer_claims import OfferClaimRow
 from ledger.tables.related import RelatedPartyRow
 from ledger.tables.seals import SealRow
@@ -65,6 +66,9 @@ def organisations_of_subject(session: Session, subject: str) -> tuple[str | None
     claim = session.get(OfferClaimRow, subject)
     if claim is not None:
         return (claim.organisation_id,)
+    objection = session.get(ObjectionRow, subject)
+    if objection is not None:
+        return (objection.organisation_id,)
     relation = session.get(RelatedPartyRow, subject)
     if relation is not None:
         return relation.first_id, relation.second_id

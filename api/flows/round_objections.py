@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from api.settings import Settings
 from ledger.core.errors import ConflictError
 from ledger.core.units import parse_utc, utc_text
+from ledger.queries.objections import lock_round, open_against
 from ledger.tables.round_chain import RoundChainRow
 from ledger.tables.supply import AllocationRow, RoundRow
 
@@ -41,18 +42,27 @@ def accept_from(summary: Mapping[str, Any] | None) -> datetime | None:
 
 
 def require_heard(session: Session, line: AllocationRow, *, at: datetime) -> None:
-    """Refuse to accept a line whose round is open to objections, or whose result was struck on the chain.
+    """Refuse to accept a line whose round is open to objections, that somebody objected to and was not
+    answered, or whose result was struck on the chain.
 
     Raises:
-        ConflictError: `allocation.objections_open`, `allocation.round_struck`.
+        ConflictError: `allocation.objections_open`, `allocation.objected`, `allocation.round_struck`.
     """
-    start = accept_from(session.get_one(RoundRow, line.round_id).summary)
+    # Whoever objects at this very moment does so before this, or finds the line accepted.
+    row = lock_round(session, line.round_id, shared=True)
+    assert row is not None
+    start = accept_from(row.summary)
     if start is not None and at < start:
         raise ConflictError(
             "this round is still open to objections: accept the line once that time is over; it can be "
             "declined at any time",
             code="allocation.objections_open",
             accept_from=utc_text(start),
+        )
+    if start is not None and open_against(session, line) is not None:
+        raise ConflictError(
+            "somebody objected to this line: an operator answers first; it can be declined at any time",
+            code="allocation.objected",
         )
     chain = session.get(RoundChainRow, line.round_id)
     if chain is not None and chain.state == "struck":

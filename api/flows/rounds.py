@@ -205,8 +205,8 @@ def accept_allocation(
     Raises:
         ForbiddenError: `auth.role`.
         NotFoundError: `not_found`: no such line, or another organisation's offer.
-        ConflictError: `allocation.declined`, `allocation.objections_open`, `allocation.round_struck`,
-            `allocation.related_parties`.
+        ConflictError: `allocation.declined`, `allocation.objections_open`, `allocation.objected`,
+            `allocation.round_struck`, `allocation.related_parties`.
     """
     row = _decidable(session, caller, allocation_id)
     if row.state == "declined":

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Path, Query, Request
+from sqlalchemy.orm import Session
 from starlette.responses import HTMLResponse, Response
 
+from api.callers import Caller
 from api.deps import (
     AtDep,
     Handler,
@@ -19,9 +23,10 @@ from api.deps import (
     TenantOrOperator,
 )
 from api.flows import rounds
+from api.flows.objecting import REASONS
 from api.flows.round_notices import PREFIX, mark_all_seen
-from api.flows.round_objections import accept_from
 from api.routes.base import pages_of
+from api.routes.forms import form_page
 from api.routes.supply import After, RecordId
 from api.schemas.agreements import ReasonIn
 from api.schemas.base import ID_CHARACTERS_MAX
@@ -34,18 +39,21 @@ from api.schemas.supply import (
     RoundOut,
     RoundSummaryOut,
 )
-from api.views import outcomes, round_chain
+from api.views import objections, outcomes, round_chain
 from api.views import rounds as views
 from api.views.public import item_names
 from api.web.pages import go
+from ledger.core.errors import FuqiError
 from ledger.core.ids import new_id
 from ledger.queries.notices import unseen_of
+from ledger.queries.objections import count_objections
 from ledger.queries.round_chain import alarmed_rounds
 from ledger.store import transaction
 
 router = APIRouter(tags=["rounds"])
 
 ROWS = 20
+NOTHING_TYPED = {"reason": "misread", "subject": "", "statement": ""}
 NEWEST = "~"
 """Sorts after every id."""
 Before = Annotated[str, Query(max_length=ID_CHARACTERS_MAX)]
@@ -176,6 +184,7 @@ def rounds_page(
         if caller.organisation_id is None
         else unseen_of(session, caller.organisation_id, prefix=PREFIX, limit=ROWS),
         alarms=alarmed_rounds(session, at=at, limit=ROWS) if caller.is_operator else [],
+        objected=count_objections(session, state="open") if caller.is_operator else 0,
         round_id=new_id("rnd", at=at),
     )
 
@@ -210,6 +219,28 @@ def round_page(
     after: After = "",
 ) -> Response:
     """One round: fill rates, the certificate, the checker's verdict, why needs went unmet."""
+    return shown_round(request, session, caller, round_id, at=at, after=after)
+
+
+def shown_round(
+    request: Request,
+    session: Session,
+    caller: Caller,
+    round_id: str,
+    *,
+    at: datetime,
+    after: str = "",
+    values: Mapping[str, str] | None = None,
+    error: FuqiError | None = None,
+) -> Response:
+    """The page of a round.
+
+    Args:
+        values: the form of an objection as it was typed, with what was refused.
+
+    Raises:
+        NotFoundError: `round.not_found`.
+    """
     facts = views.round_facts(session, round_id)
     party = caller.is_operator or caller.organisation_id is not None
     lines = (
@@ -217,16 +248,20 @@ def round_page(
         if party
         else []
     )
-    # A decision on an urgent need has no figures of its own, an open round has nothing yet.
-    summary = {"gap": None, **(facts.summary or {})}
-    start = accept_from(facts.summary)
-    return pages_of(request).page(
+    heard = objections.round_objections(session, caller, round_id, at=at, limit=ROWS)
+    return form_page(
         request,
         "round.html",
         caller=caller,
+        values=values or {"attempt": new_id("obj", at=at), **NOTHING_TYPED},
+        error=error,
+        fields={"objection.text": "statement", "font.unprintable": "statement"},
         facts=facts,
-        summary=summary,
-        heard_until=start if start is not None and at < start else None,
+        # A decision on an urgent need has no figures of its own, an open round has nothing yet.
+        summary={"gap": None, **(facts.summary or {})},
+        heard=heard,
+        heard_until=heard.until if heard.possible else None,
+        reasons=REASONS,
         item_name=item_names,
         reason_text=outcomes.reason_texts,
         lines=lines,

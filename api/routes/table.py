@@ -29,6 +29,7 @@ from api.routes import (
     identity_pages,
     lost_keys,
     manufacturing,
+    objections,
     offer_claims,
     people_pages,
     pki,
@@ -62,6 +63,8 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     authority_pages.router,
     supply.router,
     # Fixed addresses stand before `/supply/offers/{offer_id}`.
+    objections.router,
+    objections.pages,
     offer_claims.router,
     offer_claims.pages,
     supply_capacity.router,

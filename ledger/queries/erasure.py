@@ -39,6 +39,7 @@ from ledger.tables.custody import (
 )
 from ledger.tables.form_fields import FormValueRow
 from ledger.tables.log import DataKeyRow
+from ledger.tables.objections import ObjectionRow
 from ledger.tables.orders import OrderDocumentRow, OrderFileRow, WorkOrderRow
 from ledger.tables.parties import (
     AuthorisationRow,
@@ -291,6 +292,7 @@ class PartyRecords:
     papers: Sequence[IdentityDocumentRow]
     seals: Sequence[SealRow]
     ties: Sequence[RelatedPartyRow]
+    objections: Sequence[ObjectionRow]
     files: frozenset[str]
 
 
@@ -319,6 +321,9 @@ def records_of_party(session: Session, party_id: str) -> PartyRecords:
         ).all(),
         seals=seals,
         ties=ties,
+        objections=session.scalars(
+            select(ObjectionRow).where(ObjectionRow.organisation_id == party_id).limit(ROWS_MAX)
+        ).all(),
         files=frozenset(files - named_elsewhere(session, files)),
     )
 

@@ -44,6 +44,7 @@ from ledger.tables.custody import (
     RecallRow,
 )
 from ledger.tables.notices import NoticeRow
+from ledger.tables.objections import ObjectionRow
 from ledger.tables.offer_claims import OfferClaimRow
 from ledger.tables.orders import OrderDocumentRow, WorkOrderRow
 from ledger.tables.parties import CertificateRow, RatificationRow
@@ -144,6 +145,16 @@ BODIES: dict[str, tuple[str, dict[str, Any]]] = {
     "POST /related-parties/{relation_id}/decision": (FORM, {"outcome": "confirmed", **REASON}),
     "POST /api/v1/offer-claims/{claim_id}/withdraw": ("json", {}),
     "POST /api/v1/offer-claims/{claim_id}/decision": ("json", {"outcome": "refused", **REASON}),
+    "POST /api/v1/objections/{objection_id}/withdraw": ("json", {}),
+    "POST /api/v1/objections/{objection_id}/answer": (
+        "json",
+        {"outcome": "dismissed", "answer": "invented"},
+    ),
+    "POST /objections/{objection_id}/withdraw": (FORM, {}),
+    "POST /objections/{objection_id}/answer": (
+        FORM,
+        {"outcome": "dismissed", "answer": "invented"},
+    ),
     "POST /supply/claims/{claim_id}/withdraw": (FORM, {}),
     "POST /supply/claims/{claim_id}/decision": (FORM, {"outcome": "refused", **REASON}),
     "POST /api/v1/supply-files/{file_id}/withdraw": ("json", REASON),
@@ -195,6 +206,10 @@ NO_TENANT = {
     "GET /api/v1/rounds/{round_id}/chain",
     "GET /api/v1/rounds/{round_id}/documents/{name}",
     "GET /rounds/{round_id}",
+    # Whoever was not in the round is told so; own objections and counts are all that is shown.
+    "GET /api/v1/rounds/{round_id}/objections",
+    "POST /api/v1/rounds/{round_id}/objections",
+    "POST /rounds/{round_id}/objections",
     # A kind of file, no record.
     "GET /api/v1/supply-files/{kind}/template",
     "POST /api/v1/supply-files/{kind}",
@@ -618,6 +633,20 @@ def make_records(ports: Any, caller: Caller, *, at: Any) -> dict[str, str]:
     rounds.solve_and_close_round(ports, operator, round_id=round_id, at=at)
     with transaction(ports.readers) as session:
         line = supply_queries.allocations_page(session, round_id=round_id)[0][0]
+    with transaction(ports.sessions) as session:
+        objection = ObjectionRow(
+            id=new_id("obj", at=at),
+            round_id=round_id,
+            organisation_id=caller.organisation_id,
+            reason="other",
+            subject=None,
+            statement="invented",
+            state="open",
+            fingerprint="{}",
+            created_by=caller.account_id,
+            created_at=at,
+        )
+        session.add(objection)
     pressing = post_urgent_need(
         ports,
         caller,
@@ -658,6 +687,7 @@ def make_records(ports: Any, caller: Caller, *, at: Any) -> dict[str, str]:
         "lane_id": lane.id,
         "relation_id": relation.id,
         "claim_id": claim.id,
+        "objection_id": objection.id,
         "file_id": file.id,
         "allocation_id": line.id,
         "round_id": round_id,

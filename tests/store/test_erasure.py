@@ -35,6 +35,7 @@ from ledger.tables.access import AccountRow
 from ledger.tables.agreements import AgreementRow, ArchiveRow, SignerRow
 from ledger.tables.form_fields import FormFieldRow, FormValueRow
 from ledger.tables.log import EntryRow
+from ledger.tables.objections import ObjectionRow
 from ledger.tables.parties import (
     AuthorisationRow,
     CertificateRow,
@@ -44,6 +45,7 @@ from ledger.tables.parties import (
 )
 from ledger.tables.related import RelatedPartyRow
 from ledger.tables.seals import SealRow
+from ledger.tables.supply import RoundRow
 
 AT = datetime(2026, 11, 23, 5, 36, 11, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -502,6 +504,64 @@ def test_a_partys_seals_ties_and_answers_go_too(bench):
     after = bench.dump()
     assert [one for one in (*words, evidence) if one in after] == []
     assert {picture, paper} <= set(erased.files)
+
+
+@pytest.mark.parametrize("state", ["open", "dismissed"])
+def test_what_a_party_objected_to_goes_with_its_entries_and_holds_nothing_up(bench, state):
+    lone = bench.register("manufacturer")
+    said, answer = "异议癸（虚构）", "答复子（虚构）"
+    row = ObjectionRow(
+        id=derived_id("obj", at=AT, seed="erased"),
+        round_id=derived_id("rnd", at=AT, seed="erased"),
+        organisation_id=lone.organisation.id,
+        reason="other",
+        statement=said,
+        state=state,
+        answer=answer,
+        fingerprint="{}",
+        created_by=lone.account.id,
+        created_at=AT,
+    )
+    entry = log.NewEntry(
+        id=derived_id("ent", at=AT, seed="objected"),
+        type="objection.filed",
+        at=AT,
+        subject=row.id,
+        actor=lone.account.id,
+        body={"objection": row.id, "statement": said},
+    )
+    with store.transaction(bench.ports.sessions) as session:
+        session.add(closed_round(row.round_id, at=AT))
+        session.flush()
+        session.add(row)
+        log.record(session, bench.ports.vault, entry)
+        assert bench.ports.vault.get(session, entry.id).body["statement"] == said
+    assert all(one in bench.dump() for one in (said, answer))
+    for _ in range(2):
+        bench(erasure.erase, lone.organisation.id)
+        after = bench.dump()
+        assert [one for one in (said, answer) if one in after] == []
+    with store.transaction(bench.ports.sessions) as session:
+        kept = session.get_one(ObjectionRow, row.id)
+        assert kept.state == ("withdrawn" if state == "open" else state)
+        with pytest.raises(ConflictError) as fault:
+            bench.ports.vault.get(session, entry.id)
+        assert fault.value.error_code == "vault.restricted"
+
+
+def closed_round(round_id, *, at):
+    return RoundRow(
+        id=round_id,
+        state="closed",
+        as_of=at.date(),
+        needs=0,
+        lots=0,
+        policy="",
+        policy_sha256="",
+        inputs_sha256="",
+        created_by="system",
+        opened_at=at,
+    )
 
 
 # ------------------------------------------------------------------ the command line

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -17,7 +17,7 @@ from sqlalchemy import select
 
 from api.callers import OPERATOR, Caller
 from api.compose import open_ports
-from api.flows import related, round_acts, rounds, supply, supply_rules, urgent
+from api.flows import objecting, related, round_acts, rounds, supply, supply_rules, urgent
 from api.flows.round_alarms import STRUCK
 from api.flows.round_records import load_document
 from api.ports import Ports
@@ -413,3 +413,74 @@ def test_the_same_id_sent_twice_at_once_is_one_need_one_offer_and_one_urgent_nee
     post = lambda: urgent.post_urgent_need(market.ports, market.nurse, new, at=market.at)  # noqa: E731
     assert at_once([post, post]) == [DONE, DONE]
     assert market.told(new.need.id) == ["need.posted", "need.urgent"]
+
+
+def heard(market: Market) -> tuple[str, datetime]:
+    """A line of a round that is open to objections for an hour, and when that ends."""
+    market.posted()
+    settings = market.ports.settings.model_copy(update={"round_objection_hours": 1})
+    ports = replace(market.ports, settings=settings)
+    made = new_id("rnd", at=market.at)
+    rounds.open_round(ports, OPERATOR, round_id=made, at=market.at)
+    rounds.solve_and_close_round(ports, OPERATOR, round_id=made, at=market.at)
+    (line,) = market.lines(made)
+    return line.id, market.at + timedelta(hours=1)
+
+
+@one_transaction
+@pytest.mark.parametrize("objected_first", [True, False])
+def test_a_line_is_accepted_before_the_last_objection_or_waits_for_its_answer(
+    market, objected_first
+):
+    line, end = heard(market)
+    with transaction(market.ports.readers) as session:
+        made = session.get_one(AllocationRow, line).round_id
+    new = objecting.NewObjection(new_id("obj", at=market.at), made, "misread", None, "虚构")
+    # Sent in the last moment, carried out in the first one after it.
+    late = end - timedelta(microseconds=1)
+    filing = lambda: market(objecting.file_objection, market.nurse, new, at=late)  # noqa: E731
+    accepting = lambda: market(  # noqa: E731
+        rounds.accept_allocation, market.donor, allocation_id=line, at=end
+    )
+    if objected_first:
+        said = market.race(filing, accepting, Place(objecting, "record"))
+        assert said == [DONE, "allocation.objected"]
+        assert market.told(line, new.id) == ["allocation.proposed", "objection.filed"]
+        market(objecting.withdraw_objection, market.nurse, objection_id=new.id)
+    else:
+        said = market.race(accepting, filing, Place(rounds, "require_heard", after=True))
+        assert said == [DONE, "objection.closed"]
+        assert market.told(line, new.id) == ["allocation.proposed", "allocation.accepted"]
+
+
+@one_transaction
+def test_a_line_is_not_accepted_while_an_objection_to_it_is_upheld(market):
+    line, end = heard(market)
+    with transaction(market.ports.readers) as session:
+        made = session.get_one(AllocationRow, line).round_id
+    new = objecting.NewObjection(new_id("obj", at=market.at), made, "misread", line, "虚构")
+    market(objecting.file_objection, market.nurse, new)
+    named = {"objection_id": new.id, "outcome": "upheld", "answer": "虚构", "at": end}
+    upholding = lambda: market(objecting.answer_objection, OPERATOR, **named)  # noqa: E731
+    accepting = lambda: market(  # noqa: E731
+        rounds.accept_allocation, market.donor, allocation_id=line, at=end
+    )
+    said = market.race(upholding, accepting, Place(objecting, "append_many"))
+    assert said == [DONE, "allocation.declined"]
+    assert market.told(line) == ["allocation.proposed", "allocation.declined"]
+
+
+@one_transaction
+def test_the_same_objection_sent_twice_at_once_is_filed_once(market):
+    line, _ = heard(market)
+    with transaction(market.ports.readers) as session:
+        made = session.get_one(AllocationRow, line).round_id
+    new = objecting.NewObjection(new_id("obj", at=market.at), made, "misread", line, "虚构")
+    other = replace(new, id=new_id("obj", at=market.at))
+    for second, code in ((new, DONE), (other, "objection.open_before")):
+        both = [
+            lambda one=one: market(objecting.file_objection, market.nurse, one)
+            for one in (new, second)
+        ]
+        assert market.race(*both, Place(objecting, "_sent_before", after=True)) == [DONE, code]
+    assert market.told(new.id, other.id) == ["objection.filed"]

@@ -348,6 +348,21 @@ def test_an_answer_is_good_only_for_its_question_time_issuer_and_signature(tmp_p
         assert found.error_code == code
 
 
+@pytest.mark.parametrize("backdated", [timedelta(0), timedelta(minutes=5)])
+def test_a_responder_certified_while_we_asked_may_answer(tmp_path, monkeypatch, backdated):
+    monkeypatch.setattr("signing.ocsp.BACKDATED", backdated)
+    pki = throwaway_pki(tmp_path)
+    leaf, root = pki.signer().certificate.der, pki.authority.root_der
+    asked = make_request(certificate_id(leaf, root, hash_name="sha1"), nonce=None)
+    asked_at = FIXED_TIME + timedelta(hours=1)
+    # Its first answer: until now it had no certificate at all.
+    answer = OcspResponder(pki.authority).respond(asked, at=asked_at + timedelta(seconds=40))
+    facts = {"certificate": leaf, "issuer": root}
+    assert read_ocsp(answer, **facts, at=asked_at).status == "good"
+    early = code_of(lambda: read_ocsp(answer, **facts, at=asked_at - timedelta(minutes=20)))
+    assert early.error_code == "ocsp.responder"
+
+
 def test_a_party_cannot_answer_for_its_own_certificate(tmp_path):
     # Certified for document signing by the same root, but not for OCSP.
     pki = throwaway_pki(tmp_path)
