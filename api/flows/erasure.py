@@ -149,9 +149,10 @@ def erase(
         clear_agreement(session, agreement)
     else:
         files = _clear_party(session, subject)
-        for objection in queries.records_of_party(session, subject).objections:
+        said = queries.records_of_party(session, subject)
+        for own in (*said.objections, *said.claims):
             # What it said stands in entries of its own, under a key of its own.
-            ports.vault.erase(session, objection.id, at=at)
+            ports.vault.erase(session, own.id, at=at)
     session.flush()
     return Erased(subject=subject, files=tuple(sorted(files)))
 
@@ -325,6 +326,10 @@ def _clear_said(session: Session, found: queries.PartyRecords) -> set[str]:
         # Nobody is left to be answered, and it would hold its lines up for ever.
         if objection.state == "open":
             objection.state = "withdrawn"
+    for claim in found.claims:
+        claim.statement, claim.reason = ERASED, None
+        if claim.state == "open":
+            claim.state = "withdrawn"
     return set(found.files)
 
 

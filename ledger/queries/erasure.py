@@ -40,6 +40,7 @@ from ledger.tables.custody import (
 from ledger.tables.form_fields import FormValueRow
 from ledger.tables.log import DataKeyRow
 from ledger.tables.objections import ObjectionRow
+from ledger.tables.offer_claims import OfferClaimRow
 from ledger.tables.orders import OrderDocumentRow, OrderFileRow, WorkOrderRow
 from ledger.tables.parties import (
     AuthorisationRow,
@@ -293,6 +294,7 @@ class PartyRecords:
     seals: Sequence[SealRow]
     ties: Sequence[RelatedPartyRow]
     objections: Sequence[ObjectionRow]
+    claims: Sequence[OfferClaimRow]
     files: frozenset[str]
 
 
@@ -323,6 +325,9 @@ def records_of_party(session: Session, party_id: str) -> PartyRecords:
         ties=ties,
         objections=session.scalars(
             select(ObjectionRow).where(ObjectionRow.organisation_id == party_id).limit(ROWS_MAX)
+        ).all(),
+        claims=session.scalars(
+            select(OfferClaimRow).where(OfferClaimRow.organisation_id == party_id).limit(ROWS_MAX)
         ).all(),
         files=frozenset(files - named_elsewhere(session, files)),
     )

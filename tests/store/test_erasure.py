@@ -36,6 +36,7 @@ from ledger.tables.agreements import AgreementRow, ArchiveRow, SignerRow
 from ledger.tables.form_fields import FormFieldRow, FormValueRow
 from ledger.tables.log import EntryRow
 from ledger.tables.objections import ObjectionRow
+from ledger.tables.offer_claims import OfferClaimRow
 from ledger.tables.parties import (
     AuthorisationRow,
     CertificateRow,
@@ -45,7 +46,7 @@ from ledger.tables.parties import (
 )
 from ledger.tables.related import RelatedPartyRow
 from ledger.tables.seals import SealRow
-from ledger.tables.supply import RoundRow
+from ledger.tables.supply import OfferRow, RoundRow
 
 AT = datetime(2026, 11, 23, 5, 36, 11, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -547,6 +548,75 @@ def test_what_a_party_objected_to_goes_with_its_entries_and_holds_nothing_up(ben
         with pytest.raises(ConflictError) as fault:
             bench.ports.vault.get(session, entry.id)
         assert fault.value.error_code == "vault.restricted"
+
+
+@pytest.mark.parametrize("state", ["open", "refused"])
+def test_what_a_party_claimed_goes_with_its_entries_and_waits_for_nobody(bench, state):
+    lone = bench.register("manufacturer")
+    said, reason = "认领丑（虚构）", "理由寅（虚构）"
+    with store.transaction(bench.ports.sessions) as session:
+        offer = unclaimed_offer(at=AT)
+        session.add(offer)
+        session.flush()
+        row = OfferClaimRow(
+            id=derived_id("clm", at=AT, seed="erased"),
+            offer_id=offer.id,
+            organisation_id=lone.organisation.id,
+            statement=said,
+            state=state,
+            reason=reason,
+            claimed_by=lone.account.id,
+            claimed_at=AT,
+        )
+        entry = log.NewEntry(
+            id=derived_id("ent", at=AT, seed="claimed"),
+            type="offer.claimed",
+            at=AT,
+            subject=row.id,
+            actor=lone.account.id,
+            body={"claim": row.id, "offer": offer.id, "statement": said},
+        )
+        session.add(row)
+        log.record(session, bench.ports.vault, entry)
+    assert all(one in bench.dump() for one in (said, reason))
+    for _ in range(2):
+        bench(erasure.erase, lone.organisation.id)
+        after = bench.dump()
+        assert [one for one in (said, reason) if one in after] == []
+    with store.transaction(bench.ports.sessions) as session:
+        kept = session.get_one(OfferClaimRow, entry.subject)
+        assert kept.state == ("withdrawn" if state == "open" else state)
+        with pytest.raises(ConflictError) as fault:
+            bench.ports.vault.get(session, entry.id)
+        assert fault.value.error_code == "vault.restricted"
+
+
+def unclaimed_offer(*, at):
+    return OfferRow(
+        id=derived_id("off", at=at, seed="claimed"),
+        kind="lot",
+        donor_name="虚构捐赠者",
+        donor_kind="company",
+        item="cap",
+        quantity=1,
+        windows=1,
+        available_on=at.date(),
+        batch_number="虚构-1",
+        certificate=0,
+        sterile=False,
+        province="湖北",
+        city="武汉市",
+        longitude_micro=0,
+        latitude_micro=0,
+        directed_to=[],
+        related_to=[],
+        frozen=False,
+        generated=False,
+        defaults=[],
+        state="open",
+        created_by="system",
+        created_at=at,
+    )
 
 
 def closed_round(round_id, *, at):
