@@ -150,9 +150,10 @@ def erase(
     else:
         files = _clear_party(session, subject)
         said = queries.records_of_party(session, subject)
-        for own in (*said.objections, *said.claims):
+        own = [*(one.id for one in said.objections), *(one.id for one in said.claims)]
+        for one in own:
             # What it said stands in entries of its own, under a key of its own.
-            ports.vault.erase(session, own.id, at=at)
+            ports.vault.erase(session, one, at=at)
     session.flush()
     return Erased(subject=subject, files=tuple(sorted(files)))
 
