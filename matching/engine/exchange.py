@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from matching.engine.jit import compiled
+from matching.engine.jit import lean
 from matching.geo import Int64s
 
 Int32s = NDArray[np.int32]
@@ -30,7 +30,7 @@ NO_BOUND: Final = -2
 """Instead of `inner`: nothing on the cycle has a bound."""
 
 
-@compiled
+@lean
 def exchange(
     tails: Int32s,
     heads: Int32s,
@@ -122,7 +122,7 @@ def exchange(
     return inner, tip
 
 
-@compiled
+@lean
 def rehang(
     parent: Int32s,
     pred: Int32s,
@@ -180,7 +180,7 @@ def rehang(
     return int(tip)
 
 
-@compiled
+@lean
 def append(
     parent: Int32s,
     last: Int32s,
@@ -202,7 +202,7 @@ def append(
         node = parent[node]
 
 
-@compiled
+@lean
 def measure(parent: Int32s, size: Int32s, last: Int32s, before: Int32s, root: int) -> None:
     """Sizes and last nodes of all subtrees, from the ring."""
     size[:] = 1

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from matching.engine.boxes import Asker, Boxes, UInt8s, asker, sift
+from matching.engine.boxes import LEAF, Asker, Boxes, UInt8s, asker, sift
 from matching.engine.jit import compiled, lean
 from matching.engine.market import Int8s, Int32s, Market, km_at_least, pair_transport
 from matching.geo import Int64s
@@ -119,7 +119,7 @@ def look(
         roots=np.empty(kinds, dtype=np.int32),
         root_bounds=np.empty(kinds, dtype=np.int64),
         penalties=np.empty(kinds, dtype=np.int64),
-        passed=np.empty(_leaf_max(boxes) + 1, dtype=np.uint8),
+        passed=np.empty(max(LEAF, boxes.late[1] - boxes.late[0]), dtype=np.uint8),
         found=found,
         transports=transports,
         offers=offers,
@@ -209,15 +209,6 @@ def _line_up(market: Market, boxes: Boxes, work: Work, row: int, of_needs: int, 
         work.roots[slot], work.root_bounds[slot], work.penalties[slot] = root, bound, penalty
         count += 1
     return count
-
-
-@lean
-def _leaf_max(boxes: Boxes) -> int:
-    most = boxes.late[1] - boxes.late[0]
-    for box in range(len(boxes.first)):
-        if boxes.left[box] < 0:
-            most = max(most, np.int64(boxes.end[box] - boxes.first[box]))
-    return int(most)
 
 
 @lean

@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 from ledger.core.errors import LimitError
 from matching.engine.columns import run_class
 from matching.engine.graph import FLOW_LIMIT
-from matching.engine.look import NOBODY
 from matching.engine.market import Int32s, Market
 from matching.engine.network import TIERS, Network, class_network, segment_sizes
 from matching.geo import Int64s
 from matching.incremental.live_tree import LiveTree, arrays_of
 from matching.incremental.offers import Offers, Pairs
-from matching.incremental.places import Group, Places, row_of
+from matching.incremental.places import Group, Places
 from matching.incremental.tree import GROUP, LOT, NEED, OTHER
 
 KEPT: Final = 32
@@ -106,7 +105,7 @@ class LiveClass:
         """Both sides meet, at worst prices by node or, after a cold solve, at the present ones."""
         role, owner = self.live.tree.role[: self.live.nodes], self.owner[: self.live.nodes]
         needs, lots = np.sort(owner[role == NEED]), np.sort(owner[role == LOT])
-        self._offers = Offers(market, needs, lots, weight=self._weight, near=self._near)
+        self._offers = Offers(market, needs, lots, weight=self._weight)
         if self._near and not self._priced:
             self._offers.meet_unpriced(market, role, owner)
         elif worst is None:
@@ -189,7 +188,9 @@ class LiveClass:
         self._enter(node, number)
         self._places.need_node[number], self._places.need_link[number] = node, link
         self._offers.add_need(market, number)
-        self._finish(row_of(number), NOBODY)
+        if self._near:
+            self._greet(node, number, of_needs=True)
+        self._finish()
 
     def change_need(self, market: Market, number: int, *, units: int, held: int) -> None:
         """Another quantity than the one `held`; zero takes the need away for good."""
@@ -212,7 +213,7 @@ class LiveClass:
             live.retire(node)
             live.tree.role[node] = OTHER
             self._offers.drop_need(number)
-        self._finish(row_of(number) if units else NOBODY, NOBODY)
+        self._finish()
 
     def add_lot(self, market: Market, number: int) -> None:
         """A new lot, unused at first."""
@@ -224,7 +225,9 @@ class LiveClass:
         self._enter(node, number)
         self._places.lot_node[number], self._places.lot_link[number] = node, link
         self._offers.add_lot(market, number)
-        self._finish(NOBODY, row_of(number))
+        if self._near:
+            self._greet(node, number, of_needs=False)
+        self._finish()
 
     def change_lot(self, market: Market, number: int, *, units: int, held: int) -> None:
         """Another quantity than the one `held`; zero takes the lot away for good (withdrawn, expired)."""
@@ -241,7 +244,7 @@ class LiveClass:
             live.retire(node)
             live.tree.role[node] = OTHER
             self._offers.drop_lot(number)
-        self._finish(NOBODY, row_of(number) if units else NOBODY)
+        self._finish()
 
     # ------------------------------------------------------------------ what is
     def lines(self) -> tuple[Int32s, Int32s, Int64s, Int64s]:
@@ -279,7 +282,7 @@ class LiveClass:
         return hospital * TIERS + int(self._market.need_tier[number])
 
     def _unmet(self, group: Group) -> int:
-        return int(self.live.tree.flows[group.first : group.first + self.segments].sum())
+        return sum(self.live.tree.flows[group.first : group.first + self.segments].tolist())
 
     def _group_of(self, number: int, *, units: int) -> Group:
         """The need's group, larger by the need and as much more unserved."""
@@ -294,10 +297,11 @@ class LiveClass:
         self._require_exact(units)
         live = self.live
         node = live.add_node(GROUP)
-        sizes = np.array(segment_sizes(units, self.segments), dtype=np.int64)
-        ranks = (TIERS - 1 - key % TIERS) * self.segments + 1 + np.arange(self.segments)
-        root, own = np.zeros(self.segments, np.int32), np.full(self.segments, node, np.int32)
-        first = live.add_arcs(root, own, ranks * self._rank_cost, bounds=sizes, flows=sizes)
+        first = live.arcs
+        rank = (TIERS - 1 - key % TIERS) * self.segments + 1
+        for step, size in enumerate(segment_sizes(units, self.segments)):
+            cost = (rank + step) * self._rank_cost
+            live.add_arc(live.root, node, cost, bound=size, flow=size)
         # The last segment holds a unit whatever the total: a tree arc from which one can be taken.
         live.hang(node, first + self.segments - 1)
         self._enter(node, -1)
@@ -359,17 +363,15 @@ class LiveClass:
         self.owner[node] = number
 
     # ------------------------------------------------------------------ pricing
-    def _finish(self, needs: Int32s, lots: Int32s) -> None:
+    def _finish(self) -> None:
         """Optimum, then pricing of what got worse than its worst price, until nothing did."""
         self.version += 1
-        for found in self._offers.greet(self._market, needs, lots):
-            self._join(found)
         for _ in range(PASSES_MAX):
             if not self.live.reoptimise():
                 break
-            nodes = self.live.touched()
             if self._near:
                 return
+            nodes = self.live.touched()
             pairs = self._offers.ask(
                 self._market, self.live.tree, self.owner, self._places, nodes, self.live.nodes
             )
@@ -377,6 +379,23 @@ class LiveClass:
                 return
             self._join(pairs)
         self._build(self._market)
+
+    def _greet(self, node: int, number: int, *, of_needs: bool) -> None:
+        """In the model of a fixed list of pairs, a newcomer brings its own."""
+        live = self.live
+        first = live.reserve(self._near)
+        count = self._offers.greet(
+            self._market,
+            live.tree,
+            self._places,
+            node,
+            number,
+            first=first,
+            most=self._near,
+            of_needs=of_needs,
+        )
+        live.arcs += count
+        live.soil(*sorted(set(live.tree.heads[first : first + count].tolist())))
 
     def _join(self, pairs: Pairs) -> None:
         """New arcs for these pairs."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ledger.core.errors import InputError
 from matching.engine.exchange import measure
 from matching.engine.graph import UNBOUNDED
+from matching.engine.look import NOBODY
 from matching.engine.pivots import run_pivots
 from matching.engine.simplex import Simplex
 from matching.geo import Int64s
@@ -80,10 +81,12 @@ class LiveTree:
         """From `arrays_of` a simplex, or from what `saved` gave."""
         self.nodes, self.arcs = len(arrays["parent"]), len(arrays["tails"])
         self.fallbacks = 0
-        # Edits since the last optimum: new nodes with their arcs, nodes to look at, arcs with another flow.
+        # Edits since the last optimum: new nodes with their arcs, nodes to look at, arcs with another flow,
+        # nodes that left.
         self._hung: list[int] = []
         self._soiled: list[int] = []
         self._impure: list[int] = []
+        self._retired: list[int] = []
         self._linked = self.arcs
         self.tree = _tree_of(arrays)
         link(self.tree, 0, self.arcs)
@@ -121,13 +124,16 @@ class LiveTree:
         self.arcs = end
         return first
 
-    def add_arc(self, tail: int, head: int, cost: int, *, flow: int = 0) -> int:
-        """One new arc without a bound."""
+    def add_arc(
+        self, tail: int, head: int, cost: int, *, bound: int = UNBOUNDED, flow: int = 0
+    ) -> int:
+        """One new arc; its number."""
         arc = self.arcs
         self._reserve_arcs(arc + 1)
         tree = self.tree
         tree.tails[arc], tree.heads[arc], tree.costs[arc] = tail, head, cost
-        tree.bounds[arc], tree.flows[arc], tree.state[arc] = UNBOUNDED, flow, 1
+        tree.bounds[arc], tree.flows[arc] = bound, flow
+        tree.state[arc] = 0 if not bound else (-1 if flow == bound else 1)
         self.arcs = arc + 1
         return arc
 
@@ -161,11 +167,8 @@ class LiveTree:
             self._impure.append(arc)
 
     def retire(self, node: int) -> None:
-        """All arcs of a node without flow are out of use for good."""
-        tree = self.tree
-        for arc in self.arcs_of(node):
-            tree.bounds[arc] = 0
-            tree.state[arc] = 0
+        """All arcs of a node without flow are out of use for good, from the next optimum on."""
+        self._retired.append(node)
 
     def arcs_of(self, node: int) -> list[int]:
         """Arcs that start or end at a node, newest first."""
@@ -194,14 +197,15 @@ class LiveTree:
             self.tree,
             self._linked,
             self.arcs,
-            np.array(self._hung, dtype=np.int32),
-            np.array(self._soiled, dtype=np.int32),
-            np.array(self._impure, dtype=np.int32),
+            _row(self._retired),
+            _row(self._hung),
+            _row(self._soiled),
+            _row(self._impure),
             max(SCANS_MIN, self.arcs * SCANS_TIMES),
             PIVOTS_MAX,
         )
         self._linked = self.arcs
-        for edits in (self._hung, self._soiled, self._impure):
+        for edits in (self._retired, self._hung, self._soiled, self._impure):
             edits.clear()
         if outcome == SPENT:
             return self.sweep()
@@ -223,6 +227,11 @@ class LiveTree:
         if outcome == ENDLESS:
             raise _endless()
         return outcome == DONE
+
+    def reserve(self, count: int) -> int:
+        """Room for so many new arcs, for whoever writes them into the arrays and counts them; the first."""
+        self._reserve_arcs(self.arcs + count)
+        return self.arcs
 
     def _reserve_arcs(self, wanted: int) -> None:
         have = len(self.tree.tails)
@@ -305,6 +314,10 @@ def _rows(way: str, ends: Int32s, others: Int32s, costs: Int64s, nodes: int) -> 
     start[1:] = np.cumsum(np.bincount(ends, minlength=nodes))
     found = {"start": start, "arc": order, "end": others[order], "cost": costs[order]}
     return {f"{way}_{name}": values for name, values in found.items()}
+
+
+def _row(numbers: list[int]) -> Int32s:
+    return np.array(numbers, dtype=np.int32) if numbers else NOBODY
 
 
 def _longer(values: NDArray[Any], room: int) -> NDArray[Any]:

@@ -11,7 +11,6 @@ many share (`Suspects.step`) change a pair of which both ends share it: only wha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,8 +20,9 @@ from numpy.typing import NDArray
 from matching.engine.look import NOBODY, NOBODY_KNOWN, Known, look
 from matching.engine.market import Int32s, Market
 from matching.geo import Int64s
+from matching.incremental.newcomer import bring
 from matching.incremental.pairs import GONE, Side
-from matching.incremental.places import Places, row_of
+from matching.incremental.places import Places
 from matching.incremental.tree import LOT, NEED, Tree
 
 ADDED: Final = 20
@@ -77,10 +77,8 @@ class Offers:
         shift: a need's price less its worst one, or a lot's, is compared with it.
     """
 
-    def __init__(
-        self, market: Market, needs: Int32s, lots: Int32s, *, weight: int, near: int
-    ) -> None:
-        self._weight, self._near = weight, near
+    def __init__(self, market: Market, needs: Int32s, lots: Int32s, *, weight: int) -> None:
+        self._weight = weight
         self.shift = 0
         self._again, self._pass = NOBODY, 0
         self._lots = Side(market, lots, of_lots=True, weight=weight)
@@ -96,11 +94,11 @@ class Offers:
 
     def drop_need(self, number: int) -> None:
         """Nobody chooses it any more."""
-        self._needs.set_values(row_of(number), np.array([GONE], dtype=np.int64))
+        self._needs.set_value(number, GONE)
 
     def drop_lot(self, number: int) -> None:
         """Nobody chooses it any more."""
-        self._lots.set_values(row_of(number), np.array([GONE], dtype=np.int64))
+        self._lots.set_value(number, GONE)
 
     def meet(self, market: Market, tree: Tree, role: NDArray[np.int8], owner: Int32s) -> None:
         """The present prices, at which no pair prices out, are the worst ones."""
@@ -133,19 +131,44 @@ class Offers:
             side.set_values(owner[mine], values[mine])
             side.rebuild(market)
 
-    def greet(self, market: Market, needs: Int32s, lots: Int32s) -> Iterator[Pairs]:
-        """In the model of a fixed list of pairs, newcomers bring theirs."""
-        if not self._near:
-            return
-        for rows, side, of_needs in ((needs, self._needs, True), (lots, self._lots, False)):
-            for number in rows[side.values[rows] == GONE].tolist():
-                row = row_of(number)
-                limits = np.full(1, GONE, dtype=np.int64)
-                found, transports, _, counts = self._look(
-                    market, row, limits, NOBODY_KNOWN, of_needs=of_needs, most=self._near
-                )
-                yield self._pairs(row, found, transports, counts, of_needs=of_needs)
-                side.set_values(row, np.zeros(1, dtype=np.int64))
+    def greet(
+        self,
+        market: Market,
+        tree: Tree,
+        places: Places,
+        node: int,
+        number: int,
+        *,
+        first: int,
+        most: int,
+        of_needs: bool,
+    ) -> int:
+        """In the model of a fixed list of pairs: a newcomer's arcs, from arc `first` on; how many."""
+        if of_needs:
+            own, other, places_there = self._needs, self._lots, places.lot_node
+        else:
+            own, other, places_there = self._lots, self._needs, places.need_node
+        count = bring(
+            market,
+            other.boxes,
+            other.values,
+            NOBODY_KNOWN,
+            number,
+            int(of_needs),
+            self._weight,
+            most,
+            node,
+            places_there,
+            tree.tails,
+            tree.heads,
+            tree.costs,
+            tree.bounds,
+            tree.flows,
+            tree.state,
+            first,
+        )
+        own.set_value(number, 0)
+        return int(count)
 
     def ask(
         self, market: Market, tree: Tree, owner: Int32s, places: Places, nodes: Int32s, count: int
@@ -198,7 +221,11 @@ class Offers:
             everybody = np.arange(count, dtype=np.int32)
             needs, rises = self._worse(market, tree, owner, everybody, NEED)
             lots, falls = self._worse(market, tree, owner, everybody, LOT)
-            self.shift = fewest(rises, falls)
+            # Newcomers moved with nobody. Were their distance from GONE taken for a move, GONE would be no
+            # farther than other worst prices, and who comes later would be passed over.
+            known_rises = rises[self._needs.values[needs] != GONE]
+            known_falls = falls[self._lots.values[lots] != GONE]
+            self.shift = fewest(known_rises, known_falls, otherwise=self.shift)
         need_spare, lot_spare = self.shift - rises, falls - self.shift
         above, below = need_spare < 0, lot_spare < 0
         self._again = np.concatenate([places.need_node[needs[above]], places.lot_node[lots[below]]])
@@ -208,8 +235,10 @@ class Offers:
         far = (SLACK >> min(self._pass, SLACK.bit_length())) * self._weight
         self._pass += 1
         width = ALIKE * self._weight
-        taking = suspects(needs, need_spare, lots, lot_spare, width=width)
-        giving = suspects(lots, lot_spare, needs, need_spare, width=width)
+        new_needs = self._needs.values[needs] == GONE
+        new_lots = self._lots.values[lots] == GONE
+        taking = suspects(needs, need_spare, lots, lot_spare, width=width, alone=new_needs)
+        giving = suspects(lots, lot_spare, needs, need_spare, width=width, alone=new_lots)
         self._come_closer(self._needs, needs, need_spare, far, giving)
         self._come_closer(self._lots, lots, lot_spare, far, taking)
         return taking, giving
@@ -320,17 +349,24 @@ class Offers:
 
 
 def suspects(
-    rows: Int32s, spare: Int64s, others: Int32s, others_spare: Int64s, *, width: int
+    rows: Int32s,
+    spare: Int64s,
+    others: Int32s,
+    others_spare: Int64s,
+    *,
+    width: int,
+    alone: NDArray[np.bool_],
 ) -> list[Suspects]:
     """Those whose spare is negative, in groups that moved alike, ascending; the rest, if any, comes last.
 
     Args:
         width: how much steps of one group may differ.
+        alone: those that are in no group.
     """
     worse = spare < 0
-    rows, steps = rows[worse], -spare[worse]
-    order = np.argsort(rows, kind="stable")
-    rows, steps = rows[order], steps[order]
+    order = np.argsort(rows[worse], kind="stable")
+    rows, steps, alone = rows[worse][order], -spare[worse][order], alone[worse][order]
+    single, rows, steps = rows[alone], rows[~alone], steps[~alone]
     found = []
     for _ in range(GROUPS_MAX):
         step, alike = densest(steps, width)
@@ -339,6 +375,8 @@ def suspects(
         mine = (steps <= step) & (steps > step - width)
         found.append(Suspects(rows[mine], step, others[others_spare >= step]))
         rows, steps = rows[~mine], steps[~mine]
+    if len(single):
+        rows = np.sort(np.concatenate([rows, single]))
     if len(rows):
         found.append(Suspects(rows, None, NOBODY))
     return found
@@ -355,8 +393,14 @@ def densest(steps: Int64s, width: int) -> tuple[int, int]:
     return int(ordered[best]), int(held[best])
 
 
-def fewest(rises: Int64s, falls: Int64s) -> int:
-    """The common move that leaves the fewest rises above it and falls below it; the least of several."""
+def fewest(rises: Int64s, falls: Int64s, *, otherwise: int) -> int:
+    """The common move that leaves the fewest rises above it and falls below it; the least of several.
+
+    Args:
+        otherwise: the move where there is nothing to choose from.
+    """
+    if not len(rises) + len(falls):
+        return otherwise
     rises, falls = np.sort(rises), np.sort(falls)
     # Only at a move that occurs can the count change.
     moves = np.unique(np.concatenate([rises, falls]))

@@ -18,6 +18,7 @@ from matching.engine.boxes import Boxes, boxes_over, facts_of_one, refresh
 from matching.engine.jit import lean
 from matching.engine.market import Int8s, Int32s, Market
 from matching.geo import Int64s
+from matching.incremental.places import row_of
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
@@ -96,6 +97,17 @@ class Side:
     def rebuild(self, market: Market) -> None:
         """Boxes by the values as they are now."""
         self._build(market)
+
+    def set_value(self, number: int, value: int) -> None:
+        """Another value for one member."""
+        if self._leaf[number] < 0:
+            # In no box yet.
+            self.values[number] = value
+            place = int(self._place[number])
+            if place >= 0:
+                self.boxes.facts[3, place] = value
+            return
+        self.set_values(row_of(number), np.array([value], dtype=np.int64))
 
     def set_values(self, numbers: Int32s, values: Int64s) -> None:
         """Other values for some members."""

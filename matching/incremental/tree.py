@@ -101,6 +101,19 @@ def link(tree: Tree, first: int, end: int) -> None:
 
 
 @lean
+def retire(tree: Tree, node: int) -> None:
+    """All arcs of a node, which carry nothing, are out of use for good."""
+    arc = tree.first_out[node]
+    while arc >= 0:
+        tree.bounds[arc], tree.state[arc] = 0, 0
+        arc = tree.next_out[arc]
+    arc = tree.first_in[node]
+    while arc >= 0:
+        tree.bounds[arc], tree.state[arc] = 0, 0
+        arc = tree.next_in[arc]
+
+
+@lean
 def soil(tree: Tree, node: int) -> None:
     """Put a node in the queue, once; the root's arcs are looked at from their other ends."""
     if tree.dirty[node] == 0 and tree.parent[node] >= 0:
@@ -310,6 +323,7 @@ def catch_up(
     tree: Tree,
     first: int,
     end: int,
+    retired: Int32s,
     hung: Int32s,
     soiled: Int32s,
     impure: Int32s,
@@ -320,10 +334,13 @@ def catch_up(
 
     Args:
         first, end: arcs that are new.
+        retired: nodes whose arcs carry nothing and are out of use from now on.
         hung: a new node and its tree arc, by turns.
         impure: arcs with another flow or bound.
     """
     link(tree, first, end)
+    for node in retired:
+        retire(tree, node)
     for at in range(0, len(hung), 2):
         hang(tree, hung[at], hung[at + 1])
     for node in soiled:

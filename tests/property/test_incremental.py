@@ -378,7 +378,8 @@ def test_at_worst_prices_no_pair_without_an_arc_prices_out(
 )
 def test_the_common_move_leaves_the_fewest(rises, falls):
     if not len(rises) + len(falls):
+        assert fewest(rises.astype(np.int64), falls.astype(np.int64), otherwise=7) == 7
         return
     counts = {move: int((rises > move).sum() + (falls < move).sum()) for move in range(-10, 11)}
-    chosen = fewest(rises.astype(np.int64), falls.astype(np.int64))
+    chosen = fewest(rises.astype(np.int64), falls.astype(np.int64), otherwise=7)
     assert counts[chosen] == min(counts.values())

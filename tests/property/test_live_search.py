@@ -105,9 +105,10 @@ def test_every_suspect_is_searched_once_and_only_who_moved_as_far_comes_along(se
     random = np.random.default_rng(seed)
     rows, others = random.permutation(40).astype(np.int32), random.permutation(30).astype(np.int32)
     spare, others_spare = random.integers(-60, 60, 40), random.integers(-60, 60, 30)
+    alone = random.random(40) < 0.2
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(offers, "FEW", few)
-        found = suspects(rows, spare, others, others_spare, width=width)
+        found = suspects(rows, spare, others, others_spare, width=width, alone=alone)
     everybody = np.concatenate([[], *(one.rows for one in found)])
     assert sorted(everybody.tolist()) == sorted(rows[spare < 0].tolist())
     worse = dict(zip(rows.tolist(), (-spare).tolist(), strict=True))
@@ -115,6 +116,7 @@ def test_every_suspect_is_searched_once_and_only_who_moved_as_far_comes_along(se
         assert one.rows.tolist() == sorted(one.rows.tolist())
         if one.step is not None:
             assert len(one.rows) > few
+            assert not set(one.rows.tolist()) & set(rows[alone].tolist())
             assert all(one.step - width < worse[row] <= one.step for row in one.rows.tolist())
             assert set(one.along.tolist()) == set(others[others_spare >= one.step].tolist())
 
@@ -205,3 +207,44 @@ def test_over_a_fixed_list_newcomers_bring_theirs_and_the_plan_is_optimal_over_t
     if not priced:
         # The four nearest are not all pairs, and the search says so.
         assert wrong_pairs(market, live) > 0
+
+
+@settings(max_examples=8)
+@given(SEEDS, st.sampled_from([1, 3, 20]))
+def test_over_a_fixed_list_a_newcomer_brings_the_best_of_those_who_are_there(seed, near):
+    market = one_class(seed, 80, 24)
+    market = market._replace(lot_life=np.zeros_like(market.lot_life))
+    live = LiveMarket(market, segments=1, weights_of=lambda *_: WEIGHTS, near=near, priced=False)
+    one, places = live.classes[0], live.places
+    random = np.random.default_rng(seed)
+    for step in range(24):
+        row, of_needs = 80 + step, step % 2 == 0
+        classes = market.need_class if of_needs else market.lot_class
+        others = market.lot_class if of_needs else market.need_class
+        values = np.where(others == 0, 0, GONE)
+        limits = np.array([GONE])
+        rows = np.array([row])
+        (wanted,) = every_offer(market, rows, values, limits, 1, of_needs=of_needs)
+        classes[row] = 0
+        (live.add_need if of_needs else live.add_lot)(market, row)
+        node = int((places.need_node if of_needs else places.lot_node)[row])
+        tree, nodes = one.live.tree, places.lot_node if of_needs else places.need_node
+        mine, ends = (tree.heads, tree.tails) if of_needs else (tree.tails, tree.heads)
+        arcs = np.flatnonzero(mine[: one.live.arcs] == node)
+        of_node = {int(nodes[other]): other for other in np.flatnonzero(others == 0).tolist()}
+        brought = [
+            (int(tree.costs[arc]), of_node[int(ends[arc])])
+            for arc in arcs.tolist()
+            if int(ends[arc]) in of_node
+        ]
+        assert brought == [(value, other) for value, other, _ in wanted[:near]]
+        one.require_optimal()
+        # Somebody leaves: nobody brings a pair with them any more, and their arcs carry nothing.
+        gone = int(random.integers(0, 80))
+        if others[gone] == 0:
+            node = int(nodes[gone])
+            (live.change_lot if of_needs else live.change_need)(market, gone, units=0)
+            arcs = one.live.arcs_of(node)
+            assert not tree.flows[arcs].any()
+            assert not tree.bounds[arcs].any()
+            one.require_optimal()
